@@ -1,0 +1,37 @@
+# Two commands do everything: `make demo` and `make lab`. `make test` and `make check` are for those who change nbflow.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo lab test check bench clean
+
+demo: .venv/lab.stamp
+	$(BIN)/python -m nbflow.cli demo notebooks/tour.ipynb
+
+lab: .venv/lab.stamp
+	$(BIN)/jupyter lab notebooks/tour.ipynb
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev.stamp
+	$(BIN)/python benchmarks/run.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/lab.stamp: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab]'
+	touch $@
+
+.venv/dev.stamp: .venv/lab.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build .nbflow

@@ -1,0 +1,121 @@
+"""Every exception a user can see. Each message says what happened, where, and the next step."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class NbflowError(Exception):
+    """Base of all errors that nbflow raises itself."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks for this: a notebook shows the message, not nbflow's own frames.
+        return [f"{type(self).__name__}: {self}"]
+
+
+class GraphError(NbflowError):
+    """The graph as written cannot be: a cycle, a name twice, a node of another flow."""
+
+
+class NoValueYet(GraphError, TypeError):
+    """A node was used as if it had its value already: `bool(node)`, `in`, iteration."""
+
+
+class BindError(GraphError, TypeError):
+    """The arguments of a task's call do not fit its function's signature."""
+
+
+class MapError(GraphError, ValueError):
+    """A task cannot be mapped over what it was given."""
+
+
+class UnequalLengths(MapError):
+    """Mapped arguments have different lengths."""
+
+
+class ParameterError(NbflowError, ValueError):
+    """A parameter is missing, unknown, or has a name that is taken."""
+
+
+class UnknownName(NbflowError, KeyError):
+    """No node, task or option of that name."""
+
+    def __str__(self) -> str:
+        # KeyError would show its message in quotes.
+        return str(self.args[0]) if self.args else ""
+
+
+class RunFailed(NbflowError):
+    """A run had failed nodes, and its caller asked to be told by an exception."""
+
+
+class NotSuccessful(NbflowError):
+    """A value was asked for that the run did not make."""
+
+
+class UnidentifiableError(NbflowError, TypeError):
+    """A value has no identity; says the path to it and the two ways out.
+
+    path: where it lies, such as `config["db"].socket`.
+    """
+
+    def __init__(self, path: str, kind: str, why: str = "") -> None:
+        self.path = path
+        self.kind = kind
+        self.why = why
+        reason = f" ({why})" if why else ""
+        super().__init__(
+            f"`{path}` is a {kind}, which has no identity{reason}, so nbflow cannot tell whether it changed. "
+            f"If it never matters for the result (a client, a connection), name it in ignore=[...] "
+            f'or wrap it: nbflow.opaque(x, id="..."). If it does, give its class a method '
+            f"`__nbflow_id__(self)` that returns what identifies it."
+        )
+
+
+class StoreRefused(NbflowError):
+    """The store's folder cannot be trusted or used."""
+
+
+class DamagedEntry(NbflowError):
+    """A stored result is missing or its digest does not match; it is dropped and computed again."""
+
+    def __init__(self, key: bytes, why: str) -> None:
+        self.key = key
+        self.why = why
+        super().__init__(f"stored result {key.hex()[:8]} {why}; it is computed again")
+
+
+class NotStorable(NbflowError):
+    """A value that cannot be encoded; it is returned, not stored."""
+
+
+class IllegalTransition(NbflowError):
+    """A state change that the table does not allow: a defect in nbflow, with the story so far."""
+
+
+class HeadError(NbflowError, SyntaxError):
+    """The line after `%%task` or `%flow` cannot be read."""
+
+
+class CellError(NbflowError):
+    """A cell cannot become a task, or must not run."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message that proposes the nearest known names, or lists them when few.
+
+    >>> nearest("cleam", ["clean", "load"])
+    "; did you mean 'clean'?"
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
+    if not names:
+        return "; there are none"
+    shown = ", ".join(repr(n) for n in names[:8])
+    return f"; there are {shown}" + (" …" if len(names) > 8 else "")
