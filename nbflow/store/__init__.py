@@ -1,0 +1,7 @@
+"""Where results live."""
+
+from nbflow.store.index import Store
+from nbflow.store.location import find_store
+from nbflow.store.rows import EXPRESSION, LOOP_STEP, VALUE, Entry, Last, Row, RunRow
+
+__all__ = ["EXPRESSION", "LOOP_STEP", "VALUE", "Entry", "Last", "Row", "RunRow", "Store", "find_store"]

@@ -1,0 +1,130 @@
+"""Overhead of nbflow in CPU time, beside the plain-Python floor of the same work in the same process.
+
+Run with `make bench`. Each figure is the median of several runs; the machine's noise shows in the spread.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPEATS = 5
+ELEMENTS = 10_000
+CHAIN = 1_000
+
+
+def main() -> None:
+    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows()]
+    print(f"{'what':<58}{'median':>12}{'min':>10}{'max':>10}{'floor':>10}{'goal':>10}")
+    for what, unit, seconds, floor, goal in rows:
+        scale = {"s": 1.0, "µs": 1e6}[unit]
+        median, low, high = (f(seconds) * scale for f in (statistics.median, min, max))
+        print(
+            f"{what:<58}{median:>9.3g} {unit:<2}{low:>10.3g}{high:>10.3g}"
+            f"{'' if floor is None else format(floor * scale, '.3g'):>10}{goal:>10}"
+        )
+
+
+Row = tuple[str, str, list[float], float | None, str]
+
+
+def import_row() -> Row:
+    def cpu(code: str) -> float:
+        script = f"import time; t = time.process_time(); {code}; print(time.process_time() - t)"
+        return float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout)
+
+    return "import nbflow", "s", [cpu("import nbflow") for _ in range(REPEATS)], None, "≤ 0.1"
+
+
+def map_rows() -> list[Row]:
+    from nbflow import Flow, task
+
+    def increment(x: int) -> int:
+        return x + 1
+
+    floor = cpu_seconds(lambda: [increment(x) for x in range(ELEMENTS)]) / ELEMENTS
+    rows: list[Row] = []
+    for what, cache, goal in (("without cache", False, "≤ 5"), ("cold cache", None, "≤ 20")):
+        seconds = []
+        for _ in range(REPEATS):
+            with tempfile.TemporaryDirectory() as folder:
+                with Flow("bench", store=Path(folder) / "store") as flow:
+                    task(cache=cache)(increment).map(range(ELEMENTS))
+                seconds.append(cpu_seconds(flow.run) / ELEMENTS)
+        rows.append((f"map of {ELEMENTS:,} trivial elements, {what}, an element", "µs", seconds, floor, goal))
+    return rows
+
+
+REOPENED = """
+import sys, time
+from nbflow import Flow, task
+@task
+def increment(x):
+    return x + 1
+with Flow("bench", store=sys.argv[1]) as flow:
+    increment.map(range({elements}))
+t = time.process_time()
+run = flow.run()
+print((time.process_time() - t) / {elements}, *run.counts())
+"""
+
+
+def reopened_row() -> Row:
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "flow.py"
+        script.write_text(REOPENED.format(elements=ELEMENTS))
+
+        def once() -> list[str]:
+            command = [sys.executable, str(script), str(Path(folder) / "store")]
+            return subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+
+        once()
+        outputs = [once() for _ in range(REPEATS)]
+    assert all(output[1:] == ["0", str(ELEMENTS), "0"] for output in outputs), outputs
+    seconds = [float(output[0]) for output in outputs]
+    return f"no-op rerun of {ELEMENTS:,} in a fresh process, an element", "µs", seconds, None, "≤ 12"
+
+
+def chain_rows() -> list[Row]:
+    from nbflow import Flow, task
+
+    def step(x: int) -> int:
+        return x + 1
+
+    def floor() -> None:
+        x = 0
+        for _ in range(CHAIN):
+            x = step(x)
+
+    rows: list[Row] = []
+    base = cpu_seconds(floor) / CHAIN
+    for what, cache, length in (
+        ("without cache", False, CHAIN),
+        ("without cache", False, 4 * CHAIN),
+        ("cold cache", None, CHAIN),
+    ):
+        seconds = []
+        for _ in range(REPEATS):
+            with tempfile.TemporaryDirectory() as folder:
+                with Flow("bench", store=Path(folder) / "store") as flow:
+                    node = 0
+                    for _ in range(length):
+                        node = task(cache=cache)(step)(node)
+                seconds.append(cpu_seconds(flow.run) / length)
+        rows.append((f"chain of {length:,} tasks, {what}, a node", "µs", seconds, base, "≤ 40"))
+    return rows
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    started = time.process_time()
+    call()
+    return time.process_time() - started
+
+
+if __name__ == "__main__":
+    main()

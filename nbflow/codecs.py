@@ -1,0 +1,104 @@
+"""Values to sealed bytes and back. Kernel and workers both use it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xxhash import xxh3_128
+
+from nbflow.errors import NotStorable
+
+PICKLE = "pickle5"
+Buffer = bytes | bytearray | memoryview
+# Buffers start at multiples of this, so that arrays mapped from a file are aligned for any processor.
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An encoded value. parts: what to write, in order; size_bytes: of all of them.
+
+    The first part tells the lengths of those that follow; large buffers are the value's own, not copies.
+    """
+
+    codec: str
+    parts: tuple[Buffer, ...]
+    size_bytes: int
+
+    def digest(self, key: bytes) -> bytes:
+        """16 bytes over key and content: a content under another key is damaged, too."""
+        state = xxh3_128(key)
+        for part in self.parts:
+            state.update(part)
+        return state.digest()
+
+
+def seal(value: Any) -> Sealed:
+    """A value as bytes: pickle protocol 5, large buffers apart. Raises NotStorable."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    # What a value's own __reduce__ raises is any exception; cloudpickle gets a second try.
+    except Exception:  # noqa: BLE001 (the second try tells)
+        buffers.clear()
+        body = _by_content(value, buffers)
+    return _framed(body, [buffer.raw() for buffer in buffers])
+
+
+def unseal(codec: str, data: Buffer) -> Any:
+    """The value in sealed bytes; arrays use the memory of data, without a copy. Only for verified bytes."""
+    if codec != PICKLE:
+        raise NotStorable(f"it was written in the form {codec!r}, which this version of nbflow does not know")
+    view = memoryview(data)
+    lengths = _lengths(view)
+    at = _padded(_header_bytes(len(lengths)))
+    parts: list[memoryview] = []
+    for length in lengths:
+        parts.append(view[at : at + length])
+        at = _padded(at + length)
+    return pickle.loads(parts[0], buffers=parts[1:])
+
+
+def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """Functions and classes that live only in a notebook travel by content."""
+    import cloudpickle
+
+    stream = io.BytesIO()
+    try:
+        cloudpickle.Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+    # As above: any exception at all may come from the value's own methods.
+    except Exception as error:  # noqa: BLE001 (the reason is told)
+        raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error
+    return stream.getvalue()
+
+
+def _framed(body: bytes, buffers: Sequence[memoryview]) -> Sealed:
+    lengths = [len(body), *(buffer.nbytes for buffer in buffers)]
+    header = struct.pack(f"<{len(lengths) + 1}Q", len(lengths), *lengths)
+    parts: list[Buffer] = []
+    at = 0
+    for part in (header, body, *buffers):
+        gap = _padded(at) - at
+        if gap:
+            parts.append(bytes(gap))
+        parts.append(part)
+        at += gap + (part.nbytes if isinstance(part, memoryview) else len(part))
+    return Sealed(PICKLE, tuple(parts), at)
+
+
+def _lengths(view: memoryview) -> tuple[int, ...]:
+    (count,) = struct.unpack_from("<Q", view)
+    return struct.unpack_from(f"<{count}Q", view, 8)
+
+
+def _header_bytes(count: int) -> int:
+    return 8 * (count + 1)
+
+
+def _padded(at: int) -> int:
+    return -(-at // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,170 @@
+"""Makes batches: which elements, how many at once, and with which arguments."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from nbflow.engine.ledger import MISSING, LostValue
+from nbflow.executors.base import Batch
+from nbflow.identity.value import is_immutable
+from nbflow.model.graph import Argument, Node
+from nbflow.model.tree import fill
+from nbflow.probe.files import argument_files
+
+if TYPE_CHECKING:
+    from nbflow.engine.ledger import Ledger
+    from nbflow.engine.resolve import Resolver
+
+# A batch should take about this long: short enough to keep what is finished, long enough to pay its way.
+BATCH_S = 0.05
+GROWTH = 16
+MOST_ELEMENTS = 5_000
+
+
+class LostArguments(Exception):  # noqa: N818 (a finding, not an error that users see)
+    """Upstream elements whose stored results are needed, and proved missing."""
+
+    def __init__(self, node: Node, indices: Sequence[int], why: str) -> None:
+        self.node = node
+        self.indices = indices
+        super().__init__(why)
+
+
+class Batcher:
+    """Makes batches for the nodes of one run; sizes them by the time that elements took."""
+
+    def __init__(self, ledger: Ledger, resolver: Resolver) -> None:
+        self._ledger = ledger
+        self._resolver = resolver
+        self._size: dict[Node, int] = {}
+        self._shared: dict[Node, list[Any]] = {}
+
+    def size(self, node: Node, waiting: int, slots: int) -> int:
+        """How many of the waiting elements go into the next batch."""
+        fair = -(-waiting // slots)
+        return max(1, min(self._size.get(node, 1), fair, MOST_ELEMENTS))
+
+    def measure(self, node: Node, batch: Batch) -> None:
+        """Learns from a batch how many elements fit into BATCH_S."""
+        seconds = sum(outcome.seconds for outcome in batch.outcomes)
+        done = len(batch.outcomes)
+        if done:
+            fitting = int(BATCH_S * done / max(seconds, 1e-9))
+            self._size[node] = max(1, min(fitting, self._size.get(node, 1) * GROWTH))
+
+    def make(self, node: Node, indices: Sequence[int], *, private: bool) -> Batch:
+        """A batch with its arguments. private: on copies that nobody else has. Raises LostArguments."""
+        fetch = self._ledger.value if not private else self._private_value
+        shared = self._shared_values(node, fetch, private=private)
+        columns = tuple(
+            self._column(node, argument, indices, fetch)
+            if argument.mapped
+            else [shared[position]] * len(indices)
+            for position, argument in enumerate(node.arguments)
+        )
+        options = node.task.options
+        stored = self._resolver.keeps(node)
+        keys = self._ledger.books[node].keys
+        return Batch(
+            label=node.name,
+            fn=node.task.fn,
+            columns=columns,
+            keywords=tuple(argument.keyword for argument in node.arguments),
+            count=len(indices),
+            identify=self._resolver.identify_output if stored else None,
+            keep=stored,
+            expected_files=_expected(columns, len(indices)) if stored else None,
+            seeds=None if options.seed is None else [_seed(options.seed, keys[i]) for i in indices],
+            tag=(node, indices),
+        )
+
+    def forget(self, node: Node) -> None:
+        """Builds the shared arguments anew for the next batch: one of them was changed in place."""
+        self._shared.pop(node, None)
+
+    def _shared_values(self, node: Node, fetch: Callable[[Node, int], Any], *, private: bool) -> list[Any]:
+        if not private and node in self._shared:
+            return self._shared[node]
+        values = [MISSING if a.mapped else self._filled(a.value, fetch) for a in node.arguments]
+        if not private and node.mapped:
+            self._shared[node] = values
+        return values
+
+    def _filled(self, value: Any, fetch: Callable[[Node, int], Any]) -> Any:
+        def replace(up: Node) -> Any:
+            if not up.mapped:
+                return _fetched(fetch, up, [0])[0]
+            return _fetched(fetch, up, list(self._ledger.present(up)))
+
+        filled = fill(value, Node, replace)
+        # What a task gets is never the user's own object: a change in place stays with the task.
+        return private_copy(value) if filled is value else filled
+
+    def _column(
+        self, node: Node, argument: Argument, indices: Sequence[int], fetch: Callable[[Node, int], Any]
+    ) -> list[Any]:
+        source = argument.value
+        if isinstance(source, Node) and source.mapped:
+            return _fetched(fetch, source, indices)
+        items = self._ledger.books[node].items[argument.name]
+        try:
+            values = [items.values[i] for i in indices]
+        except LostValue as lost:
+            raise LostArguments(lost.node, (lost.index,), str(lost)) from lost
+        return [value if is_immutable(value) else private_copy(value) for value in values]
+
+    def _private_value(self, node: Node, index: int) -> Any:
+        fresh = self._ledger.fresh_copy(node, index)
+        return private_copy(self._ledger.value(node, index)) if fresh is MISSING else fresh
+
+
+def private_copy(value: Any) -> Any:
+    """A copy that can be changed in place without anybody noticing; the value itself where none can be made."""
+    if is_immutable(value):
+        return value
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)) and _copies_on_write(pandas):
+        return value.copy(deep=False)
+    try:
+        return copy.deepcopy(value)
+    # Connections, locks and clients refuse in many ways; they are shared, as in any program.
+    except Exception:  # noqa: BLE001 (the value's own __deepcopy__ or __reduce__ raised)
+        return value
+
+
+def _copies_on_write(pandas: Any) -> bool:
+    return int(pandas.__version__.split(".")[0]) >= 3
+
+
+def _fetched(fetch: Callable[[Node, int], Any], node: Node, indices: Sequence[int]) -> list[Any]:
+    try:
+        return [fetch(node, i) for i in indices]
+    except LostValue as first:
+        lost = [i for i in indices if _is_lost(fetch, node, i)]
+        raise LostArguments(node, lost or (first.index,), str(first)) from first
+
+
+def _is_lost(fetch: Callable[[Node, int], Any], node: Node, index: int) -> bool:
+    try:
+        fetch(node, index)
+    except LostValue:
+        return True
+    return False
+
+
+def _expected(columns: tuple[Sequence[Any], ...], count: int) -> list[list[str]] | None:
+    """The existing files that arguments name, for each element; None where there are none at all."""
+    if not any(isinstance(column[0], (str, PurePath)) for column in columns if column):
+        return None
+    rows = list(zip(*columns, strict=True))
+    expected = [argument_files(row) for row in rows]
+    return expected if any(expected) and len(expected) == count else None
+
+
+def _seed(seed: int, key: bytes | None) -> int:
+    return seed if key is None else (seed ^ int.from_bytes(key[:8], "little")) & (2**63 - 1)
+

@@ -1,0 +1,155 @@
+"""Stores what batches brought back: with which trace, for how long, for whom, or why not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from nbflow.model.task import seconds_of
+from nbflow.probe.files import trace_id
+from nbflow.store import VALUE, Entry
+
+if TYPE_CHECKING:
+    from nbflow.engine.ledger import Ledger
+    from nbflow.engine.resolve import Resolver
+    from nbflow.executors.base import Batch, Outcome
+    from nbflow.model.graph import Node
+    from nbflow.model.task import Options
+    from nbflow.store import Store
+
+WAYS_OUT = (
+    'max_age="1d" keeps it for a time, version="..." until you change that, seed=1 makes random numbers '
+    "repeatable, cache=True keeps it for good"
+)
+
+
+class Keeper:
+    """Writes the results of one run into the store. store: None keeps nothing.
+
+    tell: called with what users should know, once a task and reason.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        resolver: Resolver,
+        store: Store | None,
+        *,
+        session: str,
+        replace: frozenset[Node],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._resolver = resolver
+        self._store = store
+        self._session = session
+        self._replace = replace
+        self._tell = tell
+        self._told: set[tuple[str, str]] = set()
+
+    def keep(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Stores the outcomes of a batch that can be stored, and notes their rows in the ledger."""
+        if self._store is None or not batch.keep or not outcomes:
+            return
+        node, indices = batch.tag
+        if self._drifted(node):
+            return
+        book = self._ledger.books[node]
+        session = self._session_of(batch, node, outcomes)
+        entries: list[Entry] = []
+        positions: list[int] = []
+        for outcome in outcomes:
+            i = indices[outcome.position]
+            entry = self._entry(node, book.keys[i], outcome, session)
+            if entry is not None:
+                entries.append(entry)
+                positions.append(i)
+        replace = node in self._replace or node.task.options.always
+        for i, row in zip(positions, self._store.put(entries, replace=replace), strict=True):
+            book.rows[i] = row
+
+    def keep_late(self, batch: Batch) -> None:
+        """Stores what a batch finished after its run was interrupted; called on the worker's thread."""
+        self.keep(batch, [outcome for outcome in batch.take() if outcome.error is None])
+        self.flush()
+
+    def flush(self) -> None:
+        if self._store is not None:
+            self._store.flush()
+
+    def _entry(self, node: Node, key: bytes | None, outcome: Outcome, session: str | None) -> Entry | None:
+        if outcome.unstored is not None:
+            self._once(node, "unstored", f"{node.name}: its result is not stored: {outcome.unstored}")
+            return None
+        if key is None or outcome.sealed is None or outcome.out is None:
+            return None
+        trace = b""
+        if outcome.observed is not None:
+            changed = outcome.observed.changed
+            if changed is not None:
+                self._once(node, changed, f"{node.name}: {changed} changed while it was read; its result is not stored")
+                return None
+            if outcome.observed.marks:
+                trace = trace_id(outcome.observed.marks)
+                assert self._store is not None
+                self._store.put_trace(trace, outcome.observed.marks)
+        now = time.time_ns()
+        return Entry(
+            key=key,
+            trace=trace,
+            out=outcome.out,
+            members=b"".join(outcome.members or ()),
+            kind=VALUE,
+            sealed=outcome.sealed,
+            seconds=outcome.seconds,
+            made_ns=now,
+            expires_ns=_expiry(node.task.options, now),
+            session=session,
+            task=node.task.name,
+        )
+
+    def _drifted(self, node: Node) -> bool:
+        """Whether a global that the task reaches was changed since it was identified."""
+        name = self._resolver.code_of(node.task).drifted()
+        if name is None:
+            return False
+        self._once(
+            node,
+            name,
+            f"{node.name}: {name!r} changed while it ran, so its results are returned and not stored; "
+            f'if it never matters for the result, name it: ignore=["{name}"]',
+        )
+        return True
+
+    def _session_of(self, batch: Batch, node: Node, outcomes: Iterable[Outcome]) -> str | None:
+        """The session that results are good for, where they depend on the outside world."""
+        options = node.task.options
+        if options.cache is True or options.max_age or options.version or options.seed is not None:
+            return None
+        hosts = [o.observed.network for o in outcomes if o.observed is not None and o.observed.network]
+        if hosts:
+            self._once(
+                node,
+                "network",
+                f"{node.name} connected to {hosts[0]}, so its result is reused in this session only; {WAYS_OUT}",
+            )
+        elif batch.moved_random:
+            self._once(
+                node,
+                "random",
+                f"{node.name} used random numbers without a seed, so its result is reused in this session only; "
+                f"{WAYS_OUT}",
+            )
+        else:
+            return None
+        return self._session
+
+    def _once(self, node: Node, reason: str, message: str) -> None:
+        if (node.name, reason) not in self._told:
+            self._told.add((node.name, reason))
+            self._tell(message)
+
+
+def _expiry(options: Options, now_ns: int) -> int | None:
+    return None if options.max_age is None else now_ns + int(seconds_of(options.max_age) * 1e9)

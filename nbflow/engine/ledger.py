@@ -1,0 +1,162 @@
+"""What a run knows of each node: ids, rows of the store, and the values that are in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import DamagedEntry
+from nbflow.identity.value import list_id
+from nbflow.model.graph import Node
+from nbflow.model.state import State
+
+if TYPE_CHECKING:
+    from nbflow.engine.machine import Track
+    from nbflow.model.mapping import Items
+    from nbflow.store import Row, Store
+
+
+class _Missing:
+    """Stands where no value is in memory: None is a value like any other."""
+
+    def __repr__(self) -> str:
+        return "<not in memory>"
+
+
+MISSING = _Missing()
+
+
+class LostValue(Exception):  # noqa: N818 (a finding, not an error that users see)
+    """A stored result that was about to be used proved missing or damaged."""
+
+    def __init__(self, node: Node, index: int, why: str) -> None:
+        self.node = node
+        self.index = index
+        super().__init__(why)
+
+
+@dataclass(slots=True, eq=False)
+class Book:
+    """One node's elements: parallel lists, as long as the node has elements.
+
+    derive: computes an element from its upstreams' values, for nodes that are never stored.
+    """
+
+    node: Node
+    keys: list[bytes | None] = field(default_factory=list)
+    out: list[bytes | None] = field(default_factory=list)
+    rows: list[Row | None] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    members: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    errors: dict[int, BaseException] = field(default_factory=dict)
+    items: dict[str, Items] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
+    derive: Callable[[int], Any] | None = None
+
+    def size(self, count: int) -> None:
+        self.keys = [None] * count
+        self.out = [None] * count
+        self.rows = [None] * count
+        self.values = [MISSING] * count
+        self.seconds = [0.0] * count
+
+
+class Ledger:
+    """The books of a run. identify: the id of a value and of its members; store: None keeps all in memory."""
+
+    def __init__(
+        self,
+        tracks: dict[Node, Track],
+        store: Store | None,
+        identify: Callable[[Any], tuple[bytes, tuple[bytes, ...] | None]],
+    ) -> None:
+        self.books: dict[Node, Book] = {node: Book(node) for node in tracks}
+        self._tracks = tracks
+        self._store = store
+        self._identify = identify
+        for node, book in self.books.items():
+            if not node.mapped:
+                book.size(1)
+
+    def value(self, node: Node, index: int = 0) -> Any:
+        """An element's value, from memory or the store. Raises LostValue."""
+        book = self.books[node]
+        value = book.values[index]
+        if value is MISSING:
+            value = book.values[index] = self._fetch(book, index)
+        return value
+
+    def fresh_copy(self, node: Node, index: int) -> Any:
+        """The value as it was made, shared with nobody; MISSING where none can be had."""
+        book = self.books[node]
+        return MISSING if book.rows[index] is None else self._fetch(book, index)
+
+    def whole(self, node: Node) -> Any:
+        """What a task gets that takes the node whole: of a mapped node the list, without skipped elements."""
+        if not node.mapped:
+            return self.value(node)
+        return [self.value(node, i) for i in self.present(node)]
+
+    def present(self, node: Node) -> Iterator[int]:
+        """The positions of a node's elements that have a value."""
+        states = self._tracks[node].states
+        return (i for i, state in enumerate(states) if state in _WITH_VALUE)
+
+    def out_id(self, node: Node, index: int = 0) -> bytes:
+        """The id of an element's value; computed now where nobody needed it before. Raises LostValue."""
+        book = self.books[node]
+        out = book.out[index]
+        if out is None:
+            out, members = self._identify(self.value(node, index))
+            book.out[index] = out
+            if members is not None:
+                book.members[index] = members
+        return out
+
+    def whole_id(self, node: Node) -> bytes:
+        if not node.mapped:
+            return self.out_id(node)
+        return list_id([self.out_id(node, i) for i in self.present(node)])
+
+    def members(self, node: Node, index: int = 0) -> tuple[bytes, ...] | None:
+        """The ids of an element's members where its value is a list or tuple, without loading it."""
+        self.out_id(node, index)
+        book = self.books[node]
+        if index not in book.members:
+            row = book.rows[index]
+            if row is None or not row.members:
+                return None
+            book.members[index] = tuple(
+                row.members[at : at + 16] for at in range(0, len(row.members), 16)
+            )
+        return book.members[index]
+
+    def forget(self, node: Node, index: int) -> None:
+        """Drops a value from memory that the store has, so that the next reader gets it unchanged."""
+        book = self.books[node]
+        if book.rows[index] is not None:
+            book.values[index] = MISSING
+
+    def lose(self, node: Node, indices: Sequence[int]) -> None:
+        """Clears what is known of elements whose stored result proved missing."""
+        book = self.books[node]
+        for i in indices:
+            book.rows[i] = book.out[i] = None
+            book.values[i] = MISSING
+            book.members.pop(i, None)
+
+    def _fetch(self, book: Book, index: int) -> Any:
+        row = book.rows[index]
+        if row is not None and self._store is not None:
+            try:
+                return self._store.load(row)
+            except DamagedEntry as damage:
+                raise LostValue(book.node, index, damage.why) from damage
+        if book.derive is not None:
+            return book.derive(index)
+        raise LostValue(book.node, index, "has no value in memory")
+
+
+_WITH_VALUE = frozenset({State.SUCCESS, State.CACHED})

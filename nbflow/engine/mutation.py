@@ -1,0 +1,138 @@
+"""Tasks that change their inputs in place: found out, named, and kept from harming anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import UnidentifiableError
+from nbflow.identity.value import is_immutable
+from nbflow.model.graph import Argument, Node
+
+if TYPE_CHECKING:
+    from nbflow.engine.batching import Batcher
+    from nbflow.engine.ledger import Ledger
+    from nbflow.engine.resolve import Resolver
+    from nbflow.executors.base import Batch, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """An argument's value and its id before the call. node, index: where it came from, if from upstream."""
+
+    argument: str
+    value: Any
+    id: bytes
+    node: Node | None
+    index: int
+
+
+class Guards:
+    """Identifies mutable arguments again after each batch; tell: called with the warning, once a task and argument."""
+
+    def __init__(
+        self, batcher: Batcher, resolver: Resolver, ledger: Ledger, tell: Callable[[str], None]
+    ) -> None:
+        self._batcher = batcher
+        self._resolver = resolver
+        self._ledger = ledger
+        self._tell = tell
+        self._told: set[tuple[Node, str]] = set()
+        self._guards: dict[Batch, list[Guard]] = {}
+        self._tainted: set[Batch] = set()
+
+    def watch(self, batch: Batch) -> None:
+        """Notes the mutable arguments of a batch before it is called."""
+        node, indices = batch.tag
+        guards: list[Guard] = []
+        for argument, column in zip(node.arguments, batch.columns, strict=True):
+            if argument.mapped:
+                guards += self._mapped(node, argument, indices, column)
+            elif not is_immutable(column[0]):
+                guards += self._shared(argument, column[0])
+        if guards:
+            self._guards[batch] = guards
+
+    def clean(self, batch: Batch) -> bool:
+        """Whether nothing that the batch uses was changed in place so far."""
+        guards = self._guards.get(batch, ())
+        return batch not in self._tainted and not any(self._changed(guard) for guard in guards)
+
+    def check(
+        self, batch: Batch, outcomes: Sequence[Outcome], in_flight: Iterable[Batch]
+    ) -> Container[int]:
+        """The positions of a batch whose results cannot be trusted and must be made again, alone, on private copies."""
+        guards = self._guards.pop(batch, [])
+        changed = [guard for guard in guards if self._changed(guard)]
+        if not changed and batch not in self._tainted:
+            return ()
+        for guard in changed:
+            if guard.node is not None:
+                self._ledger.forget(guard.node, guard.index)
+        node, _ = batch.tag
+        self._batcher.forget(node)
+        objects = {id(guard.value) for guard in changed}
+        overlapping = [other for other in in_flight if self._uses(other, objects)]
+        for other in overlapping:
+            self._tainted.add(other)
+            self._batcher.forget(other.tag[0])
+        # Alone and with nobody else at work on the same objects, a call saw what its key says.
+        if batch.count == 1 and not overlapping and batch not in self._tainted:
+            self._blame(node, changed)
+            return ()
+        self._tainted.discard(batch)
+        return {outcome.position for outcome in outcomes}
+
+    def _blame(self, node: Node, changed: Iterable[Guard]) -> None:
+        for guard in changed:
+            if (node, guard.argument) in self._told:
+                continue
+            self._told.add((node, guard.argument))
+            kind = type(guard.value).__name__
+            self._tell(
+                f"task {node.name!r} changed its argument {guard.argument!r} ({kind}) in place. Nobody else sees the "
+                f"change; to have it, return the changed value (`{guard.argument} = {guard.argument}.copy()` first "
+                f"silences this)"
+            )
+
+    def _changed(self, guard: Guard) -> bool:
+        try:
+            return self._resolver.codes.identifier(guard.value, guard.argument) != guard.id
+        except UnidentifiableError:
+            return True
+
+    def _uses(self, batch: Batch, objects: set[int]) -> bool:
+        return any(id(guard.value) in objects for guard in self._guards.get(batch, ()))
+
+    def _mapped(
+        self, node: Node, argument: Argument, indices: Sequence[int], column: Sequence[Any]
+    ) -> Iterator[Guard]:
+        source = argument.value
+        for i, value in zip(indices, column, strict=True):
+            if is_immutable(value):
+                continue
+            if isinstance(source, Node) and source.mapped:
+                yield Guard(argument.name, value, self._ledger.out_id(source, i), source, i)
+            else:
+                yield from self._shared(argument, value)
+
+    def _shared(self, argument: Argument, value: Any) -> Iterator[Guard]:
+        sources = self._sources(argument.value, value)
+        for node, index, part in sources:
+            if not is_immutable(part):
+                yield Guard(argument.name, part, self._ledger.out_id(node, index), node, index)
+        if not sources:
+            try:
+                yield Guard(argument.name, value, self._resolver.codes.identifier(value, argument.name), None, 0)
+            except UnidentifiableError:
+                # A connection or client that was declared not to count: nothing to compare.
+                return
+
+    def _sources(self, source: Any, value: Any) -> list[tuple[Node, int, Any]]:
+        """The upstream elements that an argument consists of, where it is a node."""
+        if not isinstance(source, Node):
+            return []
+        if not source.mapped:
+            return [(source, 0, value)]
+        return [(source, i, part) for i, part in zip(self._ledger.present(source), value, strict=True)]

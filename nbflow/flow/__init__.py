@@ -1,0 +1,6 @@
+"""The front door: Flow and Run join graph, plan, engine, results and picture."""
+
+from nbflow.flow.finished import Run
+from nbflow.flow.front import Flow, Plan
+
+__all__ = ["Flow", "Plan", "Run"]

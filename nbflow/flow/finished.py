@@ -1,0 +1,196 @@
+"""Run: one execution, its states and results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbflow.draw import mime_bundle
+from nbflow.engine.ledger import LostValue
+from nbflow.engine.machine import Track
+from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.picture import run_picture
+from nbflow.model.state import UNSUCCESSFUL, State
+from nbflow.results.frame import make_frame
+from nbflow.results.report import duration, run_table, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbflow.engine.why import Reason
+    from nbflow.flow.front import Flow
+    from nbflow.flow.workshop import Workshop
+    from nbflow.model.graph import Node
+    from nbflow.results.report import PlanRow
+
+
+class Run:
+    """One execution of a flow: `run["name"]` is a value, `run.frame("name")` its elements as a DataFrame."""
+
+    def __init__(self, flow: Flow, workshop: Workshop, parameters: Mapping[str, Any]) -> None:
+        self.flow = flow
+        self.graph = flow.graph
+        self.parameters = dict(parameters)
+        self.seconds = 0.0
+        self.stale: dict[Node, dict[int, str]] = {}
+        self.reasons: dict[str, list[Reason]] = {}
+        self.plan: list[PlanRow] = []
+        self._workshop = workshop
+        self._nodes = {node.name: node for node in workshop.nodes}
+
+    @classmethod
+    def planned(cls, flow: Flow, workshop: Workshop, rows: list[PlanRow]) -> Run:
+        """The run that would be: nothing was called."""
+        run = cls(flow, workshop, {})
+        run.plan = rows
+        return run
+
+    def finish(self, started_ns: int) -> None:
+        """Notes the end, and writes the run into the store's history."""
+        self.seconds = (time.time_ns() - started_ns) / 1e9
+        ran, reused, failed = self.counts()
+        self._workshop.store.add_run(
+            flow=self.flow.name, started_ns=started_ns, seconds=self.seconds, ran=ran, reused=reused, failed=failed
+        )
+        self._workshop.store.flush()
+
+    def __getitem__(self, node: Node | str) -> Any:
+        """A node's value; of a mapped node the list. Raises NotSuccessful when there is none."""
+        return self.values(node)
+
+    def values(self, node: Node | str, *, failed: str = "raise") -> Any:
+        """A node's value; of a mapped node the list of its elements' values.
+
+        failed: "raise" (default) raises NotSuccessful when an element failed, "drop" leaves those out,
+        "none" puts None in their place. Skipped elements are left out.
+        """
+        if failed not in {"raise", "drop", "none"}:
+            raise GraphError(f"values(failed={failed!r})" + nearest(failed, ["raise", "drop", "none"]))
+        found = self._find(node)
+        found = self.graph.outputs.get(found.name, found)
+        track = self._workshop.machine.tracks[found]
+        if not found.mapped:
+            self._require(found, track)
+            return self._value(found, 0)
+        if failed == "raise" or track.verdict is not None:
+            self._require(found, track)
+        kept = [i for i, state in enumerate(track.states) if State(state).successful]
+        if failed != "none":
+            return [self._value(found, i) for i in kept]
+        good = set(kept)
+        return [self._value(found, i) if i in good else None for i in range(len(track.states))]
+
+    def frame(self, node: Node | str) -> pd.DataFrame:
+        """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts."""
+        found = self._find(node)
+        return make_frame(found, self._workshop.ledger, self._workshop.machine.tracks[found])
+
+    def failed(self, node: Node | str) -> pd.DataFrame:
+        """The rows of the frame whose element failed."""
+        frame = self.frame(node)
+        column = "result.state" if "result.state" in frame else "state"
+        return frame[frame[column].isin([state.label for state in UNSUCCESSFUL])]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a node: task, state, elements, ran, reused, failed, seconds."""
+        return run_table(self._workshop.nodes, self._workshop.machine, self._workshop.ledger)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no node failed; with `flow.reference`, whether none of those did."""
+        nodes = self._workshop.nodes if self.flow.reference is None else self.flow.reference
+        tracks = self._workshop.machine.tracks
+        return not any(tracks[node].state() in UNSUCCESSFUL for node in nodes if node in tracks)
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many elements ran (failed ones among them), were reused, failed."""
+        table = self.table
+        return int(table["ran"].sum()), int(table["reused"].sum()), int(table["failed"].sum())
+
+    def state(self, node: Node | str) -> State:
+        """The state of a node as a whole."""
+        return self.track(self._find(node)).state()
+
+    def track(self, node: Node) -> Track:
+        return self._workshop.machine.tracks[node]
+
+    def why(self, node: Node | str) -> str:
+        """Why a node ran in this run."""
+        name = self._find(node).name
+        if name not in self.reasons:
+            return f"{name} was reused: code, inputs and files were the same as when it ran"
+        return "\n".join(str(reason) for reason in self.reasons[name])
+
+    def error(self, node: Node | str, index: int | None = None) -> BaseException | None:
+        """The exception of a node, or of one of its elements; the first one there is by default."""
+        found = self._find(node)
+        errors = self._workshop.ledger.books[found].errors
+        if index is not None:
+            return errors.get(index)
+        return next(iter(errors.values()), None)
+
+    def check(self) -> None:
+        """Nothing when the run is ok, else RunFailed, raised from the first task's own error."""
+        if self.ok:
+            return
+        failing = [node for node in visible(self._workshop.nodes) if self.track(node).state() is State.FAILED]
+        lines = [f"  {line}" for node in failing[:10] for line in [self._failure(node)]]
+        raise RunFailed("\n".join([f"{len(failing)} of the tasks failed:", *lines])) from (
+            self.error(failing[0]) if failing else None
+        )
+
+    def _failure(self, node: Node) -> str:
+        errors = self._workshop.ledger.books[node].errors
+        index, error = next(iter(errors.items()), (0, None))
+        what = f"{type(error).__name__}: {error}" if error is not None else "failed"
+        if not node.mapped or self.track(node).verdict is not None:
+            return f"{node.name}: {what}"
+        count = len(self.track(node).states)
+        return f"{node.name}[{index}]: {what}  ({len(errors)} of {count} elements failed; see run.failed({node.name!r}))"
+
+    def _require(self, node: Node, track: Track) -> None:
+        state = track.state()
+        if state in {State.SUCCESS, State.CACHED} or (
+            node.mapped and track.verdict is None and not (UNSUCCESSFUL | {State.PENDING}) & set(track.counts())
+        ):
+            return
+        if state is State.FAILED:
+            raise NotSuccessful(f"{self._failure(node)}") from self.error(node)
+        if state is State.TRIGGER_FAILED:
+            raise NotSuccessful(f"{node.name} did not run, because {self._cause(node)} failed")
+        raise NotSuccessful(f"{node.name} has no value: it is {state.label}")
+
+    def _cause(self, node: Node) -> str:
+        names = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() in UNSUCCESSFUL]
+        return ", ".join(names) or "what it needs"
+
+    def _find(self, node: Node | str) -> Node:
+        if not isinstance(node, str):
+            node = node.name
+        if node in self._nodes:
+            return self._nodes[node]
+        if node in self.graph.nodes:
+            raise UnknownName(f"{node!r} did not take part in this run; run it: flow.run(targets=[{node!r}])")
+        raise UnknownName(f"the run has no node {node!r}" + nearest(node, self._nodes))
+
+    def _value(self, node: Node, index: int) -> Any:
+        try:
+            return self._workshop.ledger.value(node, index)
+        except LostValue:
+            # Its stored result is damaged: it is made again, as in any run.
+            again = self.flow.run(targets=[node], **self.parameters)
+            return again._workshop.ledger.value(again._find(node), index)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mime_bundle(run_picture(self))
+
+    def summary(self) -> str:
+        """One line: how many elements ran, were reused and failed, and the time it took."""
+        ran, reused, failed = self.counts()
+        parts = [f"{ran} ran", f"{reused} reused"] + ([f"{failed} failed"] if failed else [])
+        return f"{self.flow.name}: {', '.join(parts)} in {duration(self.seconds)}"
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.summary()}>"

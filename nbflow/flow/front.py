@@ -1,0 +1,250 @@
+"""Flow: the front door. Builds a graph, plans it, runs it, draws it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from contextvars import Token
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from nbflow.draw import mime_bundle
+from nbflow.engine.keeping import Keeper
+from nbflow.engine.run import Shell, session_id
+from nbflow.errors import GraphError, UnknownName, nearest
+from nbflow.executors.threads import SyncExecutor, ThreadExecutor
+from nbflow.flow.explain import make_plan, remember
+from nbflow.flow.finished import Run
+from nbflow.flow.picture import flow_picture, plan_picture
+from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
+from nbflow.model.graph import BUILDING, FLOW_FACTORY, Graph, Node, ancestors
+from nbflow.results.report import PlanRow, plan_table, why_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbflow.store import Store
+
+Targets = Node | str | Iterable[Node | str] | None
+
+
+class Flow:
+    """A named graph of nodes and parameters.
+
+    >>> from nbflow import task
+    >>> @task
+    ... def double(x):
+    ...     return 2 * x
+    >>> with Flow("doubling") as flow:
+    ...     result = double(21)
+    >>> flow.run()["double"]
+    42
+
+    store: the folder that keeps results; by default `.nbflow` in the project's folder (design section 8).
+    executor: "threads" (default) or "sync". reference: the nodes whose success decides `run.ok`; by default all.
+    """
+
+    def __init__(
+        self,
+        name: str = "flow",
+        *,
+        store: str | Path | None = None,
+        executor: str = "threads",
+        reference: Iterable[Node] | None = None,
+    ) -> None:
+        if executor not in {"threads", "sync"}:
+            raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, ["threads", "sync"]))
+        self.name = name
+        self.executor = executor
+        self.reference = None if reference is None else list(reference)
+        self.graph = Graph(name, self)
+        self.last_run: Run | None = None
+        self._place = store
+        self._tokens: list[Token[Graph | None]] = []
+
+    def __enter__(self) -> Self:
+        self._tokens.append(BUILDING.set(self.graph))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        BUILDING.reset(self._tokens.pop())
+
+    @property
+    def store(self) -> Store:
+        """The store that keeps this flow's results. Raises StoreRefused."""
+        return store_at(self._place)
+
+    def __getitem__(self, name: str) -> Node:
+        return self.graph[name]
+
+    def __iter__(self) -> Any:
+        return iter(self.graph.nodes.values())
+
+    def __len__(self) -> int:
+        return len(self.graph.nodes)
+
+    def run(
+        self,
+        *,
+        targets: Targets = None,
+        force: Targets = None,
+        check: bool = False,
+        dry: bool = False,
+        **parameters: Any,
+    ) -> Run:
+        """Runs what is not fresh and gives the Run, also when something failed.
+
+        targets: nodes or names; only they and what they need (default: everything). force: nodes that run
+        although their results are known. check: raise RunFailed when something failed. dry: run nothing,
+        show only what would. The rest are the flow's parameters by name; ParameterError for an unknown one.
+        """
+        check_parameters(self.graph.parameters, parameters, self.name)
+        workshop = self._workshop(targets, parameters, force)
+        if dry:
+            return Run.planned(self, workshop, make_plan(workshop, self.name))
+        run = Run(self, workshop, parameters)
+        self.last_run = run
+        started = time.time_ns()
+        try:
+            run.stale = self._work(workshop, self._chosen(force))
+        finally:
+            run.reasons = remember(workshop, self.name)
+            run.finish(started)
+        if check:
+            run.check()
+        return run
+
+    def plan(self, targets: Targets = None, **parameters: Any) -> Plan:
+        """What would run and why, with no task run. Displays as a table."""
+        check_parameters(self.graph.parameters, parameters, self.name)
+        workshop = self._workshop(targets, parameters)
+        return Plan(self, make_plan(workshop, self.name))
+
+    def why(self, name: Node | str, **parameters: Any) -> Why:
+        """Why a node would run now, or ran last time: code as a diff, values before and after."""
+        node = self._node(name)
+        rows = {row.name: row for row in self.plan(targets=[node], **parameters).rows}
+        row = rows.get(node.name)
+        if row is None:
+            raise UnknownName(f"{node.name!r} is no task; `why` tells of tasks" + nearest(node.name, rows))
+        return Why(why_text(row) + _last_reasons(self.last_run, row))
+
+    def _work(self, workshop: Workshop, force: Sequence[Node]) -> dict[Node, dict[int, str]]:
+        keeper = Keeper(
+            workshop.ledger,
+            workshop.resolver,
+            workshop.store,
+            session=session_id(),
+            replace=frozenset(force),
+            tell=_tell,
+        )
+        executors = {"sync": SyncExecutor(workshop.memo), "threads": ThreadExecutor(workshop.memo)}
+        shell = Shell(
+            workshop.machine,
+            workshop.ledger,
+            workshop.resolver,
+            executors,
+            keeper,
+            default_executor=self.executor,
+            tell=_tell,
+        )
+        try:
+            shell.run()
+        finally:
+            for executor in executors.values():
+                executor.close()
+        return shell.stale
+
+    def _workshop(self, targets: Targets, parameters: dict[str, Any], force: Targets = None) -> Workshop:
+        chosen = self._chosen(targets) if targets is not None else list(self.graph.nodes.values())
+        return open_workshop(ancestors(chosen), self.store, parameters, self._chosen(force))
+
+    def _chosen(self, targets: Targets) -> list[Node]:
+        if targets is None:
+            return []
+        if isinstance(targets, (str, Node)):
+            targets = [targets]
+        return [self._node(target) for target in targets]
+
+    def _node(self, target: Node | str) -> Node:
+        return target if isinstance(target, Node) else self.graph[target]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mime_bundle(flow_picture(self.graph, self.last_run))
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.name!r} with {len(self.graph.nodes)} nodes>"
+
+
+class Plan:
+    """What would run, and why. rows: one a node, in running order."""
+
+    def __init__(self, flow: Flow, rows: list[PlanRow]) -> None:
+        self.flow = flow
+        self.rows = rows
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a node: state, elements, why, seconds it took last time."""
+        return plan_table(self.rows)
+
+    @property
+    def will_run(self) -> list[str]:
+        """The names of the nodes that are not fresh."""
+        return [row.name for row in self.rows if row.freshness.label != "fresh"]
+
+    def __getitem__(self, name: str) -> PlanRow:
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise UnknownName(f"the plan has no node {name!r}" + nearest(name, rows))
+        return rows[name]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
+        table = self.table
+        html = bundle.get("text/html", "")
+        return {"text/html": html + table.to_html(escape=True, na_rep=""), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
+
+
+class Why(str):
+    """A text that shows itself with its line breaks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def implicit_flow(targets: list[Node]) -> Flow:
+    """The flow of nodes that were made outside any: they, and all that they need."""
+    owners = {node.owner for node in targets if node.owner is not None}
+    if owners:
+        owner = owners.pop()
+        assert isinstance(owner, Flow)
+        return owner
+    flow = Flow("nodes")
+    graph = Graph("nodes")
+    for node in ancestors(targets):
+        graph.add(node)
+    flow.graph = graph
+    return flow
+
+
+def _last_reasons(run: Run | None, row: PlanRow) -> str:
+    reasons = run.reasons.get(row.name, []) if run is not None else []
+    if row.freshness.label != "fresh" or not reasons:
+        return ""
+    lines = [f"  {line}" for reason in reasons for line in str(reason).splitlines()]
+    return "\n".join(["\nit ran in the last run because:", *lines])
+
+
+def _tell(message: str) -> None:
+    warnings.warn(message, stacklevel=2)
+
+
+FLOW_FACTORY[:] = [implicit_flow]
+

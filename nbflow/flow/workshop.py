@@ -1,0 +1,102 @@
+"""Puts together what a plan or a run needs: machine, ledger, resolver, store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nbflow.engine.ledger import Ledger
+from nbflow.engine.machine import Machine
+from nbflow.engine.resolve import Resolver, output_id
+from nbflow.engine.run import session_id
+from nbflow.errors import ParameterError, nearest
+from nbflow.identity.code import CodeIds
+from nbflow.model.graph import Node, Parameter
+from nbflow.model.task import Task
+from nbflow.probe.files import StatMemo
+from nbflow.probe.packages import Packages
+from nbflow.probe.secrets import is_secret_name
+from nbflow.probe.sources import Sources
+from nbflow.store import Store, find_store
+
+# One of each a process: what they remember stays true from run to run.
+SOURCES = Sources()
+PACKAGES = Packages()
+_STORES: dict[Path, Store] = {}
+
+
+@dataclass(slots=True)
+class Workshop:
+    """The collaborators of one plan or run."""
+
+    nodes: list[Node]
+    machine: Machine
+    ledger: Ledger
+    resolver: Resolver
+    store: Store
+    memo: StatMemo
+
+
+def open_workshop(
+    nodes: list[Node], store: Store, parameters: Mapping[str, Any], force: Iterable[Node] = ()
+) -> Workshop:
+    """A workshop for the nodes, each after its upstreams, with the parameters given. Raises ParameterError."""
+    store.memo.fresh()
+    codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
+    machine = Machine(nodes)
+    ledger = Ledger(machine.tracks, store, partial(output_id, codes.identifier))
+    resolver = Resolver(
+        ledger,
+        codes,
+        store,
+        store.memo,
+        session=session_id(),
+        now_ns=time.time_ns(),
+        force=frozenset(force),
+    )
+    _fill_parameters(nodes, parameters, ledger, resolver, store)
+    return Workshop(nodes, machine, ledger, resolver, store, store.memo)
+
+
+def store_at(place: str | Path | None) -> Store:
+    """The store of a place, opened once a process. Raises StoreRefused."""
+    root = find_store(place)
+    if root not in _STORES or _STORES[root].closed:
+        _STORES[root] = Store.open(root)
+    return _STORES[root]
+
+
+def check_parameters(known: Mapping[str, Parameter], given: Iterable[str], flow_name: str) -> None:
+    """ParameterError for a name that the flow does not have."""
+    for name in given:
+        if name not in known:
+            raise ParameterError(f"flow {flow_name!r} has no parameter {name!r}" + nearest(name, known))
+
+
+def _fill_parameters(
+    nodes: Sequence[Node], given: Mapping[str, Any], ledger: Ledger, resolver: Resolver, store: Store
+) -> None:
+    for node in nodes:
+        if not isinstance(node, Parameter):
+            continue
+        value = given.get(node.name, node.default)
+        if value is ...:
+            raise ParameterError(
+                f"parameter {node.name!r} has no default and was not given; pass it: flow.run({node.name}=...)"
+            )
+        book = ledger.books[node]
+        book.values[0] = value
+        out = resolver.codes.identifier(value, node.name)
+        book.out[0] = store.salted(out) if is_secret_name(node.name) else out
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, Node)
+
+
+def _task_function(value: object) -> Any:
+    return value.fn if isinstance(value, Task) else None

@@ -1,0 +1,218 @@
+"""A code object in a form that only its meaning decides: no positions, no names of local variables."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from xxhash import xxh3_128_digest
+
+from nbflow.identity.encoding import atom_id, framed, set_id, tuple_id
+
+# Code that looks at its own variables by name: their names count.
+LOOKS_AT_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
+_MASKED_NAMES = frozenset({"__qualname__", "__firstlineno__", "__module__", "__static_attributes__", "__doc__"})
+# Set by where a function stands, or whether it has a docstring.
+_FLAGS_LEFT_OUT = inspect.CO_NESTED | 0x4000000
+_SKIPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
+_CHAIN = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A global path that code uses: `numpy.random.rand`, `helper`.
+
+    module: where an import in the body leads, None for globals; level: of a relative import.
+    """
+
+    names: tuple[str, ...]
+    module: str | None = None
+    level: int = 0
+
+
+@dataclass(slots=True)
+class Meaning:
+    """What a code object says. digest: 16 bytes; free: its free variables in the order of their first use."""
+
+    digest: bytes
+    free: tuple[str, ...]
+    reaches: tuple[Reach, ...]
+
+
+def meaning_of(code: CodeType) -> Meaning:
+    """The meaning of a function's code and of all code inside it."""
+    numbers = _Numbers(code.co_freevars, None)
+    digest = _encode(code, numbers)
+    free = tuple(sorted(code.co_freevars, key=lambda name: numbers.number(name)[1]))
+    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(code, {}))))
+
+
+def nested_code(code: CodeType) -> Iterator[CodeType]:
+    """The code objects inside one, from the outside to the inside, in order."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from nested_code(constant)
+
+
+def same_code(one: CodeType, other: CodeType) -> bool:
+    """Whether two code objects do the same; positions do not count."""
+    return (
+        one.co_code == other.co_code
+        and one.co_names == other.co_names
+        and one.co_varnames == other.co_varnames
+        and one.co_freevars == other.co_freevars
+        and one.co_cellvars == other.co_cellvars
+        and one.co_exceptiontable == other.co_exceptiontable
+        and len(one.co_consts) == len(other.co_consts)
+        and all(_same_constant(a, b) for a, b in zip(one.co_consts, other.co_consts, strict=True))
+    )
+
+
+def _same_constant(one: Any, other: Any) -> bool:
+    if isinstance(one, CodeType) and isinstance(other, CodeType):
+        return same_code(one, other)
+    return type(one) is type(other) and _constant(one, None) == _constant(other, None)
+
+
+def _encode(code: CodeType, own: _Numbers) -> bytes:
+    """16 bytes. own: the numbers of its variables, filled here."""
+    parameters = code.co_varnames[: _parameter_count(code)]
+    for name in parameters:
+        own.number(name)
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _SKIPPED]
+    position = {instruction.offset: at for at, instruction in enumerate(instructions)}
+    parts = [_instruction(code, instructions, at, own, position) for at in range(len(instructions))]
+    names = code.co_varnames + code.co_cellvars if LOOKS_AT_LOCALS & set(code.co_names) else ()
+    header = (parameters, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, names)
+    flags = code.co_flags & ~_FLAGS_LEFT_OUT
+    return framed("code", repr((header, flags)).encode(), b"".join(parts), _exceptions(code, instructions))
+
+
+class _Numbers:
+    """Numbers the variables of one code object by their first use; free ones are numbered where they belong."""
+
+    def __init__(self, free: tuple[str, ...], around: _Numbers | None) -> None:
+        self._free = frozenset(free)
+        self._around = around
+        self.known: dict[str, int] = {}
+
+    def number(self, name: str) -> tuple[int, int]:
+        """How many functions further out a variable belongs, and its number there."""
+        if name in self._free and self._around is not None:
+            up, number = self._around.number(name)
+            return up + 1, number
+        return 0, self.known.setdefault(name, len(self.known))
+
+
+def _instruction(
+    code: CodeType, instructions: list[dis.Instruction], at: int, own: _Numbers, position: dict[int, int]
+) -> bytes:
+    instruction = instructions[at]
+    argument: Any = instruction.arg
+    operation = instruction.opcode
+    if operation in dis.haslocal or operation in dis.hasfree:
+        if instruction.opname == "LOAD_FAST" and instruction.argval in (code.co_cellvars + code.co_freevars):
+            return b""  # how 3.13 hands a cell to a nested function, which counts it itself
+        names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+        argument = tuple(own.number(name) for name in names)
+    elif operation in dis.hasconst:
+        following = instructions[at + 1] if at + 1 < len(instructions) else None
+        masked = following is not None and following.opname == "STORE_NAME" and following.argval in _MASKED_NAMES
+        argument = b"masked" if masked else _constant(instruction.argval, own)
+    elif operation in dis.hasname:
+        argument = (instruction.argval, (instruction.arg or 0) & 1)
+    elif operation in dis.hasjrel or operation in dis.hasjabs:
+        argument = _target(instruction.argval, position, instructions)
+    return repr((instruction.opname, argument)).encode()
+
+
+def _target(offset: int, position: dict[int, int], instructions: list[dis.Instruction]) -> int:
+    """The place of the first instruction at or behind an offset: one that was left out may stand there."""
+    if offset in position:
+        return position[offset]
+    return next((at for at, each in enumerate(instructions) if each.offset >= offset), len(instructions))
+
+
+def _exceptions(code: CodeType, instructions: list[dis.Instruction]) -> bytes:
+    position = {instruction.offset: at for at, instruction in enumerate(instructions)}
+    rows = [
+        tuple(_target(offset, position, instructions) for offset in (e.start, e.end, e.target)) + (e.depth, e.lasti)
+        for e in dis._parse_exception_table(code)  # type: ignore[attr-defined]  # the only reader of this table there is
+    ]
+    return repr(rows).encode()
+
+
+def _constant(value: Any, around: _Numbers | None) -> bytes:
+    """A constant with its type: 1, True, 1.0 and "1" differ, and the order of a set does not matter."""
+    if isinstance(value, CodeType):
+        return _encode(value, _Numbers(value.co_freevars, around))
+    if isinstance(value, tuple):
+        return tuple_id(_constant(each, around) for each in value)
+    if isinstance(value, frozenset):
+        return set_id((_constant(each, around) for each in value), frozen=True)
+    return atom_id(value) or xxh3_128_digest(f"{type(value).__name__} {value!r}".encode())
+
+
+def _parameter_count(code: CodeType) -> int:
+    stars = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_argcount + code.co_kwonlyargcount + stars
+
+
+def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
+    """The global paths of a code object and of all inside it. around: names that imports bound further out."""
+    imported = dict(around)
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in {"CACHE", "EXTENDED_ARG", "NOP"}]
+    for at, instruction in enumerate(instructions):
+        if instruction.opname == "IMPORT_NAME":
+            imported.update(_bound_by_import(instructions, at))
+    for at, instruction in enumerate(instructions):
+        chain = tuple(_chain(instructions, at + 1))
+        if instruction.opname in _GLOBAL and instruction.argval not in imported:
+            yield Reach((instruction.argval, *chain))
+        elif instruction.opname.startswith(("LOAD_", "LOAD_FAST")) and instruction.argval in imported:
+            origin = imported[instruction.argval]
+            yield Reach((*origin.names, *chain), origin.module, origin.level)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _reaches(constant, imported)
+
+
+def _chain(instructions: list[dis.Instruction], at: int) -> Iterator[str]:
+    while at < len(instructions) and instructions[at].opname in _CHAIN:
+        yield instructions[at].argval
+        at += 1
+
+
+def _bound_by_import(instructions: list[dis.Instruction], at: int) -> Iterator[tuple[str, Reach]]:
+    """The names that one import statement in a body binds, and where they lead."""
+    module = instructions[at].argval
+    level, wanted = instructions[at - 2].argval, instructions[at - 1].argval
+    if wanted is None:
+        names, dotted = _as_names(instructions, at)
+        top = module.split(".")[0]
+        yield (names, Reach((), module if dotted else top, 0))
+        return
+    position = at + 1
+    while position < len(instructions) and instructions[position].opname == "IMPORT_FROM":
+        name = instructions[position].argval
+        if instructions[position + 1].opname in _STORES:
+            yield instructions[position + 1].argval, Reach((name,), module, level)
+        position += 2
+
+
+def _as_names(instructions: list[dis.Instruction], at: int) -> tuple[str, bool]:
+    """The name that `import a.b` or `import a.b as c` binds, and whether it is bound to the module at the end."""
+    dotted = False
+    for instruction in instructions[at + 1 :]:
+        if instruction.opname == "IMPORT_FROM":
+            dotted = True
+        if instruction.opname in _STORES:
+            return instruction.argval, dotted or "." not in instructions[at].argval
+    return "", False

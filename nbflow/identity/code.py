@@ -1,0 +1,408 @@
+"""Code ids: a function and all that it reaches, by content."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import reprlib
+import sys
+import types
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nbflow.errors import UnidentifiableError
+from nbflow.identity.bytecode import Meaning, Reach, meaning_of
+from nbflow.identity.classes import class_parts
+from nbflow.identity.components import component_ids
+from nbflow.identity.encoding import atom_id, framed, set_id
+from nbflow.identity.normal import Normalizer, Trees
+from nbflow.identity.value import Identifier, is_immutable
+
+_HOLE = b"\0" * 16
+_MISSING = object()
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_MEANINGS: dict[int, tuple[types.CodeType, Meaning]] = {}
+
+
+class Sources(Trees, Protocol):
+    """Gives trees, and the text of functions and classes."""
+
+    def text_of(self, thing: Any) -> str: ...
+
+
+class Packages(Protocol):
+    """Gives the distribution and version that installed code comes from; None for the user's own."""
+
+    def of_module(self, name: str) -> tuple[str, str] | None: ...
+    def of_file(self, file: str | None) -> tuple[str, str] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One thing that a code id was made of.
+
+    kind: "code" (the task's own), "helper", "class", "global", "closure", "default", "package", "module", "python",
+    "missing". text: source text, a short repr, or a version.
+    """
+
+    kind: str
+    name: str
+    id: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A value that code reaches by name, as it was when it was identified."""
+
+    name: str
+    fetch: Callable[[], Any]
+    value: Any
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIdentity:
+    """A code id and what it was made of. inputs: global names that hold nodes, which are no part of it."""
+
+    id: bytes
+    components: tuple[Component, ...]
+    inputs: tuple[str, ...]
+    captures: tuple[Capture, ...]
+    digest_of: Callable[[Any, str], bytes]
+
+    def drifted(self) -> str | None:
+        """The name of the first reached value that is no longer what it was, else None."""
+        for capture in self.captures:
+            now = capture.fetch()
+            if now is capture.value and (is_immutable(now) or isinstance(now, (type, types.ModuleType))):
+                continue
+            if now is _MISSING or self.digest_of(now, capture.name) != capture.digest:
+                return capture.name
+        return None
+
+
+@dataclass(slots=True)
+class Unit:
+    """A function or class of the user's: its own digest, and what it points to, in order."""
+
+    thing: Any
+    kind: str
+    name: str
+    local: bytes = b""
+    edges: list[Any] = field(default_factory=list)
+    components: list[Component] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    captures: list[Capture] = field(default_factory=list)
+
+
+class CodeIds:
+    """Code ids for one plan: the value of every global is looked at anew, each object once.
+
+    is_input: whether a global's value is a node; called_by_name: the function of a task, None for anything else.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        packages: Packages,
+        *,
+        is_input: Callable[[Any], bool] = lambda value: False,
+        called_by_name: Callable[[Any], Any] = lambda value: None,
+    ) -> None:
+        self._sources = sources
+        self._packages = packages
+        self._is_input = is_input
+        self._called_by_name = called_by_name
+        self._normalizer = _normalizer(sources)
+        self._units: dict[tuple[int, frozenset[str]], Unit] = {}
+        self._ids: dict[tuple[int, frozenset[str]], bytes] = {}
+        self._installed: dict[str, tuple[str, str] | None] = {}
+        self.identifier = Identifier(self.resolve)
+
+    def identify(
+        self, fn: Callable[..., Any], *, ignore: Collection[str] = (), depends_on: Sequence[object] = ()
+    ) -> CodeIdentity:
+        """The code id of a task's function. Raises UnidentifiableError that names what it reaches.
+
+        ignore: names of globals and closure variables that do not count; depends_on: objects, or names of
+        modules, that count although the code does not show them.
+        """
+        ignored = frozenset(ignore)
+        root = Unit(fn, "code", getattr(fn, "__name__", type(fn).__name__))
+        parts = [self._value(root, fn, root.name, ignored)]
+        for i, thing in enumerate(depends_on):
+            found = self._module(thing, 0, None) if isinstance(thing, str) else thing
+            parts.append(self._value(root, found, f"depends_on[{i}]", ignored))
+        root.local = framed("task", _PYTHON.encode(), *parts)
+        reached = self._reached(root, ignored)
+        self._compute(reached, ignored)
+        id_ = framed("root", root.local, *(self._edge_id(edge, ignored) for edge in root.edges))
+        components = [component for unit in reached for component in unit.components]
+        components.append(Component("python", "Python", framed("python", _PYTHON.encode()), _PYTHON))
+        return CodeIdentity(
+            id_,
+            tuple(_first_as_code(components)),
+            tuple(dict.fromkeys(name for unit in reached for name in unit.inputs)),
+            tuple(capture for unit in reached for capture in unit.captures),
+            self._digest_now,
+        )
+
+    def resolve(self, thing: Any) -> bytes:
+        """The id of a function, class, builtin or module as a part of a value."""
+        unit = Unit(thing, "value", "")
+        known = self._hole(unit, thing, frozenset())
+        if known != _HOLE:
+            return known
+        self._compute(self._reached(unit, frozenset()), frozenset())
+        return self._edge_id(unit.edges[0], frozenset())
+
+    def _reached(self, root: Unit, ignored: frozenset[str]) -> list[Unit]:
+        found: dict[int, Unit] = {id(root): root}
+        todo = list(reversed(root.edges))
+        while todo:
+            thing = todo.pop()
+            if id(thing) in found:
+                continue
+            unit = found[id(thing)] = self._described(thing, ignored)
+            todo.extend(reversed(unit.edges))
+        return list(found.values())
+
+    def _compute(self, units: Sequence[Unit], ignored: frozenset[str]) -> None:
+        todo = [unit for unit in units if unit.local and (id(unit.thing), ignored) not in self._ids and unit.kind not in {"code", "value"}]
+        local = {id(unit.thing): unit.local for unit in todo}
+        edges = {
+            id(unit.thing): [id(e) if id(e) in local else self._ids[id(e), ignored] for e in unit.edges]
+            for unit in todo
+        }
+        for key, found in component_ids(local, edges).items():
+            self._ids[key, ignored] = found
+
+    def _edge_id(self, thing: Any, ignored: frozenset[str]) -> bytes:
+        return self._ids[id(thing), ignored]
+
+    def _described(self, thing: Any, ignored: frozenset[str]) -> Unit:
+        key = (id(thing), ignored)
+        if key not in self._units:
+            name = getattr(thing, "__qualname__", repr(type(thing))).rpartition("<locals>.")[2]
+            unit = Unit(thing, "class" if isinstance(thing, type) else "helper", name)
+            # Before it is filled: what leads back to it finds it.
+            self._units[key] = unit
+            if isinstance(thing, type):
+                self._describe_class(unit, thing, ignored)
+            else:
+                self._describe_function(unit, thing, ignored)
+            text = self._sources.text_of(thing)
+            unit.components.insert(0, Component(unit.kind, unit.name, unit.local, text))
+        return self._units[key]
+
+    def _describe_function(self, unit: Unit, fn: types.FunctionType, ignored: frozenset[str]) -> None:
+        meaning = self._meaning(fn)
+        own = meaning.digest
+        parts = [own]
+        for name, default in _defaults(fn):
+            parts += [name.encode(), self._part(unit, "default", f"{unit.name}({name})", default, ignored)]
+        cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
+        for i, free in enumerate(meaning.free):
+            if free in cells:
+                value = _cell_value(cells[free])
+                parts += [b"cell %d" % i, self._named(unit, "closure", free, value, functools.partial(_cell_value, cells[free]), ignored)]
+        for name, value in sorted(vars(fn).items()):
+            if name not in ignored:
+                parts += [name.encode(), self._value(unit, value, f"{unit.name}.{name}", ignored)]
+        for reach in meaning.reaches:
+            parts += ["|".join([*reach.names, str(reach.module)]).encode(), self._global(unit, fn, reach, ignored)]
+        unit.local = framed("function", *parts)
+
+    def _describe_class(self, unit: Unit, cls: type, ignored: frozenset[str]) -> None:
+        parts: list[bytes] = []
+        for name, value in class_parts(cls):
+            parts.append(name.encode())
+            try:
+                parts.append(self._value(unit, value, f"{unit.name}.{name}", ignored))
+            except UnidentifiableError:
+                # Descriptors and caches of libraries: the text of the class stands for them.
+                parts.append(framed("text", self._sources.text_of(cls).encode()))
+        unit.local = framed("class", *parts)
+
+    def _meaning(self, fn: types.FunctionType) -> Meaning:
+        code = self._normalizer.normal(fn.__code__)
+        known = _MEANINGS.get(id(code))
+        if known is None or known[0] is not code:
+            known = _MEANINGS[id(code)] = (code, meaning_of(code))
+        return known[1]
+
+    def _global(self, unit: Unit, fn: types.FunctionType, reach: Reach, ignored: frozenset[str]) -> bytes:
+        dotted = ".".join(([reach.module] if reach.module else []) + list(reach.names))
+        if dotted in ignored or (reach.names and reach.names[0] in ignored):
+            return framed("ignored")
+        fetch = functools.partial(self._followed, fn, reach)
+        value, name = fetch()
+        return self._named(unit, "global", name or dotted, value, lambda: fetch()[0], ignored)
+
+    def _followed(self, fn: types.FunctionType, reach: Reach) -> tuple[Any, str]:
+        """The first thing on a path that is no module of the user's, and the part of the path that leads there."""
+        names = list(reach.names)
+        if reach.module is not None:
+            value: Any = self._module(reach.module, reach.level, fn.__globals__)
+            passed = [reach.module]
+        else:
+            first = names.pop(0)
+            value = fn.__globals__.get(first, vars(builtins).get(first, _MISSING))
+            passed = [first]
+        while names and isinstance(value, types.ModuleType) and self._package(value.__name__) is None:
+            passed.append(names.pop(0))
+            value = vars(value).get(passed[-1], _MISSING)
+        return value, ".".join(passed)
+
+    def _module(self, name: str, level: int, namespace: dict[str, Any] | None) -> Any:
+        try:
+            if level and namespace is not None:
+                return importlib.import_module("." * level + name, namespace.get("__package__") or None)
+            return sys.modules.get(name) or importlib.import_module(name)
+        except ImportError:
+            return _MISSING
+
+    def _named(
+        self, unit: Unit, kind: str, name: str, value: Any, fetch: Callable[[], Any], ignored: frozenset[str]
+    ) -> bytes:
+        """A value that is reached by name: noted as a component, and watched for change."""
+        if name in ignored:
+            return framed("ignored")
+        if self._is_input(value):
+            unit.inputs.append(name)
+            return framed("input", name.encode())
+        digest = self._part(unit, kind, name, value, ignored)
+        if value is not _MISSING and not isinstance(value, (types.BuiltinFunctionType, types.ModuleType)):
+            unit.captures.append(Capture(name, fetch, value, digest))
+        return digest
+
+    def _part(self, unit: Unit, kind: str, name: str, value: Any, ignored: frozenset[str]) -> bytes:
+        if value is _MISSING:
+            digest = framed("missing", name.encode())
+            unit.components.append(Component("missing", name, digest, ""))
+            return digest
+        function = self._called_by_name(value)
+        if function is not None:
+            value = function
+        digest = self._value(unit, value, name, ignored)
+        if not isinstance(value, (types.FunctionType, type, types.BuiltinFunctionType, types.ModuleType)):
+            unit.components.append(Component(kind, name, digest, short(value)))
+        return digest
+
+    def _value(self, unit: Unit, value: Any, path: str, ignored: frozenset[str]) -> bytes:
+        """The digest of a value with a hole for each function and class of the user's, which become edges."""
+        quick = atom_id(value)
+        if quick is not None:
+            return quick
+        if isinstance(value, functools._lru_cache_wrapper):
+            return framed("lru_cache", self._value(unit, value.__wrapped__, path, ignored), repr(value.cache_parameters()).encode())
+        return Identifier(lambda thing: self._hole(unit, thing, ignored))(value, path)
+
+    def _hole(self, unit: Unit, thing: Any, ignored: frozenset[str]) -> bytes:
+        """What stands for a function, class or module in a digest; those of the user's become edges."""
+        if isinstance(thing, types.ModuleType):
+            return self._whole_module(unit, thing, ignored)
+        package = self._origin(thing)
+        if package is not None:
+            unit.components.append(Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1]))
+            name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
+            return framed("installed", f"{thing.__module__}.{name}".encode(), *(p.encode() for p in package), *self._carried(unit, thing, ignored))
+        if isinstance(thing, (types.FunctionType, type)):
+            unit.edges.append(thing)
+            return _HOLE
+        return framed("builtin", str(getattr(thing, "__module__", "")).encode(), str(getattr(thing, "__qualname__", thing)).encode())
+
+    def _carried(self, unit: Unit, thing: Any, ignored: frozenset[str]) -> Iterator[bytes]:
+        """What functions made by installed factories carry: the user's functions in their closures."""
+        if not isinstance(thing, types.FunctionType):
+            return
+        registry = getattr(thing, "registry", None)
+        if isinstance(registry, types.MappingProxyType):
+            yield set_id(framed("case", self._value(unit, k, "registry", ignored), self._value(unit, f, "registry", ignored)) for k, f in registry.items())
+            return
+        for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
+            value = _cell_value(cell)
+            if value is not _MISSING and value is not thing:
+                yield self._value(unit, value, name, ignored)
+        wrapped = getattr(thing, "__wrapped__", None)
+        if wrapped is not None:
+            yield self._value(unit, wrapped, "__wrapped__", ignored)
+
+    def _whole_module(self, unit: Unit, module: types.ModuleType, ignored: frozenset[str]) -> bytes:
+        package = self._package(module.__name__)
+        if package is not None:
+            unit.components.append(Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1]))
+            return framed("module", module.__name__.encode(), *(p.encode() for p in package))
+        text = self._sources.tree(module.__file__ or "") if getattr(module, "__file__", None) else None
+        unit.components.append(Component("module", module.__name__, _HOLE, ""))
+        return framed("module", module.__name__.encode(), (text[0] if text else "").encode())
+
+    def _origin(self, thing: Any) -> tuple[str, str] | None:
+        """(distribution, version) of installed code; None for the user's own."""
+        code = getattr(thing, "__code__", None)
+        module = getattr(thing, "__module__", None)
+        if isinstance(code, types.CodeType) and not code.co_filename.startswith("<") and module in {None, "__main__"}:
+            return self._packages.of_file(code.co_filename)
+        if not isinstance(module, str) or module == "__main__":
+            return None if isinstance(thing, (types.FunctionType, type)) else ("python", _PYTHON)
+        return self._package(module)
+
+    def _package(self, module: str) -> tuple[str, str] | None:
+        if module not in self._installed:
+            self._installed[module] = self._packages.of_module(module)
+        return self._installed[module]
+
+    def _digest_now(self, value: Any, name: str) -> bytes:
+        scratch = Unit(value, "value", name)
+        try:
+            function = self._called_by_name(value)
+            return self._value(scratch, value if function is None else function, name, frozenset())
+        except UnidentifiableError:
+            return framed("unidentifiable")
+
+
+def short(value: Any) -> str:
+    """A short form of a value, which never fails."""
+    try:
+        return _SHORT.repr(value)[:200]
+    # A user's __repr__ may raise anything; the type is told then.
+    except Exception:  # noqa: BLE001 (told by its type instead)
+        return f"<{type(value).__name__}>"
+
+
+def _defaults(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    code = fn.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = fn.__defaults__ or ()
+    yield from zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    yield from sorted((fn.__kwdefaults__ or {}).items())
+
+
+def _cell_value(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
+
+
+def _first_as_code(components: list[Component]) -> Iterator[Component]:
+    """The task's own function comes first, and is called its code; each thing is told once."""
+    ordered = sorted(components, key=lambda each: each.kind not in {"helper", "class"})
+    seen: set[tuple[str, str]] = set()
+    for i, each in enumerate(ordered):
+        kind = "code" if i == 0 else each.kind
+        if (kind, each.name) not in seen:
+            seen.add((kind, each.name))
+            yield Component(kind, each.name, each.id, each.text)
+
+
+@functools.cache
+def _normalizer(sources: Sources) -> Normalizer:
+    return Normalizer(sources)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120

@@ -1,0 +1,70 @@
+"""The one canonical encoding: tags, frames and the ids of atoms and containers made of ids."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable
+
+from xxhash import xxh3_128_digest
+
+ID_BYTES = 16
+_NAN = b"f" + struct.pack("<d", math.nan)
+_NONE, _TRUE, _FALSE = (xxh3_128_digest(tag) for tag in (b"N", b"T", b"F"))
+_SMALL = 1 << 63
+
+
+def atom_id(value: object) -> bytes | None:
+    """The id of an exact None, bool, int, float, str or bytes; None for anything else.
+
+    >>> atom_id(1) == atom_id(True), atom_id(0.0) == atom_id(-0.0), atom_id([])
+    (False, False, None)
+    """
+    kind = type(value)
+    if kind is str:
+        return xxh3_128_digest(b"s" + value.encode("utf-8", "surrogatepass"))  # type: ignore[attr-defined]  # checked by type()
+    if kind is int:
+        return xxh3_128_digest(_int_bytes(value))  # type: ignore[arg-type]  # checked by type()
+    if kind is float:
+        # All NaNs are one: a fresh NaN is no new input.
+        return xxh3_128_digest(_NAN if value != value else b"f" + struct.pack("<d", value))  # noqa: PLR0124 (the test for NaN)
+    if value is None:
+        return _NONE
+    if kind is bool:
+        return _TRUE if value else _FALSE
+    if kind is bytes:
+        return xxh3_128_digest(b"b" + value)  # type: ignore[operator]  # checked by type()
+    return None
+
+
+def list_id(member_ids: Iterable[bytes]) -> bytes:
+    """The id of a list with members of these ids."""
+    return xxh3_128_digest(b"L" + b"".join(member_ids))
+
+
+def tuple_id(member_ids: Iterable[bytes]) -> bytes:
+    """The id of a tuple with members of these ids."""
+    return xxh3_128_digest(b"t" + b"".join(member_ids))
+
+
+def dict_id(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The id of a dict with items of these ids, in this order: a task can see it."""
+    return xxh3_128_digest(b"d" + b"".join(key + value for key, value in pairs))
+
+
+def set_id(member_ids: Iterable[bytes], *, frozen: bool = False) -> bytes:
+    """The id of a set with members of these ids, in whatever order they come."""
+    return xxh3_128_digest((b"Z" if frozen else b"S") + b"".join(sorted(member_ids)))
+
+
+def framed(tag: str, *parts: bytes) -> bytes:
+    """The id of something that consists of parts: each is preceded by its length, so that none runs into the next."""
+    lengths = b"".join(len(part).to_bytes(8, "little") for part in parts)
+    return xxh3_128_digest(tag.encode() + b"\0" + lengths + b"".join(parts))
+
+
+def _int_bytes(value: int) -> bytes:
+    if -_SMALL <= value < _SMALL:
+        return b"i%d" % value
+    # Decimal digits of huge numbers take quadratic time, and Python refuses them.
+    return b"I" + value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)

@@ -1,0 +1,130 @@
+"""The normal form of source: docstrings dropped, every position a constant, so that only meaning is compiled."""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+from typing import Protocol
+
+from nbflow.identity.bytecode import nested_code, same_code
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_COMPREHENSIONS = {
+    ast.ListComp: "<listcomp>",
+    ast.SetComp: "<setcomp>",
+    ast.DictComp: "<dictcomp>",
+    ast.GeneratorExp: "<genexpr>",
+}
+# The flag that `from __future__ import annotations` leaves on code, and that compile() takes.
+_FUTURES = __future__.annotations.compiler_flag
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
+
+
+class Trees(Protocol):
+    """Gives the text and tree behind a file name."""
+
+    def tree(self, filename: str) -> tuple[str, ast.Module] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One text, compiled as it stands and in its normal form. scopes: (name, first line) → numbers of scopes."""
+
+    plain: tuple[CodeType, ...]
+    normal: dict[int, CodeType]
+    scopes: dict[tuple[str, int], list[int]]
+
+
+class Normalizer:
+    """Finds for code in memory its counterpart in normal form; compiles each text once."""
+
+    def __init__(self, sources: Trees) -> None:
+        self._sources = sources
+        self._compiled: dict[tuple[str, int], tuple[ast.Module, _Compiled | None]] = {}
+
+    def normal(self, code: CodeType) -> CodeType:
+        """The code in normal form; the code itself where its source is not to be had, or is another by now."""
+        found = self._sources.tree(code.co_filename)
+        if found is None:
+            return code
+        compiled = self._compile(code, found[1])
+        if compiled is None:
+            return code
+        place = (code.co_name, code.co_firstlineno)
+        candidates = [each for each in compiled.plain if (each.co_name, each.co_firstlineno) == place]
+        numbers = compiled.scopes.get(place, [])
+        if len(candidates) != len(numbers):
+            return code
+        for candidate, number in zip(candidates, numbers, strict=True):
+            if same_code(candidate, code) and number in compiled.normal:
+                return compiled.normal[number]
+        return code
+
+    def _compile(self, code: CodeType, tree: ast.Module) -> _Compiled | None:
+        flags = code.co_flags & _FUTURES
+        key = (code.co_filename, flags)
+        known = self._compiled.get(key)
+        if known is None or known[0] is not tree:
+            known = self._compiled[key] = (tree, _compiled(tree, code.co_filename, flags))
+        return known[1]
+
+
+def _compiled(tree: ast.Module, filename: str, flags: int) -> _Compiled | None:
+    flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    try:
+        plain = compile(tree, filename, "exec", flags, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    changed = copy.deepcopy(tree)
+    scopes: dict[tuple[str, int], list[int]] = {}
+    _Positions(scopes).set(changed)
+    normal = compile(changed, filename, "exec", flags, dont_inherit=True)
+    by_number = {each.co_firstlineno: each for each in nested_code(normal)}
+    return _Compiled(tuple(nested_code(plain)), by_number, scopes)
+
+
+class _Positions:
+    """Drops docstrings, and gives every scope a number that all positions in it are set to."""
+
+    def __init__(self, scopes: dict[tuple[str, int], list[int]]) -> None:
+        self._scopes = scopes
+        self._count = 1
+
+    def set(self, tree: ast.AST) -> None:
+        todo: list[tuple[ast.AST, int]] = [(tree, 1)]
+        while todo:
+            node, line = todo.pop()
+            if isinstance(node, _DOCUMENTED):
+                _drop_docstring(node)
+            if isinstance(node, _SCOPES) or type(node) in _COMPREHENSIONS:
+                self._count += 1
+                line = self._count
+                self._scopes.setdefault(_place(node), []).append(line)
+            if hasattr(node, "lineno"):
+                node.lineno = node.end_lineno = line
+                node.col_offset = node.end_col_offset = 0
+            todo.extend((child, line) for child in reversed(list(_children(node))))
+
+
+def _place(node: ast.AST) -> tuple[str, int]:
+    decorators = getattr(node, "decorator_list", None)
+    line: int = decorators[0].lineno if decorators else node.lineno  # type: ignore[attr-defined]  # scopes have one
+    name = getattr(node, "name", None) or _COMPREHENSIONS.get(type(node), "<lambda>")
+    return name, line
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    return ast.iter_child_nodes(node)
+
+
+def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module) -> None:
+    first = node.body[0] if node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.copy_location(ast.Pass(), first)])
+
+

@@ -1,0 +1,356 @@
+"""Value ids: equal values have equal ids, in every process; different ones differ."""
+
+from __future__ import annotations
+
+import array
+import collections
+import copyreg
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import re
+import sys
+import types
+import uuid
+import weakref
+import zoneinfo
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from xxhash import xxh3_128_digest
+
+from nbflow.errors import UnidentifiableError
+from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
+
+T = TypeVar("T")
+Resolve = Callable[[Any], bytes]
+Encode = Callable[["Identifier", Any, str], bytes]
+
+__all__ = ["Identifier", "atom_id", "dict_id", "is_immutable", "list_id", "opaque", "set_id", "tuple_id"]
+
+
+class Identifier:
+    """Ids of values. resolve: gives the 16-byte id of functions, classes, builtins and modules inside them.
+
+    >>> identify = Identifier(lambda function: bytes(16))
+    >>> identify([1, 2]) == identify([1, 2]), identify([1, 2]) == identify((1, 2))
+    (True, False)
+    """
+
+    def __init__(self, resolve: Resolve) -> None:
+        self.resolve = resolve
+
+    def __call__(self, value: Any, path: str = "value") -> bytes:
+        """16 bytes. Raises UnidentifiableError that names the path to what has no identity."""
+        try:
+            return Walk(self.resolve).id(value, path)
+        except RecursionError:
+            raise UnidentifiableError(path, type(value).__name__, "it is nested too deeply") from None
+
+    def ids(self, values: Sequence[Any], path: str) -> list[bytes]:
+        """The ids of many values; errors name `path[i]`."""
+        ids: list[bytes] = []
+        for i, value in enumerate(values):
+            ids.append(atom_id(value) or self(value, f"{path}[{i}]"))
+        return ids
+
+    def members(self, value: Any, path: str = "value") -> tuple[bytes, ...] | None:
+        """The ids of the members of an exact list or tuple, else None."""
+        if type(value) is list or type(value) is tuple:
+            if self._holds_itself(value):
+                return None
+            return tuple(self.ids(value, path))
+        return None
+
+    def _holds_itself(self, value: Sequence[Any]) -> bool:
+        return any(member is value for member in value)
+
+
+class Walk:
+    """One walk over a value. A member that contains it all over again is told by how far up it lies."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self.resolve = resolve
+        self._above: dict[int, int] = {}
+
+    def id(self, value: Any, path: str) -> bytes:
+        quick = atom_id(value)
+        if quick is not None:
+            return quick
+        depth = self._above.get(id(value))
+        if depth is not None:
+            return framed("cycle", (len(self._above) - depth).to_bytes(8, "little"))
+        self._above[id(value)] = len(self._above)
+        try:
+            return self._encode(value, path)
+        finally:
+            del self._above[id(value)]
+
+    def many(self, values: Iterable[Any], path: str) -> list[bytes]:
+        return [self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
+
+    def _encode(self, value: Any, path: str) -> bytes:
+        known = _opaque_id(value)
+        if known is not None:
+            return framed("opaque", known.encode())
+        kind = type(value)
+        encode = BY_TYPE.get(kind)
+        if encode is not None:
+            return encode(self, value, path)
+        hook = getattr(kind, "__nbflow_id__", None)
+        if hook is not None:
+            return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
+        if isinstance(value, CODE_TYPES):
+            return framed("code", self.resolve(value))
+        family = FAMILIES.get(kind.__module__.partition(".")[0])
+        if family is not None:
+            found = family(self, value, path)
+            if found is not None:
+                return found
+        for base, encode_instance in BY_BASE:
+            if isinstance(value, base):
+                return encode_instance(self, value, path)
+        return encode_by_reduce(self, value, path)
+
+
+def opaque(value: T, *, id: str) -> T:  # noqa: A002 (the word that the error message proposes)
+    """The value itself, which from now on counts by the given id: for clients, connections, handles.
+
+    >>> client = opaque(object(), id="production")
+    """
+    _OPAQUE[__builtins_id(value)] = (_reference(value), id)
+    return value
+
+
+def is_immutable(value: Any) -> bool:
+    """Whether a task certainly cannot change the value in place; cheap, and False when in doubt.
+
+    >>> is_immutable((1, "a")), is_immutable([1])
+    (True, False)
+    """
+    kind = type(value)
+    if kind in IMMUTABLE:
+        return True
+    if kind is tuple or kind is frozenset:
+        return len(value) <= 1000 and all(is_immutable(member) for member in value)
+    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)):
+        return True
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
+
+
+def _by_repr(tag: str) -> Encode:
+    return lambda walk, value, path: framed(tag, repr(value).encode())
+
+
+def _list(walk: Walk, value: Sequence[Any], path: str) -> bytes:
+    return list_id(walk.many(value, path))
+
+
+def _tuple(walk: Walk, value: Sequence[Any], path: str) -> bytes:
+    return tuple_id(walk.many(value, path))
+
+
+def _dict(walk: Walk, value: Mapping[Any, Any], path: str) -> bytes:
+    return dict_id((walk.id(k, f"{path} key {k!r}"), walk.id(v, f"{path}[{_key_text(k)}]")) for k, v in value.items())
+
+
+def _set(walk: Walk, value: Iterable[Any], path: str) -> bytes:
+    return set_id([walk.id(member, f"{path} member") for member in value], frozen=isinstance(value, frozenset))
+
+
+def _key_text(key: Any) -> str:
+    # The style of the code that users write: config["db"].
+    return f'"{key}"' if isinstance(key, str) else repr(key)
+
+
+def _range(walk: Walk, value: Any, path: str) -> bytes:
+    return framed(type(value).__name__, tuple_id(walk.many((value.start, value.stop, value.step), path)))
+
+
+def _array(walk: Walk, value: array.array[Any], path: str) -> bytes:
+    return framed("array", value.typecode.encode(), value.tobytes())
+
+
+def _deque(walk: Walk, value: collections.deque[Any], path: str) -> bytes:
+    return framed("deque", walk.id(value.maxlen, path), list_id(walk.many(value, path)))
+
+
+def _pattern(walk: Walk, value: re.Pattern[Any], path: str) -> bytes:
+    return framed("pattern", walk.id(value.pattern, path), str(value.flags).encode())
+
+
+def _partial(walk: Walk, value: functools.partial[Any], path: str) -> bytes:
+    parts = (value.func, value.args, value.keywords)
+    return framed("partial", *(walk.id(part, f"{path}.{name}") for part, name in zip(parts, ("func", "args", "keywords"), strict=True)))
+
+
+def _method(walk: Walk, value: types.MethodType, path: str) -> bytes:
+    return framed("method", walk.id(value.__self__, f"{path}.__self__"), walk.id(value.__func__, f"{path}.__func__"))
+
+
+def _builtin(walk: Walk, value: types.BuiltinFunctionType, path: str) -> bytes:
+    owner = value.__self__
+    if owner is None or isinstance(owner, (types.ModuleType, type)):
+        return framed("code", walk.resolve(value))
+    return framed("method", walk.id(owner, f"{path}.__self__"), value.__name__.encode())
+
+
+def _wrapping(walk: Walk, value: Any, path: str) -> bytes:
+    return framed(type(value).__name__, walk.id(value.__func__, f"{path}.__func__"))
+
+
+def _property(walk: Walk, value: property, path: str) -> bytes:
+    return framed("property", *(walk.id(part, path) for part in (value.fget, value.fset, value.fdel)))
+
+
+def _enum(walk: Walk, value: enum.Enum, path: str) -> bytes:
+    return framed("enum", walk.resolve(type(value)), walk.id(value.name, path), walk.id(value.value, f"{path}.value"))
+
+
+def _path(walk: Walk, value: PurePath, path: str) -> bytes:
+    return framed("path", type(value).__name__.encode(), str(value).encode("utf-8", "surrogatepass"))
+
+
+def _refused(walk: Walk, value: Any, path: str) -> bytes:
+    raise UnidentifiableError(path, type(value).__name__)
+
+
+def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
+    """The id of any other object: its class, and what pickle would rebuild it from, walked and not pickled."""
+    kind = type(value)
+    reducer = copyreg.dispatch_table.get(kind)
+    try:
+        reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise UnidentifiableError(path, kind.__name__, str(error)) from None
+    if isinstance(reduced, str):
+        return framed("global", walk.resolve(kind), reduced.encode())
+    function, args, state, items, pairs, *_ = (*reduced, None, None, None)
+    if state is None and not args and items is None and pairs is None and kind.__module__ == "builtins":
+        raise UnidentifiableError(path, kind.__name__)
+    return framed(
+        "object",
+        walk.resolve(kind),
+        walk.id(function, f"{path}.__reduce__"),
+        _arguments(walk, args, kind, path),
+        _state(walk, state, path),
+        list_id(walk.many(items, path)) if items is not None else b"",
+        _dict(walk, dict(pairs), path) if pairs is not None else b"",
+    )
+
+
+def _arguments(walk: Walk, args: tuple[Any, ...], kind: type, path: str) -> bytes:
+    # The class itself is the first argument of copyreg.__newobj__, and counts already.
+    return tuple_id(walk.id(arg, f"{path} part {i}") for i, arg in enumerate(args) if arg is not kind)
+
+
+def _state(walk: Walk, state: Any, path: str) -> bytes:
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
+        # Objects with slots: (the instance's dict or None, the slots).
+        state = {**(state[0] or {}), **state[1]}
+    if type(state) is dict and all(isinstance(name, str) for name in state):
+        return set_id(framed("attribute", name.encode(), walk.id(v, f"{path}.{name}")) for name, v in state.items())
+    return walk.id(state, f"{path} state")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Stands for a weak reference where a value allows none: it is held for good."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        return self.value
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return _Held(value)
+
+
+def _opaque_id(value: Any) -> str | None:
+    if not _OPAQUE:
+        return None
+    entry = _OPAQUE.get(id(value))
+    return entry[1] if entry is not None and entry[0]() is value else None
+
+
+__builtins_id = id
+_OPAQUE: dict[int, tuple[Callable[[], Any], str]] = {}
+
+CODE_TYPES = (types.FunctionType, type, types.ModuleType, types.GenericAlias)
+BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
+    list: _list,
+    tuple: _tuple,
+    dict: _dict,
+    set: _set,
+    frozenset: _set,
+    bytearray: lambda walk, value, path: framed("bytearray", bytes(value)),
+    memoryview: lambda walk, value, path: framed("memoryview", value.format.encode(), repr(value.shape).encode(), value.tobytes()),
+    complex: lambda walk, value, path: framed("complex", walk.id(value.real, path), walk.id(value.imag, path)),
+    range: _range,
+    slice: _range,
+    type(...): _by_repr("constant"),
+    type(NotImplemented): _by_repr("constant"),
+    array.array: _array,
+    collections.deque: _deque,
+    re.Pattern: _pattern,
+    functools.partial: _partial,
+    types.MethodType: _method,
+    types.BuiltinFunctionType: _builtin,
+    types.MappingProxyType: lambda walk, value, path: framed("proxy", _dict(walk, value, path)),
+    types.SimpleNamespace: lambda walk, value, path: framed("namespace", _state(walk, vars(value), path)),
+    staticmethod: _wrapping,
+    classmethod: _wrapping,
+    property: _property,
+    datetime.datetime: lambda walk, value, path: framed(
+        "datetime", value.isoformat().encode(), str(value.fold).encode(), walk.id(value.tzinfo, path)
+    ),
+    datetime.date: _by_repr("date"),
+    datetime.time: _by_repr("time"),
+    datetime.timedelta: _by_repr("timedelta"),
+    datetime.timezone: _by_repr("timezone"),
+    zoneinfo.ZoneInfo: _by_repr("zone"),
+    decimal.Decimal: _by_repr("decimal"),
+    fractions.Fraction: _by_repr("fraction"),
+    uuid.UUID: _by_repr("uuid"),
+    types.GeneratorType: _refused,
+    types.CoroutineType: _refused,
+    types.AsyncGeneratorType: _refused,
+    types.FrameType: _refused,
+    weakref.ref: _refused,
+}
+BY_BASE: tuple[tuple[Any, Callable[[Walk, Any, str], bytes]], ...] = (
+    (enum.Enum, _enum),
+    (PurePath, _path),
+    ((types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType, types.MethodWrapperType), lambda walk, value, path: framed("code", walk.resolve(value))),
+    (collections.abc.Iterator, _refused),
+)
+IMMUTABLE = frozenset(
+    {int, str, float, bool, bytes, type(None), complex, range, datetime.datetime, datetime.date, datetime.time}
+    | {datetime.timedelta, datetime.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, type(...), re.Pattern}
+    | {types.BuiltinFunctionType, zoneinfo.ZoneInfo}
+)
+# Encoders of whole libraries, by the first part of a type's module; they are loaded with the first such value.
+FAMILIES: dict[str, Callable[[Walk, Any, str], bytes | None]] = {}
+
+
+def _arrays(walk: Walk, value: Any, path: str) -> bytes | None:
+    from nbflow.identity.arrays import encode
+
+    return encode(walk, value, path)
+
+
+FAMILIES.update(dict.fromkeys(("numpy", "pandas", "pyarrow"), _arrays))
+
+
+def buffer_id(data: Any) -> bytes:
+    """The id of a contiguous buffer, hashed in place."""
+    return xxh3_128_digest(data)

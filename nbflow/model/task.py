@@ -1,0 +1,214 @@
+"""Task: a function with options. Calling it makes a Node, never a call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, overload
+
+from nbflow.errors import BindError, GraphError, nearest
+from nbflow.model.triggers import Trigger, all_successful
+
+if TYPE_CHECKING:
+    from nbflow.model.graph import Node
+
+Delay = float | Sequence[float] | Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a task is run and kept.
+
+    retries: further attempts after a failure, >= 0. retry_delay_s: seconds before each, a number, a
+    list (the last one repeats) or a function of the attempt (from 1). retry_on: exception types worth
+    another attempt. cache: True keeps results for good, False never, None (default) as long as
+    nothing says that the result depends on the outside world. version: a text that counts in the key.
+    max_age: how long a result is good for, such as "90s", "12h", "1d". always: runs every time;
+    where its output is equal nothing behind it runs. seed: `random` and NumPy are seeded with it and
+    the key before each call. ignore: names of globals and closures that do not count. depends_on: objects
+    that count although the code does not show them. executor: "threads", "sync", or None for the flow's.
+    """
+
+    retries: int = 0
+    retry_delay_s: Delay = 0.0
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    trigger: Trigger = all_successful
+    skip_on_upstream_skip: bool = True
+    cache: bool | None = None
+    version: str = ""
+    max_age: str | None = None
+    always: bool = False
+    seed: int | None = None
+    ignore: tuple[str, ...] = ()
+    depends_on: tuple[object, ...] = ()
+    env: tuple[str, ...] = ()
+    executor: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ignore", "env"):
+            _as_tuple(self, name, str)
+        _as_tuple(self, "depends_on", object)
+        if isinstance(self.retry_on, type):
+            object.__setattr__(self, "retry_on", (self.retry_on,))
+        if not isinstance(self.retries, int) or self.retries < 0:
+            raise GraphError(f"retries={self.retries!r}: a whole number of further attempts is needed, 0 or more")
+        if not callable(self.trigger):
+            raise GraphError(f"trigger={self.trigger!r} is not callable; take one from nbflow.triggers")
+        if self.max_age is not None:
+            seconds_of(self.max_age)
+        if self.executor not in {None, "threads", "sync"}:
+            raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), ["threads", "sync"]))
+
+    def delay_s(self, attempt: int) -> float:
+        """Seconds to wait before the attempt-th retry, counted from 1."""
+        delay = self.retry_delay_s
+        if callable(delay):
+            return float(delay(attempt))
+        if isinstance(delay, Sequence):
+            return float(delay[min(attempt, len(delay)) - 1]) if delay else 0.0
+        return float(delay)
+
+
+def seconds_of(age: str) -> float:
+    """Seconds in a span such as "90s", "15m", "12h", "1d", "2w".
+
+    >>> seconds_of("1.5h")
+    5400.0
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", age) if isinstance(age, str) else None
+    if match is None:
+        raise GraphError(f'max_age={age!r}: write a number and a unit, such as "90s", "15m", "12h", "1d", "2w"')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
+
+
+class Task:
+    """A function and its options.
+
+    >>> @task
+    ... def double(x):
+    ...     return 2 * x
+    >>> double.fn(4)
+    8
+    """
+
+    def __init__(self, fn: Callable[..., Any], *, name: str | None = None, **options: Any) -> None:
+        if not callable(fn):
+            raise GraphError(f"@task needs a function, not {fn!r}; options go in brackets: @task(retries=2)")
+        self.fn = fn
+        self.name = name or getattr(fn, "__name__", type(fn).__name__)
+        self.options = make_options(options, self.name)
+        functools.update_wrapper(self, fn, updated=())
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature | None:
+        """The function's parameters; None where Python cannot tell (some built-in functions)."""
+        try:
+            return inspect.signature(self.fn)
+        except (ValueError, TypeError):
+            return None
+
+    def __call__(
+        self, *args: Any, upstream: Node | Iterable[Node] = (), name: str | None = None, **kwargs: Any
+    ) -> Node:
+        """A node: one use of this task. Nothing runs yet.
+
+        Arguments may hold nodes anywhere inside lists, tuples, sets and dicts. upstream: nodes that must
+        have succeeded before, with no data passed; it orders and is not part of the key. name: how
+        this use is called in the flow.
+        """
+        from nbflow.model.graph import make_node
+
+        return make_node(self, args, kwargs, upstream=upstream, name=name)
+
+    def map(
+        self,
+        *args: Any,
+        strict: bool = True,
+        upstream: Node | Iterable[Node] = (),
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Node:
+        """A mapped node: the task once for each position of its arguments, like `zip`.
+
+        Arguments: lists, tuples, ranges, generators (taken once), dicts (values; keys become the index),
+        Series (values), DataFrames (rows as dicts), arrays (first axis) and nodes; `unmapped(x)` is
+        passed whole to every element. strict: unequal lengths are an error; False stops at the shortest.
+        """
+        from nbflow.model.graph import make_mapped
+
+        return make_mapped(self, args, kwargs, strict=strict, upstream=upstream, name=name)
+
+    def with_options(self, **changes: Any) -> Task:
+        """The same function under changed options (and `name=`)."""
+        name = changes.pop("name", self.name)
+        old = {f.name: getattr(self.options, f.name) for f in fields(Options)}
+        return Task(self.fn, name=name, **{**old, **changes})
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        """The arguments by name, in the order of the signature; BindError where they do not fit."""
+        if self.signature is None:
+            names = tuple(f"#{i}" for i in range(len(args)))
+            return Bound(args, kwargs, names)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise BindError(f"{self.name}{self.signature}: {error}") from None
+        return Bound(bound.args, bound.kwargs, _positional_names(self.signature, len(bound.args)))
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A call's arguments as they will be passed; names: one for each positional argument."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    names: tuple[str, ...] = field(default=())
+
+
+@overload
+def task(fn: Callable[..., Any], /) -> Task: ...
+@overload
+def task(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Task]: ...
+def task(
+    fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any
+) -> Task | Callable[[Callable[..., Any]], Task]:
+    """A task from a function: `@task`, or `@task(retries=2, retry_delay_s=[1, 10])`.
+
+    The options are those of `nbflow.model.task.Options`.
+    """
+    if fn is not None:
+        return Task(fn, name=name, **options)
+    return lambda function: Task(function, name=name, **options)
+
+
+def make_options(options: dict[str, Any], task_name: str) -> Options:
+    known = {f.name for f in fields(Options)}
+    for name in options:
+        if name not in known:
+            raise GraphError(f"task {task_name!r} has no option {name!r}" + nearest(name, known))
+    return Options(**options)
+
+
+def _positional_names(signature: inspect.Signature, count: int) -> tuple[str, ...]:
+    names: list[str] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{parameter.name}[{i}]" for i in range(count - len(names))]
+        elif parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
+            names.append(parameter.name)
+    return tuple(names[:count])
+
+
+def _as_tuple(options: Options, name: str, kind: type) -> None:
+    value = getattr(options, name)
+    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+        value = (value,)
+    if not all(isinstance(item, kind) for item in value):
+        raise GraphError(f"{name}={value!r}: a list of {kind.__name__} is needed")
+    object.__setattr__(options, name, tuple(value))

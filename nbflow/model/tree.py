@@ -1,0 +1,40 @@
+"""Arguments that hold nodes inside lists, tuples, sets and dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
+
+
+def leaves(value: Any, kind: type) -> Iterator[Any]:
+    """Every instance of kind inside exact lists, tuples, sets and dicts (keys too), in order.
+
+    >>> list(leaves([1, {"a": (2.0, 3)}], int))
+    [1, 3]
+    """
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, kind):
+            yield item
+        elif type(item) is dict:
+            stack.extend(reversed([part for pair in item.items() for part in pair]))
+        elif type(item) in CONTAINERS:
+            stack.extend(reversed(list(item)))
+
+
+def fill(value: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
+    """The value with every instance of kind replaced; containers without one are passed on as they are.
+
+    >>> fill([1, {"a": 2.0}], float, lambda x: x + 1)
+    [1, {'a': 3.0}]
+    """
+    if isinstance(value, kind):
+        return replace(value)
+    if type(value) not in CONTAINERS or next(leaves(value, kind), None) is None:
+        return value
+    if type(value) is dict:
+        return {fill(k, kind, replace): fill(v, kind, replace) for k, v in value.items()}
+    return type(value)(fill(item, kind, replace) for item in value)

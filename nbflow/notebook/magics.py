@@ -1,0 +1,160 @@
+"""`%%task` and `%flow`, and what happens around plain cells."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nbflow.errors import HeadError, nearest
+from nbflow.notebook.header import head_help
+from nbflow.notebook.plain import PlainCells
+from nbflow.notebook.session import Session
+
+_SESSIONS: dict[int, Session] = {}
+
+
+def load(shell: Any) -> Session:
+    """Registers the magics with a shell; loading twice changes nothing."""
+    if id(shell) in _SESSIONS:
+        return _SESSIONS[id(shell)]
+    session = Session(shell)
+    magics = Magics(session)
+    shell.register_magic_function(magics.task, "cell", "task")
+    shell.register_magic_function(magics.flow, "line", "flow")
+    session.plain = PlainCells(session)
+    shell.ast_transformers.append(session.plain)
+    _SESSIONS[id(shell)] = session
+    return session
+
+
+def unload(shell: Any) -> None:
+    """Takes the magics away again; plain cells are left alone from then on."""
+    session = _SESSIONS.pop(id(shell), None)
+    if session is None:
+        return
+    shell.magics_manager.magics["cell"].pop("task", None)
+    shell.magics_manager.magics["line"].pop("flow", None)
+    if session.plain in shell.ast_transformers:
+        shell.ast_transformers.remove(session.plain)
+    session.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand of %flow. names: how many task names it takes, "" (none), "one" or "any"."""
+
+    act: Callable[[list[str], bool], Any]
+    names: str
+    help: str
+    force: bool = False
+
+
+class Magics:
+    """The two magics of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._commands = {
+            "run": Command(self._run, "any", "run everything that is stale, or only these and what they need", force=True),
+            "plan": Command(self._plan, "any", "what would run, and why; runs nothing"),
+            "why": Command(self._why, "one", "why a task would run now, or ran last time"),
+            "frame": Command(self._frame, "one", "the elements of a task as a DataFrame"),
+            "status": Command(self._status, "", "one line a task: fresh, stale, new; and where results are kept"),
+            "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
+            "help": Command(self._help, "", "this text"),
+        }
+
+    def task(self, line: str, cell: str) -> Any:
+        """The cell becomes a task, is brought up to date, and shows its value like any cell.
+
+        %%task [NAME, …] [for VAR in SOURCE …] [if CONDITION] [--option value …]
+        """
+        if line.strip() in {"-h", "--help"}:
+            print(head_help())
+            return None
+        declared = self._session.declare(line, cell)
+        run = self._session.update(declared)
+        print(self._session.state_line(declared, run))
+        return self._session.shown_value(declared, run)
+
+    def flow(self, line: str) -> Any:
+        """%flow draws the notebook's flow; %flow help lists what else it does."""
+        words = _words(line)
+        if not words:
+            return self._session.build()
+        name, *rest = words
+        if name in {"-h", "--help"}:
+            name, rest = "help", []
+        command = self._commands.get(name)
+        if command is None:
+            raise HeadError(f"%flow has no {name!r}" + nearest(name, self._commands) + " `%flow help` lists them")
+        if {"-h", "--help"} & set(rest):
+            print(self._usage(name))
+            return None
+        return command.act(*self._arguments(name, command, rest))
+
+    def _arguments(self, name: str, command: Command, words: list[str]) -> tuple[list[str], bool]:
+        options = [word for word in words if word.startswith("-")]
+        names = [part for word in words if not word.startswith("-") for part in word.split(",") if part]
+        allowed = ["--force"] if command.force else []
+        for option in options:
+            if option not in allowed:
+                raise HeadError(f"%flow {name} has no option {option!r}" + nearest(option, [*allowed, "-h"]))
+        if command.names == "" and names:
+            raise HeadError(f"%flow {name} takes no names; write only `%flow {name}`")
+        if command.names == "one" and len(names) != 1:
+            example = next(iter(self._session.names()), "NAME")
+            raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {example}`")
+        return [self._session.task_name(each) for each in names], bool(options)
+
+    def _run(self, names: list[str], force: bool) -> Any:
+        run = self._session.run(names or None, force=force)
+        print(run.summary())
+        return run
+
+    def _plan(self, names: list[str], _force: bool) -> Any:
+        return self._session.build().plan(names or None)
+
+    def _why(self, names: list[str], _force: bool) -> Any:
+        print(self._session.build().why(names[0]))
+
+    def _frame(self, names: list[str], _force: bool) -> Any:
+        return self._session.run(names).frame(names[0])
+
+    def _status(self, _names: list[str], _force: bool) -> None:
+        for row in self._session.build().plan().rows:
+            count = f" {row.elements}" if row.mapped else ""
+            print(f"{_SYMBOLS[row.freshness.label]} {row.name}{count}: {row.freshness.label}")
+        print(f"results are kept in {self._session.store_place()}")
+
+    def _rm(self, names: list[str], _force: bool) -> None:
+        if not names:
+            raise HeadError("%flow rm takes the names of tasks, such as `%flow rm daily`")
+        for name in names:
+            self._session.remove(name)
+        print("removed: " + ", ".join(names))
+
+    def _help(self, _names: list[str], _force: bool) -> None:
+        print("%flow               draw the notebook's flow")
+        for name in self._commands:
+            print(self._usage(name))
+        print("\n%%task -h           how a cell becomes a task")
+
+    def _usage(self, name: str) -> str:
+        command = self._commands[name]
+        names = {"": "", "one": " NAME", "any": " [NAME …]"}[command.names]
+        options = " [--force]" if command.force else ""
+        return f"%flow {name + names + options:<28}{command.help}"
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise HeadError(f"%flow {line}: {error}; close the quote") from None
+
+
+_SYMBOLS = {"fresh": "✓", "stale": "◐", "new": "○", "unknown": "?"}
+

@@ -1,0 +1,108 @@
+"""Plain cells: before one runs, the task outputs that it reads are brought up to date."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import InputRejected
+
+from nbflow.errors import NbflowError
+from nbflow.notebook.cells import read_cell
+
+if TYPE_CHECKING:
+    from nbflow.notebook.session import Session
+
+PREPARE = "__nbflow_prepare__"
+
+
+class CellStopped(InputRejected, NbflowError):  # type: ignore[misc]  # IPython's class is untyped
+    """A cell that must not run as it is; IPython shows the message and runs nothing."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class PlainCells(ast.NodeTransformer):
+    """Reads each cell before it runs, and inserts the preparation at its head.
+
+    An AST transformer that raises anything but InputRejected is dropped by IPython: it raises nothing else.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def visit(self, tree: ast.AST) -> ast.AST:
+        outputs = self._session.outputs()
+        if not isinstance(tree, ast.Module) or not outputs or _is_our_magic(tree):
+            return tree
+        cell = read_cell(tree)
+        rebound = sorted(outputs & set(cell.assigned))
+        if rebound:
+            raise CellStopped(_rebinding(rebound[0], self._session.task_name(rebound[0])))
+        needed = sorted(outputs & {*cell.reads, *self._reached(cell.reads), *_words_in_strings(tree, cell.uses_dynamic)})
+        if needed:
+            self._session.namespace[PREPARE] = self._session.publish
+            tree.body.insert(0, _call(PREPARE, needed))
+            ast.fix_missing_locations(tree)
+        return tree
+
+    def _reached(self, names: tuple[str, ...]) -> set[str]:
+        """The global names that notebook functions read, which these names lead to."""
+        namespace = self._session.namespace
+        seen: set[str] = set()
+        todo = list(names)
+        while todo:
+            value = namespace.get(todo.pop())
+            if isinstance(value, FunctionType) and value.__globals__ is namespace:
+                fresh = set(_global_names(value.__code__)) - seen
+                seen |= fresh
+                todo.extend(fresh)
+        return seen
+
+
+def _is_our_magic(tree: ast.Module) -> bool:
+    """Whether a cell is one call of %%task or %flow, which prepare for themselves."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"run_cell_magic", "run_line_magic"}
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value in {"task", "flow"}
+        for node in ast.walk(tree)
+    ) and len(tree.body) == 1
+
+
+def _words_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:
+    """Names inside the text that magics such as %time get: they run it as code."""
+    if uses_dynamic:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield from re.findall(r"[^\W\d]\w*", node.value)
+
+
+def _global_names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _global_names(constant)
+
+
+def _call(function: str, names: list[str]) -> ast.stmt:
+    arguments: Any = [ast.Tuple([ast.Constant(name) for name in names], ast.Load())]
+    call = ast.Call(ast.Name(function, ast.Load()), arguments, [])
+    return ast.copy_location(ast.Expr(call), ast.Expr(ast.Constant(None), lineno=1, col_offset=0))
+
+
+def _rebinding(name: str, task: str) -> str:
+    same = f"%%task {name}"
+    return (
+        f"This cell gives a new value to `{name}`, which task {task} makes: a later run would not know of the change, "
+        f"so the cell was not run. Two ways out:\n"
+        f"  make it a task: put `{same}` above the cell, and it makes the next version of `{name}`\n"
+        f"  use another name on the left side"
+    )

@@ -1,0 +1,396 @@
+"""The notebook's own flow: made of its `%%task` cells, built anew whenever it is needed."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import CellError, NotSuccessful, UnknownName, nearest
+from nbflow.flow import Flow
+from nbflow.flow.workshop import SOURCES
+from nbflow.model.graph import BUILDING, ITEM, Graph, Node, Parameter, make_mapped, make_node
+from nbflow.model.mapping import unmapped
+from nbflow.model.state import UNSUCCESSFUL, State
+from nbflow.model.task import Task
+from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.header import Head, parse_head, split_head
+from nbflow.notebook.tracebacks import TaskFailed
+from nbflow.store import find_store
+
+if TYPE_CHECKING:
+    from nbflow.flow import Run
+    from nbflow.notebook.plain import PlainCells
+
+
+@dataclass(slots=True, eq=False)
+class Declared:
+    """One `%%task` cell. place: its rank in the order in which cells first ran."""
+
+    cell: str
+    place: int
+    head: Head
+    body: str
+    filename: str
+    first_line: int
+    built: CellTask
+    task: Task
+    known: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.task.name
+
+
+class Session:
+    """The tasks that a notebook's cells declared, and the values that were put into its namespace."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.plain: PlainCells | None = None
+        self.flow = Flow("notebook")
+        self._declared: list[Declared] = []
+        self._published: dict[str, tuple[bytes, Any]] = {}
+        self._nodes: dict[Declared, Node] = {}
+        self._places = 0
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        namespace: dict[str, Any] = self.shell.user_ns
+        return namespace
+
+    def close(self) -> None:
+        self._unpublish(list(self._published))
+
+    # Declaring
+
+    def declare(self, line: str, cell: str) -> Declared:
+        """Takes a `%%task` cell in; it replaces what the same cell declared before."""
+        head_text, body, head_lines = split_head(line, cell)
+        head = parse_head(head_text)
+        body_text = self.shell.transform_cell(body)
+        filename = self.shell.compile.cache("\n" * head_lines + body_text)
+        cell_id = self._cell_id()
+        mine = [d for d in self._declared if cell_id is not None and d.cell == cell_id]
+        built = self._built(head, body, filename, head_lines + 1, hidden=mine)
+        place = mine[0].place if mine else self._place_of(built)
+        declared = Declared(
+            cell=cell_id or f"name:{built.name}",
+            place=place,
+            head=head,
+            body=body,
+            filename=filename,
+            first_line=head_lines + 1,
+            built=built,
+            task=self._task(built, head),
+        )
+        self._take(declared, mine)
+        return declared
+
+    def names(self) -> list[str]:
+        """The names of the tasks and outputs, in the order of their cells."""
+        names = [name for d in self._declared for name in (d.name, *d.built.outputs)]
+        return list(dict.fromkeys(names))
+
+    def outputs(self) -> set[str]:
+        """The names that tasks give values to."""
+        return {name for d in self._declared for name in d.built.outputs}
+
+    def task_name(self, name: str) -> str:
+        """The task that makes an output of that name. Raises UnknownName."""
+        self.build()
+        for declared in reversed(self._declared):
+            if name in declared.built.outputs or name == declared.name:
+                return self._nodes[declared].name
+        if name in self.flow.graph.nodes:
+            return name
+        raise UnknownName(f"no task is called {name!r}" + nearest(name, self.names()))
+
+    def remove(self, name: str) -> None:
+        """Takes a task out of the flow, with what it had put into the namespace."""
+        gone = [d for d, node in self._nodes.items() if node.name == name]
+        self._declared = [d for d in self._declared if d not in gone]
+        self._unpublish([output for d in gone for output in d.built.outputs])
+
+    # Building and running
+
+    def build(self) -> Flow:
+        """The flow of all tasks as they are declared now."""
+        self.flow.graph = Graph(self.flow.name, self.flow)
+        self._nodes = {}
+        token = BUILDING.set(self.flow.graph)
+        try:
+            for declared in self._declared:
+                self._node(declared, ())
+        finally:
+            BUILDING.reset(token)
+        return self.flow
+
+    def run(self, names: Sequence[str] | None = None, *, force: bool = False) -> Run:
+        """Brings the named nodes (default: all) up to date. Raises TaskFailed when one of them could not be."""
+        flow = self.build()
+        self._check_names(names)
+        targets = list(names) if names is not None else None
+        run = flow.run(targets=targets, force=(targets or list(flow.graph.nodes)) if force else None)
+        self._raise_first_failure(run)
+        return run
+
+    def update(self, declared: Declared) -> Run:
+        """Brings one cell's task up to date, with whatever it needs."""
+        self.build()
+        return self.run([self._nodes[declared].name])
+
+    def publish(self, names: Iterable[str]) -> None:
+        """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
+        wanted = list(names)
+        run = self.run([self.task_name(name) for name in wanted])
+        for name in wanted:
+            self._put(name, run)
+        self._drop_outdated(set(self._published) - set(wanted))
+
+    def shown_value(self, declared: Declared, run: Run) -> Any:
+        """What the cell shows: the value of its last expression; None when it ends in an assignment."""
+        node = self._nodes[declared]
+        if declared.built.shows:
+            return run.part(node, len(declared.built.outputs))
+        if not declared.built.ends_in_expression:
+            return None
+        self._put(declared.built.outputs[0], run)
+        return self.namespace[declared.built.outputs[0]]
+
+    def state_line(self, declared: Declared, run: Run) -> str:
+        """One line that says the same each time the cell is fresh: no times, no counts of what ran."""
+        node = self._nodes[declared]
+        track = run.track(node)
+        count = f" · {len(track.states)} elements" if node.mapped else ""
+        return f"✓ {', '.join(declared.built.outputs)}{count} · fresh"
+
+    def store_place(self) -> str:
+        return os.path.relpath(find_store(None))
+
+    # The namespace
+
+    def _put(self, name: str, run: Run) -> None:
+        node = self._output_node(name)
+        out = run.value_id(node)
+        before = self._published.get(name)
+        if before is not None and self.namespace.get(name) is before[1] and before[0] == out:
+            if run.identify(before[1]) == out:
+                return
+            print(
+                f"`{name}` was changed in place by a plain cell; it is what the task made again. "
+                f"To keep the change, make it a task, or work on a copy under another name."
+            )
+        value = run.values(node.name)
+        self._published[name] = (out, value)
+        self.namespace[name] = value
+
+    def _drop_outdated(self, names: Iterable[str]) -> None:
+        """Takes values out of the namespace that are no longer what their task would give."""
+        nodes = {name: self._output_node(name) for name in names if name in self.outputs()}
+        fresh = {row.name for row in self.flow.plan(list(nodes.values())).rows if row.freshness.label == "fresh"}
+        self._unpublish([n for n in names if n not in nodes or self.task_name(n) not in fresh])
+
+    def _unpublish(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            published = self._published.pop(name, None)
+            if published is not None and self.namespace.get(name) is published[1]:
+                del self.namespace[name]
+
+    # Details
+
+    def _cell_id(self) -> str | None:
+        parent = getattr(self.shell, "parent_header", None) or {}
+        get_parent = getattr(self.shell, "get_parent", None)
+        parent = get_parent() if get_parent is not None else parent
+        cell_id: str | None = (parent.get("metadata") or {}).get("cellId")
+        return cell_id
+
+    def _built(
+        self, head: Head, body: str, filename: str, first_line: int, hidden: Sequence[Declared]
+    ) -> CellTask:
+        others = {name for d in self._declared if d not in hidden for name in d.built.outputs}
+
+        def known(name: str) -> str | None:
+            if name in others:
+                return "output"
+            value = self.namespace.get(name)
+            if isinstance(value, Parameter):
+                return "parameter"
+            return "output" if isinstance(value, Node) else None
+
+        return build_task(
+            head,
+            body,
+            filename=filename,
+            first_line=first_line,
+            transform=self.shell.transform_cell,
+            known=known,
+            namespace=self.namespace,
+        )
+
+    def _task(self, built: CellTask, head: Head) -> Task:
+        SOURCES.register(built.filename, built.text, built.tree)
+        options = {k: v for k, v in head.options.task_options().items() if v is not None}
+        return Task(built.function, name=head.options.name or ", ".join(built.outputs), **options)
+
+    def _place_of(self, built: CellTask) -> int:
+        """A new cell comes last, except where it takes over names that another cell gave before."""
+        for declared in self._declared:
+            if set(declared.built.outputs) & (set(built.outputs) - set(built.inputs)):
+                return declared.place
+        self._places += 1
+        return self._places
+
+    def _take(self, declared: Declared, mine: Sequence[Declared]) -> None:
+        fresh_names = set(declared.built.outputs) - set(declared.built.inputs)
+        for other in list(self._declared):
+            taken = fresh_names & (set(other.built.outputs) - set(other.built.inputs))
+            if other in mine:
+                self._declared.remove(other)
+            elif taken:
+                self._declared.remove(other)
+                if not other.cell.startswith("name:"):
+                    print(f"`{', '.join(sorted(taken))}` was made by another cell before; this one makes it now")
+        self._declared.append(declared)
+        self._declared.sort(key=lambda each: each.place)
+        gone = {name for d in mine for name in d.built.outputs}
+        self._forget_behind(gone | set(declared.built.outputs))
+        for name in (*declared.built.outputs, *declared.built.hides):
+            if not isinstance(self.namespace.get(name), (Node, type(os))):
+                self.namespace.pop(name, None)
+        if declared.built.prelude is not None:
+            exec(declared.built.prelude, self.namespace)  # noqa: S102 (the user's own imports and functions)
+
+    def _forget_behind(self, names: set[str]) -> None:
+        """What depends on outputs that were declared anew is stale at once."""
+        stale, before = set(names), set[str]()
+        while stale != before:
+            before = set(stale)
+            for declared in self._declared:
+                if stale & set(declared.built.all_inputs):
+                    stale |= set(declared.built.outputs)
+        self._unpublish(stale)
+
+    def _node(self, declared: Declared, path: tuple[Declared, ...]) -> Node:
+        if declared in self._nodes:
+            return self._nodes[declared]
+        if declared in path:
+            cycle = " → ".join(d.name for d in (*path[path.index(declared) :], declared))
+            raise CellError(f"these cells need each other, which cannot be: {cycle}")
+        self._refresh(declared)
+        path = (*path, declared)
+        inputs = {name: self._input(name, declared, path) for name in declared.built.inputs}
+        if declared.built.loop is None:
+            node = make_node(declared.task, (), inputs)
+        else:
+            source = self._source(declared, path)
+            shared = {name: unmapped(value) for name, value in inputs.items()}
+            node = make_mapped(declared.task, (), {declared.built.loop.argument: source, **shared})
+        node.missing = self._missing(declared)
+        self._nodes[declared] = node
+        self._split(declared, node)
+        return node
+
+    def _refresh(self, declared: Declared) -> None:
+        """Builds the function anew where a name that it reads became an output, or is none any more."""
+        built = self._built(
+            declared.head, declared.body, declared.filename, declared.first_line, hidden=self._later_own(declared)
+        )
+        if built.inputs != declared.built.inputs:
+            declared.built = built
+            declared.task = self._task(built, declared.head)
+
+    def _later_own(self, declared: Declared) -> list[Declared]:
+        return [declared]
+
+    def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node:
+        maker = self._maker(name, declared)
+        if maker is not None:
+            node = self._node(maker, path)
+            return self.flow.graph.outputs.get(self._key(maker, name), node)
+        value = self.namespace.get(name)
+        assert isinstance(value, Node)
+        return value
+
+    def _maker(self, name: str, reader: Declared) -> Declared | None:
+        """The version of an output that a cell reads: the last one declared before it, else the first there is."""
+        makers = [d for d in self._declared if name in d.built.outputs and d is not reader]
+        before = [d for d in makers if d.place < reader.place]
+        if before:
+            return before[-1]
+        return makers[0] if makers else None
+
+    def _source(self, declared: Declared, path: tuple[Declared, ...]) -> Any:
+        loop = declared.built.loop
+        assert loop is not None
+        inputs = {name: self._input(name, declared, path) for name in loop.inputs}
+        if loop.plain is not None and loop.plain in inputs:
+            return inputs[loop.plain]
+        if not inputs:
+            return loop.evaluate(self.namespace)
+        return make_node(Task(loop.function, name=f"[{loop.text}]"), (), inputs, name=loop.text)
+
+    def _split(self, declared: Declared, node: Node) -> None:
+        """Gives each of several outputs a node of its own."""
+        outputs = declared.built.outputs
+        if len(outputs) == 1 and not declared.built.shows:
+            return
+        for i, name in enumerate(outputs):
+            label = f"{node.name}[{name}]"
+            part = (
+                make_mapped(ITEM, (node, unmapped(i)), {}, name=label)
+                if node.mapped
+                else make_node(ITEM, (node, i), {}, name=label)
+            )
+            self.flow.graph.outputs[self._key(declared, name)] = part
+
+    def _key(self, declared: Declared, name: str) -> str:
+        return f"{declared.place}:{name}"
+
+    def _output_node(self, name: str) -> Node:
+        """The node of the last version of an output."""
+        last = [d for d in self._declared if name in d.built.outputs][-1]
+        return self.flow.graph.outputs.get(self._key(last, name), self._nodes[last])
+
+    def _missing(self, declared: Declared) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name in declared.built.free_names
+            if name not in self.namespace and not hasattr(builtins, name) and name not in self.outputs()
+        )
+
+    def _check_names(self, names: Sequence[str] | None) -> None:
+        """An error for a name that a task is about to read, and that nothing gives."""
+        graph = self.flow.graph
+        wanted = [graph[name] for name in names] if names is not None else list(graph.nodes.values())
+        for node in graph.needed(wanted):
+            if node.missing:
+                known = [*self.outputs(), *(n for n in self.namespace if not n.startswith("_"))]
+                raise CellError(
+                    f"{node.name} reads `{node.missing[0]}`, which nothing defines" + nearest(node.missing[0], known)
+                )
+
+    def _raise_first_failure(self, run: Run) -> None:
+        if run.ok:
+            return
+        for node in run.graph.nodes.values():
+            if run.takes_part(node) and run.track(node).state() is State.FAILED:
+                raise self._failure(run, node)
+        broken = [n for n in run.graph.nodes.values() if run.takes_part(n) and run.track(n).state() in UNSUCCESSFUL]
+        raise NotSuccessful(f"{broken[0].name} did not run: it is {run.track(broken[0]).state().label}")
+
+    def _failure(self, run: Run, node: Node) -> TaskFailed:
+        index, error = run.first_error(node)
+        headline, hints = f"task {node.name} failed", ["%tb shows the whole traceback"]
+        if node.mapped and not run.track(node).verdict:
+            states = run.track(node).states
+            failed = states.count(State.FAILED)
+            headline = (
+                f"task {node.name} failed on {failed} of {len(states)} elements; the first is {node.name}[{index}]"
+                f" with {run.describe_arguments(node, index)}"
+            )
+            hints.append(f"%flow frame {node.name} shows all elements; what succeeded is kept")
+        return TaskFailed(headline, error, hints)

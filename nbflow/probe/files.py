@@ -1,0 +1,264 @@
+"""Files that tasks read: what they were, and whether they still are."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from xxhash import xxh3_128, xxh3_128_digest
+
+from nbflow.probe import hook
+
+FILE, LISTING, ABSENT = "file", "listing", "absent"
+# A file changed this shortly before it was hashed may change again within its time stamp's grain: git's rule.
+RACY_NS = 2_000_000_000
+_CHUNK = 1 << 20
+# Folders that tools write beside the user's files, whose coming and going means nothing.
+_NOISE = frozenset({"__pycache__", ".ipynb_checkpoints", ".nbflow", ".DS_Store"})
+_MOST_PATH_CHARACTERS = 4096
+
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FileMark:
+    """One file of a trace. kind: "file", "listing" (names in a folder) or "absent"; digest: 16 bytes, of its content."""
+
+    path: str
+    kind: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a call was seen to do. changed: a file that changed meanwhile; network: a host it connected to."""
+
+    marks: tuple[FileMark, ...]
+    changed: str | None = None
+    network: str | None = None
+    written: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """A file's digest, and the stat it had when it was hashed."""
+
+    stamp: Stamp
+    digest: bytes
+    hashed_ns: int
+
+    def holds(self, stamp: Stamp) -> bool:
+        return stamp == self.stamp and stamp[1] < self.hashed_ns - RACY_NS
+
+
+class StatMemo:
+    """Digests of files, hashed again only when their stat changed.
+
+    load: gives what an earlier process knew of a path; save: takes what was hashed now.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Memo | None] = lambda path: None,
+        save: Callable[[str, Memo], None] = lambda path, memo: None,
+    ) -> None:
+        self._load = load
+        self._save = save
+        self._known: dict[str, Memo] = {}
+        self._round: dict[tuple[str, str], FileMark] = {}
+        self._lock = threading.Lock()
+
+    def fresh(self) -> None:
+        """Begins a new round: each path is looked at again, once."""
+        self._round = {}
+
+    def mark(self, path: str) -> FileMark:
+        """A file as it is now."""
+        stamp = stamp_of(path)
+        if stamp is None:
+            return FileMark(path, ABSENT, bytes(16))
+        known = self._known.get(path) or self._load(path)
+        if known is None or not known.holds(stamp):
+            hashed_ns = time.time_ns()
+            known = Memo(stamp, _hash_file(path), hashed_ns)
+            self._save(path, known)
+        self._known[path] = known
+        return FileMark(path, FILE, known.digest)
+
+    def again(self, mark: FileMark) -> FileMark:
+        """What a mark of this path would be now; each path once a round."""
+        key = (mark.path, mark.kind)
+        now = self._round.get(key)
+        if now is None:
+            now = listing_mark(mark.path) if mark.kind == LISTING else self.mark(mark.path)
+            with self._lock:
+                self._round[key] = now
+        return now
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Size in bytes, time of change in ns and inode; None when there is no such regular file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns, found.st_ino) if not stat.S_ISDIR(found.st_mode) else None
+
+
+def names_in(path: str) -> tuple[str, ...]:
+    """The names in a folder, sorted; empty when there is no such folder."""
+    try:
+        return tuple(sorted(name for name in os.listdir(path) if name not in _NOISE))
+    except OSError:
+        return ()
+
+
+def listing_mark(path: str, names: Sequence[str] | None = None) -> FileMark:
+    """The names in a folder, as a mark."""
+    found = names_in(path) if names is None else names
+    return FileMark(path, LISTING, xxh3_128_digest("\0".join(found).encode("utf-8", "surrogatepass")))
+
+
+def trace_id(marks: Iterable[FileMark]) -> bytes:
+    """16 bytes for a trace."""
+    state = xxh3_128()
+    for mark in marks:
+        state.update(mark.path.encode("utf-8", "surrogatepass") + b"\0" + mark.kind.encode() + b"\0" + mark.digest)
+    return state.digest()
+
+
+def holds(marks: Iterable[FileMark], memo: StatMemo) -> str | None:
+    """None when every file is as it was, else the path of the first that is not."""
+    for mark in marks:
+        if memo.again(mark) != mark:
+            return mark.path
+    return None
+
+
+def argument_files(values: Iterable[Any]) -> list[str]:
+    """The existing regular files that texts and paths among the values name."""
+    found: list[str] = []
+    for value in values:
+        if not isinstance(value, (str, PurePath)):
+            continue
+        path = str(value)
+        if 0 < len(path) < _MOST_PATH_CHARACTERS and "\0" not in path and "\n" not in path and stamp_of(path) is not None:
+            found.append(os.path.abspath(path))
+    return found
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Takes down what the code in its context opens. touched: whether there is anything to take."""
+
+    touched: bool = False
+    _read: dict[str, Stamp | None] = field(default_factory=dict)
+    _listed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _written: set[str] = field(default_factory=set)
+    _network: str | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Events in this context come here, for the time of the block."""
+        hook.install()
+        token = hook.LISTENER.set(self)
+        try:
+            yield
+        finally:
+            hook.LISTENER.reset(token)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Files that arguments name: they count as read, whatever reads them."""
+        for path in paths:
+            self.opened(path, writes=False)
+
+    def opened(self, path: str, *, writes: bool) -> None:
+        if writes:
+            self._written.add(path)
+            self.touched = True
+        elif path not in self._read and not hook.is_left_out(path):
+            self._read[path] = stamp_of(path)
+            self.touched = True
+
+    def listed(self, path: str) -> None:
+        if path not in self._listed and not hook.is_left_out(os.path.join(path, "")):
+            self._listed[path] = names_in(path)
+            self.touched = True
+
+    def connected(self, host: str) -> None:
+        self._network = self._network or host
+        self.touched = True
+
+    def take(self, memo: StatMemo) -> Observed:
+        """What was seen since the last time, as marks; begins anew."""
+        token = hook.LISTENER.set(None)
+        try:
+            return self._taken(memo)
+        finally:
+            hook.LISTENER.reset(token)
+
+    def _taken(self, memo: StatMemo) -> Observed:
+        changed: str | None = None
+        marks: list[FileMark] = []
+        for path, stamp in self._read.items():
+            if path in self._written or os.path.isdir(path):
+                continue
+            mark = memo.mark(path)
+            if stamp_of(path) != stamp:
+                changed = changed or path
+            marks.append(mark)
+        for path, before in self._listed.items():
+            names = names_in(path)
+            if {os.path.join(path, name) for name in set(before) ^ set(names)} - self._written:
+                changed = changed or path
+            marks.append(listing_mark(path, names))
+        observed = Observed(
+            tuple(sorted(marks, key=lambda m: (m.path, m.kind))), changed, self._network, tuple(sorted(self._written))
+        )
+        self._read, self._listed, self._written, self._network = {}, {}, set(), None
+        self.touched = False
+        return observed
+
+
+class RandomState:
+    """The global random state of `random` and of NumPy, if that is loaded: costs some microseconds."""
+
+    def __init__(self, python: Any, numpy: Any) -> None:
+        self._python = python
+        self._numpy = numpy
+
+    @classmethod
+    def snapshot(cls) -> RandomState:
+        return cls(random.getstate(), _numpy_state())
+
+    def moved(self) -> bool:
+        """Whether random numbers were drawn since; NumPy's first import alone moves nothing."""
+        now = _numpy_state()
+        return random.getstate() != self._python or (self._numpy is not None and now != self._numpy)
+
+
+def _numpy_state() -> Any:
+    if "numpy.random" not in sys.modules:
+        return None
+    state = sys.modules["numpy.random"].get_state()
+    return (state[1].tobytes(), state[2])
+
+
+def _hash_file(path: str) -> bytes:
+    state = xxh3_128()
+    try:
+        with open(path, "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                state.update(chunk)
+    except OSError:
+        return bytes(16)
+    return state.digest()

@@ -1,0 +1,52 @@
+"""Where a store lies, and whether that place can be trusted."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from nbflow.errors import StoreRefused
+
+FOLDER = ".nbflow"
+PROJECT_SIGNS = ("pyproject.toml", ".git")
+
+
+def find_store(place: str | Path | None = None, *, start: Path | None = None) -> Path:
+    """The store's folder: the place given, else NBFLOW_STORE, else `.nbflow` in the project's folder.
+
+    start: where the search begins, by default the working directory. The project's folder is the nearest one
+    upwards that holds a `.nbflow`, a `pyproject.toml` or a `.git`; without one, the start itself.
+    """
+    chosen = place or os.environ.get("NBFLOW_STORE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if any((folder / sign).exists() for sign in (FOLDER, *PROJECT_SIGNS)):
+            return folder / FOLDER
+    return here / FOLDER
+
+
+def make_folder(root: Path) -> None:
+    """Makes the store's folder, or checks that an existing one can be trusted. Raises StoreRefused."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = root.lstat()
+    except OSError as error:
+        raise StoreRefused(f"the store {root} cannot be made ({error}); {_WAY_OUT}") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise StoreRefused(f"the store {root} is a symbolic link, which could lead anywhere; {_WAY_OUT}")
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        raise StoreRefused(f"the store {root} belongs to another user, and a store is code; {_WAY_OUT}")
+    if os.name == "posix" and found.st_mode & 0o022:
+        raise StoreRefused(
+            f"the store {root} can be written by others, and a store is code; "
+            f"take that right away (chmod 700), or: {_WAY_OUT}"
+        )
+    ignore = root / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+
+
+_WAY_OUT = "set NBFLOW_STORE, or Flow(store=...), to a folder of your own"

@@ -1,0 +1,75 @@
+"""What goes into the store and comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from nbflow.codecs import Sealed
+
+VALUE, EXPRESSION, LOOP_STEP = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A result to be stored.
+
+    key: 16 bytes; trace: 16, or none when no file was read. out: the value's id; members: the ids of a list's
+    members one after the other. kind: VALUE, EXPRESSION or LOOP_STEP. session: the only one that may use it.
+    """
+
+    key: bytes
+    trace: bytes
+    out: bytes
+    members: bytes
+    kind: int
+    sealed: Sealed
+    seconds: float
+    made_ns: int
+    expires_ns: int | None
+    session: str | None
+    task: str
+
+
+class Row(NamedTuple):
+    """What a look-up gives: everything but the value."""
+
+    key: bytes
+    trace: bytes
+    out: bytes
+    members: bytes
+    kind: int
+    codec: str
+    digest: bytes
+    size_bytes: int
+    blob: str | None
+    seconds: float
+    made_ns: int
+    expires_ns: int | None
+    session: str | None
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What a node was made of when it last ran. keys: of its elements, 16 bytes each."""
+
+    digest: bytes
+    code: bytes
+    arguments: tuple[tuple[str, str, bytes, str], ...]
+    keys: bytes
+    seconds: float
+    count: int
+
+
+class RunRow(NamedTuple):
+    """One run of a flow. started_ns: Unix time; seconds: wall time."""
+
+    id: int
+    flow: str
+    started_ns: int
+    seconds: float
+    ran: int
+    reused: int
+    failed: int
