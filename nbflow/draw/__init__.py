@@ -1,38 +1,9 @@
 """Pictures of flows. The front door makes a Picture; here it becomes DOT, SVG and text."""
 
-from dataclasses import dataclass
+from nbflow.draw.dot import to_dot
+from nbflow.draw.layout import to_svg
+from nbflow.draw.picture import Arrow, Box, Picture
+from nbflow.draw.show import mime_bundle
+from nbflow.draw.words import to_mermaid, to_text
 
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    name: str
-    label: str
-    kind: str
-    state: str = ""
-    mapped: bool = False
-    done: int | None = None
-    total: int | None = None
-    detail: str = ""
-    cluster: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    tail: str
-    head: str
-    label: str = ""
-    order: bool = False
-    mapped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    name: str
-    boxes: tuple[Box, ...]
-    arrows: tuple[Arrow, ...]
-    direction: str = "TB"
-    caption: str = ""
-
-
-def mime_bundle(picture: Picture) -> dict[str, str]:
-    return {"text/plain": repr(picture)}
+__all__ = ["Arrow", "Box", "Picture", "mime_bundle", "to_dot", "to_mermaid", "to_svg", "to_text"]

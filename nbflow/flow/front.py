@@ -204,7 +204,7 @@ class Plan:
         bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
         table = self.table
         html = bundle.get("text/html", "")
-        return {"text/html": html + table.to_html(escape=True, na_rep=""), "text/plain": repr(self)}
+        return {"text/html": html + table.reset_index().to_html(escape=True, na_rep="", index=False), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"

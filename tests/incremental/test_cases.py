@@ -81,6 +81,7 @@ FAKE = {
     "site-packages/fakepkg-1.0.dist-info/RECORD": "fakepkg/__init__.py,,\n",
 }
 FAKE_2 = {
+    **FAKE,
     "site-packages/fakepkg-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: fakepkg\nVersion: 2.0\n",
 }
 CLASS = "class Model:\n    rate = 2\n    def fit(self, v):\n        return v * self.rate\n"
@@ -140,7 +141,7 @@ CASES = [
     case("41 file content", P(x="'data.txt'", a="return open(x).read()", files={"data.txt": "one"}), "ab", files={"data.txt": "two!"}),
     case("41b file content, nothing in the arguments", P(a="return open('data.txt').read()", files={"data.txt": "one"}), "ab", files={"data.txt": "two"}),
     case("41c a file that was not there", P(prelude="import os", a="try:\n    return open('late.txt').read()\nexcept FileNotFoundError:\n    return None"), "ab", files={"late.txt": "here"}),
-    case("41d a new file in a globbed folder", P(prelude="from glob import glob", a="return sorted(glob('data/*.csv'))", files={"data/a.csv": "1"}), "ab", files={"data/b.csv": "2"}),
+    case("41d a new file in a globbed folder", P(prelude="from glob import glob", a="return sorted(glob('data/*.csv'))", files={"data/a.csv": "1"}), "ab", files={"data/a.csv": "1", "data/b.csv": "2"}),
     case("42 upstream dict in another order", P(a="return {'p': 1, 'q': 2}"), "ab", a="return {'q': 2, 'p': 1}"),
     case("43 nested function", P(a="def inner(v):\n    return v + 1\nreturn inner(x)"), "ab", a="def inner(v):\n    return v + 2\nreturn inner(x)"),
     case(

@@ -1,0 +1,45 @@
+"""What is drawn: boxes and arrows, as pure data that the front door makes of a flow, a plan or a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One node. name: unique; kind: "task", "parameter", "item" or "missing"; state: of a run or a plan, or "".
+
+    done, total: elements with a result, of all, for mapped nodes. detail: plain text shown on hovering.
+    """
+
+    name: str
+    label: str
+    kind: str
+    state: str = ""
+    mapped: bool = False
+    done: int | None = None
+    total: int | None = None
+    detail: str = ""
+    cluster: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """What flows from one box to another. order: nothing flows, it only comes before."""
+
+    tail: str
+    head: str
+    label: str = ""
+    order: bool = False
+    mapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A whole graph. direction: "TB" or "LR"."""
+
+    name: str
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    direction: str = "TB"
+    caption: str = ""

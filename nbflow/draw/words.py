@@ -1,0 +1,50 @@
+"""A picture in words, and as Mermaid: for terminals, and where no Graphviz is to be had."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nbflow.draw.dot import count_text, shown
+from nbflow.draw.picture import Box, Picture
+from nbflow.draw.theme import LOOKS, NONE
+
+
+def to_text(picture: Picture) -> str:
+    """One line a node, in order: symbol, name, count, state, and what it needs."""
+    above: dict[str, list[str]] = {}
+    for arrow in picture.arrows:
+        above.setdefault(arrow.head, []).append(arrow.tail + arrow.label)
+    lines = [shown(picture.name)]
+    for box in picture.boxes:
+        words = [LOOKS.get(box.state, NONE).symbol or "·", shown(box.label), count_text(box), box.state.replace("_", " ")]
+        needs = ", ".join(shown(name) for name in above.get(box.name, ()))
+        lines.append("  " + " ".join(word for word in words if word) + (f"  ← {needs}" if needs else ""))
+    if not picture.boxes:
+        lines.append("  (no tasks yet)")
+    return "\n".join(lines)
+
+
+def to_mermaid(picture: Picture) -> str:
+    """A flowchart that JupyterLab draws by itself."""
+    numbers = {box.name: f"b{i}" for i, box in enumerate(picture.boxes)}
+    lines = [f"flowchart {picture.direction}"]
+    for box in picture.boxes:
+        words = (LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box))
+        lines.append(f'  {numbers[box.name]}["{_quoted(" ".join(word for word in words if word))}"]')
+    for arrow in picture.arrows:
+        if arrow.tail in numbers and arrow.head in numbers:
+            line = "-.->" if arrow.order else "-->"
+            label = f'|"{_quoted(shown(arrow.label))}"|' if arrow.label else ""
+            lines.append(f"  {numbers[arrow.tail]} {line}{label} {numbers[arrow.head]}")
+    return "\n".join(lines)
+
+
+def legend(boxes: tuple[Box, ...]) -> list[tuple[str, int]]:
+    """The states that occur, with how many nodes are in each, in the order of the theme."""
+    counts = Counter(box.state for box in boxes if box.state)
+    return [(state, counts[state]) for state in LOOKS if counts[state]]
+
+
+def _quoted(text: str) -> str:
+    """Text for a Mermaid label: everything but letters, digits and plain punctuation as a numeric entity."""
+    return "".join(c if c.isalnum() or c in " _-.,/+=…" or c > "\x7f" else f"#{ord(c)};" for c in text)
