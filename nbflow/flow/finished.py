@@ -12,7 +12,8 @@ from nbflow.engine.machine import Track
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.picture import run_picture
 from nbflow.model.state import UNSUCCESSFUL, State
-from nbflow.results.frame import make_frame
+from nbflow.probe.secrets import short_text
+from nbflow.results.frame import argument_columns, make_frame
 from nbflow.results.report import duration, run_table, visible
 
 if TYPE_CHECKING:
@@ -115,6 +116,34 @@ class Run:
 
     def track(self, node: Node) -> Track:
         return self._workshop.machine.tracks[node]
+
+    def takes_part(self, node: Node) -> bool:
+        """Whether a node was among those that this run looked at."""
+        return node in self._workshop.machine.tracks
+
+    def value_id(self, node: Node) -> bytes:
+        """The id of a node's value; of a mapped node that of the list."""
+        return self._workshop.ledger.whole_id(node)
+
+    def identify(self, value: Any) -> bytes:
+        """The id of any value, as this run tells them apart."""
+        return self._workshop.resolver.identify_output(value)[0]
+
+    def part(self, node: Node, position: int) -> Any:
+        """One of the values that a node returned as a tuple."""
+        return self._value(node, 0)[position]
+
+    def first_error(self, node: Node) -> tuple[int, BaseException | None]:
+        """The first element of a node that failed, and its exception."""
+        errors = self._workshop.ledger.books[node].errors
+        return next(iter(sorted(errors.items(), key=lambda pair: pair[0])), (0, None))
+
+    def describe_arguments(self, node: Node, index: int) -> str:
+        """The mapped arguments of an element, in short."""
+        ledger = self._workshop.ledger
+        shown: dict[str, Any] = {}
+        argument_columns(node, ledger, index + 1, shown)
+        return ", ".join(f"{name}={short_text(column[index], name)}" for name, column in shown.items())
 
     def why(self, node: Node | str) -> str:
         """Why a node ran in this run."""

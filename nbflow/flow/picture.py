@@ -48,7 +48,9 @@ def _picture(name: str, nodes: Iterable[Node], describe: Describe) -> Picture:
     used = {up for node in nodes for up in node.upstreams}
     # A part that something uses is drawn as the label of the arrow to it.
     shown = [node for node in nodes if node.task not in DERIVED or node not in used]
-    boxes = [_box(node, describe) for node in shown]
+    missing = dict.fromkeys(name for node in shown for name in node.missing)
+    boxes = [Box(name=f"{name} (missing)", label=name, kind="missing") for name in missing]
+    boxes += [_box(node, describe) for node in shown]
     arrows = dict.fromkeys(arrow for node in shown for arrow in _arrows(node))
     return Picture(name=name, boxes=tuple(boxes), arrows=tuple(arrows))
 
@@ -66,6 +68,8 @@ def _arrows(node: Node) -> Iterator[Arrow]:
         for source, label in _seen_through(up):
             mapped = node.mapped and source.mapped and source in node.aligned()
             yield Arrow(tail=source.name, head=node.name, label=label, mapped=mapped)
+    for name in node.missing:
+        yield Arrow(tail=f"{name} (missing)", head=node.name)
     for up in node.order:
         if up not in node.data:
             yield Arrow(tail=up.name, head=node.name, order=True)

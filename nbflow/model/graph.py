@@ -60,6 +60,8 @@ class Node:
         self.explicit_name = name
         self.name = name or task.name
         self.owner: Owner | None = None
+        # Names that its code reads and nothing defines: drawn dashed, an error when it runs.
+        self.missing: tuple[str, ...] = ()
         self.data = tuple(dict.fromkeys(node for a in arguments for node in leaves(a.value, Node)))
 
     @property

@@ -70,14 +70,18 @@ class Session:
         """Takes a `%%task` cell in; it replaces what the same cell declared before."""
         head_text, body, head_lines = split_head(line, cell)
         head = parse_head(head_text)
-        body_text = self.shell.transform_cell(body)
-        filename = self.shell.compile.cache("\n" * head_lines + body_text)
+        blank = len(body) - len(body.lstrip("\n"))
+        # IPython drops empty lines at the head, which would move all others.
+        body = "\n" * blank + self.shell.transform_cell(body)
+        filename = self.shell.compile.cache("\n" * head_lines + body)
         cell_id = self._cell_id()
-        mine = [d for d in self._declared if cell_id is not None and d.cell == cell_id]
+        # Front ends that do not tell which cell it is: the same text is the same cell.
+        same = cell_id or f"text:{head.text}\n{body}"
+        mine = [d for d in self._declared if d.cell == same]
         built = self._built(head, body, filename, head_lines + 1, hidden=mine)
         place = mine[0].place if mine else self._place_of(built)
         declared = Declared(
-            cell=cell_id or f"name:{built.name}",
+            cell=same,
             place=place,
             head=head,
             body=body,
@@ -155,10 +159,10 @@ class Session:
         node = self._nodes[declared]
         if declared.built.shows:
             return run.part(node, len(declared.built.outputs))
-        if not declared.built.ends_in_expression:
+        if declared.built.shown is None:
             return None
-        self._put(declared.built.outputs[0], run)
-        return self.namespace[declared.built.outputs[0]]
+        self._put(declared.built.shown, run)
+        return self.namespace[declared.built.shown]
 
     def state_line(self, declared: Declared, run: Run) -> str:
         """One line that says the same each time the cell is fresh: no times, no counts of what ran."""
@@ -226,15 +230,13 @@ class Session:
             body,
             filename=filename,
             first_line=first_line,
-            transform=self.shell.transform_cell,
             known=known,
             namespace=self.namespace,
         )
 
     def _task(self, built: CellTask, head: Head) -> Task:
         SOURCES.register(built.filename, built.text, built.tree)
-        options = {k: v for k, v in head.options.task_options().items() if v is not None}
-        return Task(built.function, name=head.options.name or ", ".join(built.outputs), **options)
+        return Task(built.function, name=head.options.name or built.name, **head.options.task)
 
     def _place_of(self, built: CellTask) -> int:
         """A new cell comes last, except where it takes over names that another cell gave before."""
@@ -252,7 +254,7 @@ class Session:
                 self._declared.remove(other)
             elif taken:
                 self._declared.remove(other)
-                if not other.cell.startswith("name:"):
+                if not other.cell.startswith("text:"):
                     print(f"`{', '.join(sorted(taken))}` was made by another cell before; this one makes it now")
         self._declared.append(declared)
         self._declared.sort(key=lambda each: each.place)
@@ -297,14 +299,11 @@ class Session:
     def _refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
         built = self._built(
-            declared.head, declared.body, declared.filename, declared.first_line, hidden=self._later_own(declared)
+            declared.head, declared.body, declared.filename, declared.first_line, hidden=[declared]
         )
         if built.inputs != declared.built.inputs:
             declared.built = built
             declared.task = self._task(built, declared.head)
-
-    def _later_own(self, declared: Declared) -> list[Declared]:
-        return [declared]
 
     def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node:
         maker = self._maker(name, declared)
@@ -330,7 +329,7 @@ class Session:
         if loop.plain is not None and loop.plain in inputs:
             return inputs[loop.plain]
         if not inputs:
-            return loop.evaluate(self.namespace)
+            return loop.evaluate()
         return make_node(Task(loop.function, name=f"[{loop.text}]"), (), inputs, name=loop.text)
 
     def _split(self, declared: Declared, node: Node) -> None:
