@@ -97,7 +97,7 @@ class IllegalTransition(NbflowError):
     """A state change that the table does not allow: a defect in nbflow, with the story so far."""
 
 
-class HeadError(NbflowError, SyntaxError):
+class HeadError(NbflowError, ValueError):
     """The line after `%%task` or `%flow` cannot be read."""
 
 
@@ -117,5 +117,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
     if not names:
         return "; there are none"
-    shown = ", ".join(repr(n) for n in names[:8])
-    return f"; there are {shown}" + (" …" if len(names) > 8 else "")
+    if len(names) > 12:
+        # Too many to be of help.
+        return ""
+    return "; there are " + ", ".join(repr(n) for n in names)

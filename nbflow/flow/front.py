@@ -200,6 +200,10 @@ class Plan:
             raise UnknownName(f"the plan has no node {name!r}" + nearest(name, rows))
         return rows[name]
 
+    def drawing(self) -> Drawing:
+        """The picture without the table."""
+        return Drawing(self)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
         table = self.table
@@ -208,6 +212,19 @@ class Plan:
 
     def __repr__(self) -> str:
         return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
+
+
+class Drawing:
+    """A plan's picture alone: what is fresh, stale and new."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._picture = plan_picture(plan.flow.graph, plan.rows)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mime_bundle(self._picture)
+
+    def __repr__(self) -> str:
+        return mime_bundle(self._picture)["text/plain"]
 
 
 class Why(str):

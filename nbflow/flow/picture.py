@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
-from nbflow.model.graph import DERIVED, GATHER, Graph, Node, Parameter
+from nbflow.model.graph import DERIVED, Graph, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import short_text
 
@@ -19,12 +19,12 @@ Describe = Callable[[Node], dict[str, Any]]
 
 def flow_picture(graph: Graph, run: Run | None = None) -> Picture:
     """The flow as it stands; with states of its last run, where that knew the nodes."""
-    return _picture(graph.name, graph.nodes.values(), _run_state(run) if run is not None else _plain)
+    return _picture(graph, _lasting(_run_state(run)) if run is not None else _plain)
 
 
 def run_picture(run: Run) -> Picture:
     """The flow of a run with the states that the run left."""
-    return _picture(run.flow.name, run.graph.nodes.values(), _run_state(run))
+    return _picture(run.graph, _run_state(run))
 
 
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
@@ -40,19 +40,19 @@ def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
             {"done": row.fresh, "total": row.count} if row.mapped and row.count is not None else {}
         )
 
-    return _picture(graph.name, graph.nodes.values(), describe)
+    return _picture(graph, describe)
 
 
-def _picture(name: str, nodes: Iterable[Node], describe: Describe) -> Picture:
-    nodes = list(nodes)
-    used = {up for node in nodes for up in node.upstreams}
+def _picture(graph: Graph, describe: Describe) -> Picture:
+    nodes = list(graph.nodes.values())
+    used = {up for node in nodes for up in node.upstreams} | set(graph.outputs.values())
     # A part that something uses is drawn as the label of the arrow to it.
     shown = [node for node in nodes if node.task not in DERIVED or node not in used]
     missing = dict.fromkeys(name for node in shown for name in node.missing)
     boxes = [Box(name=f"{name} (missing)", label=name, kind="missing") for name in missing]
     boxes += [_box(node, describe) for node in shown]
     arrows = dict.fromkeys(arrow for node in shown for arrow in _arrows(node))
-    return Picture(name=name, boxes=tuple(boxes), arrows=tuple(arrows))
+    return Picture(name=graph.name, boxes=tuple(boxes), arrows=tuple(arrows))
 
 
 def _box(node: Node, describe: Describe) -> Box:
@@ -81,9 +81,20 @@ def _seen_through(node: Node) -> Iterator[tuple[Node, str]]:
         yield node, ""
         return
     for up in node.data:
-        part = "" if node.task is GATHER else node.name.removeprefix(up.name)
         for source, label in _seen_through(up):
-            yield source, label + part
+            yield source, label + node.part
+
+
+def _lasting(describe: Describe) -> Describe:
+    """States as a saved notebook shows them: that something was reused and not run is no lasting difference."""
+
+    def lasting(node: Node) -> dict[str, Any]:
+        described = describe(node)
+        if described.get("state") in {"success", "cached"}:
+            described["state"] = "fresh"
+        return described
+
+    return lasting
 
 
 def _plain(node: Node) -> dict[str, Any]:

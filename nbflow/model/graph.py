@@ -62,6 +62,8 @@ class Node:
         self.owner: Owner | None = None
         # Names that its code reads and nothing defines: drawn dashed, an error when it runs.
         self.missing: tuple[str, ...] = ()
+        # How a part of another node is called on the arrow from that.
+        self.part = ""
         self.data = tuple(dict.fromkeys(node for a in arguments for node in leaves(a.value, Node)))
 
     @property
@@ -80,7 +82,9 @@ class Node:
         return owner_of(self).run(targets=[self], **options)
 
     def __getitem__(self, item: Any) -> Node:
-        return make_node(ITEM, (self, item), {}, name=f"{self.name}[{item!r}]")
+        node = make_node(ITEM, (self, item), {}, name=f"{self.name}[{item!r}]")
+        node.part = f"[{item!r}]"
+        return node
 
     def __iter__(self) -> NoReturn:
         raise NoValueYet(

@@ -83,7 +83,7 @@ class Magics:
         """%flow draws the notebook's flow; %flow help lists what else it does."""
         words = _words(line)
         if not words:
-            return self._session.build()
+            return self._session.build().plan().drawing()
         name, *rest = words
         if name in {"-h", "--help"}:
             name, rest = "help", []
@@ -121,7 +121,7 @@ class Magics:
         print(self._session.build().why(names[0]))
 
     def _frame(self, names: list[str], _force: bool) -> Any:
-        return self._session.run(names).frame(names[0])
+        return self._session.run(names, check=False).frame(names[0])
 
     def _status(self, _names: list[str], _force: bool) -> None:
         for row in self._session.build().plan().rows:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from nbflow.notebook.plain import PlainCells
 
 
+# What IPython puts into every namespace.
+_SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
+
+
 @dataclass(slots=True, eq=False)
 class Declared:
     """One `%%task` cell. place: its rank in the order in which cells first ran."""
@@ -132,13 +136,14 @@ class Session:
             BUILDING.reset(token)
         return self.flow
 
-    def run(self, names: Sequence[str] | None = None, *, force: bool = False) -> Run:
-        """Brings the named nodes (default: all) up to date. Raises TaskFailed when one of them could not be."""
+    def run(self, names: Sequence[str] | None = None, *, force: bool = False, check: bool = True) -> Run:
+        """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
         flow = self.build()
         self._check_names(names)
         targets = list(names) if names is not None else None
         run = flow.run(targets=targets, force=(targets or list(flow.graph.nodes)) if force else None)
-        self._raise_first_failure(run)
+        if check:
+            self._raise_first_failure(run)
         return run
 
     def update(self, declared: Declared) -> Run:
@@ -149,7 +154,8 @@ class Session:
     def publish(self, names: Iterable[str]) -> None:
         """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
         wanted = list(names)
-        run = self.run([self.task_name(name) for name in wanted])
+        self.build()
+        run = self.run([self._output_node(name).name for name in wanted])
         for name in wanted:
             self._put(name, run)
         self._drop_outdated(set(self._published) - set(wanted))
@@ -187,7 +193,7 @@ class Session:
                 f"`{name}` was changed in place by a plain cell; it is what the task made again. "
                 f"To keep the change, make it a task, or work on a copy under another name."
             )
-        value = run.values(node.name)
+        value = run.values(node)
         self._published[name] = (out, value)
         self.namespace[name] = value
 
@@ -344,6 +350,7 @@ class Session:
                 if node.mapped
                 else make_node(ITEM, (node, i), {}, name=label)
             )
+            part.part = name if len(outputs) > 1 else ""
             self.flow.graph.outputs[self._key(declared, name)] = part
 
     def _key(self, declared: Declared, name: str) -> str:
@@ -367,7 +374,7 @@ class Session:
         wanted = [graph[name] for name in names] if names is not None else list(graph.nodes.values())
         for node in graph.needed(wanted):
             if node.missing:
-                known = [*self.outputs(), *(n for n in self.namespace if not n.startswith("_"))]
+                known = [*self.outputs(), *(n for n in self.namespace if not n.startswith("_") and n not in _SHELL)]
                 raise CellError(
                     f"{node.name} reads `{node.missing[0]}`, which nothing defines" + nearest(node.missing[0], known)
                 )
