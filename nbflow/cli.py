@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbflow.results.report import duration
 from nbflow.store import Store, find_store
@@ -35,7 +35,7 @@ def run_notebook(notebook: Path, out: Path) -> int:
     from nbclient.exceptions import CellExecutionError
 
     started_ns, started = time.time_ns(), time.perf_counter()
-    document = nbformat.read(notebook, as_version=4)
+    document: Any = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     client = NotebookClient(document, timeout=600, resources={"metadata": {"path": str(notebook.parent)}})
     try:
         client.execute()
@@ -47,10 +47,11 @@ def run_notebook(notebook: Path, out: Path) -> int:
     return 0
 
 
-def _write_html(document: object, page: Path) -> Path:
+def _write_html(document: Any, page: Path) -> Path:
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_notebook_node(document)
+    exporter = HTMLExporter()  # type: ignore[no-untyped-call]  # nbconvert has no types
+    body, _ = exporter.from_notebook_node(document)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(body, encoding="utf-8")
     return page

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
 
 from nbflow.errors import NotStorable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PICKLE = "pickle5"
 Buffer = bytes | bytearray | memoryview
@@ -57,7 +59,7 @@ def unseal(codec: str, data: Buffer) -> Any:
     view = memoryview(data)
     lengths = _lengths(view)
     at = _padded(_header_bytes(len(lengths)))
-    parts: list[memoryview] = []
+    parts: list[memoryview[int]] = []
     for length in lengths:
         parts.append(view[at : at + length])
         at = _padded(at + length)
@@ -72,17 +74,18 @@ def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     try:
         cloudpickle.Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
     # As above: any exception at all may come from the value's own methods.
-    except Exception as error:  # noqa: BLE001 (the reason is told)
+    except Exception as error:
         raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error
     return stream.getvalue()
 
 
-def _framed(body: bytes, buffers: Sequence[memoryview]) -> Sealed:
+def _framed(body: bytes, buffers: Sequence[memoryview[int]]) -> Sealed:
     lengths = [len(body), *(buffer.nbytes for buffer in buffers)]
     header = struct.pack(f"<{len(lengths) + 1}Q", len(lengths), *lengths)
     parts: list[Buffer] = []
     at = 0
-    for part in (header, body, *buffers):
+    every: tuple[Buffer, ...] = (header, body, *buffers)
+    for part in every:
         gap = _padded(at) - at
         if gap:
             parts.append(bytes(gap))

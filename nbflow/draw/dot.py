@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
-from nbflow.draw.picture import Box, Picture
+if TYPE_CHECKING:
+    from nbflow.draw.picture import Box, Picture
 
 MOST_CHARACTERS = 36
 # Inches: what a box needs beside its label, and what a character takes.
@@ -36,7 +38,7 @@ def to_dot(picture: Picture) -> str:
 
 
 def shown(text: str) -> str:
-    """A label as it is drawn: one line, without control characters, and not too long.
+    r"""A label as it is drawn: one line, without control characters, and not too long.
 
     >>> shown("a\\nb" + "x" * 99)
     'a bxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'

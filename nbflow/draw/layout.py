@@ -24,7 +24,7 @@ def to_svg(dot: str) -> str | None:
     if command is None:
         return None
     try:
-        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=TIME_LIMIT_S, check=True)
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=TIME_LIMIT_S, check=True)  # noqa: S603 (our own command)
     except (subprocess.SubprocessError, OSError):
         return None
     return done.stdout.decode("utf-8", "replace")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_hexdigest
 
 from nbflow.draw.dot import shown, to_dot
 from nbflow.draw.layout import to_svg
-from nbflow.draw.picture import Picture
 from nbflow.draw.svg import restyle
 from nbflow.draw.theme import LOOKS, style
 from nbflow.draw.words import legend, to_mermaid, to_text
+
+if TYPE_CHECKING:
+    from nbflow.draw.picture import Picture
 
 
 def mime_bundle(picture: Picture) -> dict[str, str]:

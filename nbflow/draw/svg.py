@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from xml.etree import ElementTree as ET  # noqa: S405 (what is parsed is Graphviz's output for our own DOT)
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 from xxhash import xxh3_64_hexdigest
 
 from nbflow.draw.dot import count_text, shown
-from nbflow.draw.picture import Arrow, Box, Picture
 from nbflow.draw.theme import LOOKS, NONE, style
+
+if TYPE_CHECKING:
+    from nbflow.draw.picture import Arrow, Box, Picture
 
 _SVG = "{http://www.w3.org/2000/svg}"
 ET.register_namespace("", "http://www.w3.org/2000/svg")
@@ -106,7 +109,12 @@ def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
     radius = area.height / 2 if box.kind == "parameter" else 7.0
     if box.mapped:
         for offset in (2 * _STACK, _STACK):
-            _rectangle(mine, "nf-stack", Area(area.x + offset, area.y + offset, area.width - 2 * _STACK, area.height - 2 * _STACK), radius)
+            _rectangle(
+                mine,
+                "nf-stack",
+                Area(area.x + offset, area.y + offset, area.width - 2 * _STACK, area.height - 2 * _STACK),
+                radius,
+            )
         area = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
     _rectangle(mine, "nf-body", area, radius)
     _draw_text(mine, box, area)
@@ -147,7 +155,10 @@ def _write(mine: ET.Element, kind: str, text: str, x: float, y: float, anchor: s
 
 def _printable(text: str) -> str:
     """Without what XML cannot hold."""
-    return "".join(c if c in "\n\t" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "�" for c in text)
+    return "".join(
+        c if c in "\n\t" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "�"
+        for c in text
+    )
 
 
 def _text(canvas: ET.Element) -> str:

@@ -49,7 +49,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-ser
 
 
 def style(scope: str, *, in_jupyter: bool) -> str:
-    """The style sheet of one picture. scope: its CSS selector; in_jupyter: whether Jupyter's own colours are to be had."""
+    """The style sheet of one picture. scope: its CSS selector; in_jupyter: whether Jupyter's colours can be had."""
 
     def colours(values: dict[str, str]) -> str:
         return "".join(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from nbflow.draw.dot import count_text, shown
-from nbflow.draw.picture import Box, Picture
 from nbflow.draw.theme import LOOKS, NONE
+
+if TYPE_CHECKING:
+    from nbflow.draw.picture import Box, Picture
 
 
 def to_text(picture: Picture) -> str:
@@ -16,7 +19,12 @@ def to_text(picture: Picture) -> str:
         above.setdefault(arrow.head, []).append(arrow.tail + arrow.label)
     lines = [shown(picture.name)]
     for box in picture.boxes:
-        words = [LOOKS.get(box.state, NONE).symbol or "·", shown(box.label), count_text(box), box.state.replace("_", " ")]
+        words = [
+            LOOKS.get(box.state, NONE).symbol or "·",
+            shown(box.label),
+            count_text(box),
+            box.state.replace("_", " "),
+        ]
         needs = ", ".join(shown(name) for name in above.get(box.name, ()))
         lines.append("  " + " ".join(word for word in words if word) + (f"  ← {needs}" if needs else ""))
     if not picture.boxes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from nbflow.model.tree import fill
 from nbflow.probe.files import argument_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
 
@@ -25,7 +26,7 @@ GROWTH = 16
 MOST_ELEMENTS = 5_000
 
 
-class LostArguments(Exception):  # noqa: N818 (a finding, not an error that users see)
+class LostArguments(Exception):
     """Upstream elements whose stored results are needed, and proved missing."""
 
     def __init__(self, node: Node, indices: Sequence[int], why: str) -> None:
@@ -61,9 +62,7 @@ class Batcher:
         fetch = self._ledger.value if not private else self._private_value
         shared = self._shared_values(node, fetch, private=private)
         columns = tuple(
-            self._column(node, argument, indices, fetch)
-            if argument.mapped
-            else [shared[position]] * len(indices)
+            self._column(node, argument, indices, fetch) if argument.mapped else [shared[position]] * len(indices)
             for position, argument in enumerate(node.arguments)
         )
         options = node.task.options
@@ -167,4 +166,3 @@ def _expected(columns: tuple[Sequence[Any], ...], count: int) -> list[list[str]]
 
 def _seed(seed: int, key: bytes | None) -> int:
     return seed if key is None else (seed ^ int.from_bytes(key[:8], "little")) & (2**63 - 1)
-

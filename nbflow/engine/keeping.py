@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from nbflow.model.task import seconds_of
@@ -11,6 +10,8 @@ from nbflow.probe.files import trace_id
 from nbflow.store import VALUE, Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Outcome
@@ -88,7 +89,11 @@ class Keeper:
         if outcome.observed is not None:
             changed = outcome.observed.changed
             if changed is not None:
-                self._once(node, changed, f"{node.name}: {changed} changed while it was read; its result is not stored")
+                self._once(
+                    node,
+                    changed,
+                    f"{node.name}: {changed} changed while it was read; its result is not stored",
+                )
                 return None
             if outcome.observed.marks:
                 trace = trace_id(outcome.observed.marks)

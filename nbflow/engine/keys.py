@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from xxhash import xxh3_128_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from nbflow.identity.code import CodeIdentity
     from nbflow.model.task import Options
 
@@ -40,9 +41,7 @@ class Recipe:
     extra: tuple[Ingredient, ...] = ()
 
 
-def make_prefix(
-    code_id: bytes, names: Iterable[str], options: Options, extra: Iterable[Ingredient] = ()
-) -> bytes:
+def make_prefix(code_id: bytes, names: Iterable[str], options: Options, extra: Iterable[Ingredient] = ()) -> bytes:
     """16 bytes for what all elements of a node share: code, names of arguments, options that count.
 
     The node's and the task's name are not in it: a renamed task keeps its results.

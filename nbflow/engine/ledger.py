@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import DamagedEntry
 from nbflow.identity.value import list_id
-from nbflow.model.graph import Node
 from nbflow.model.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from nbflow.engine.machine import Track
+    from nbflow.model.graph import Node
     from nbflow.model.mapping import Items
     from nbflow.store import Row, Store
 
@@ -27,7 +28,7 @@ class _Missing:
 MISSING = _Missing()
 
 
-class LostValue(Exception):  # noqa: N818 (a finding, not an error that users see)
+class LostValue(Exception):
     """A stored result that was about to be used proved missing or damaged."""
 
     def __init__(self, node: Node, index: int, why: str) -> None:
@@ -128,9 +129,7 @@ class Ledger:
             row = book.rows[index]
             if row is None or not row.members:
                 return None
-            book.members[index] = tuple(
-                row.members[at : at + 16] for at in range(0, len(row.members), 16)
-            )
+            book.members[index] = tuple(row.members[at : at + 16] for at in range(0, len(row.members), 16))
         return book.members[index]
 
     def forget(self, node: Node, index: int) -> None:

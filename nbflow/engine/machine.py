@@ -432,7 +432,5 @@ def _also_whole(node: Node, upstream: Node) -> bool:
     """Whether a node that is taken element by element is needed as a whole, too."""
     if upstream in node.order:
         return True
-    others: Iterable[object] = (
-        a.value for a in node.arguments if not (a.mapped and a.value is upstream)
-    )
+    others: Iterable[object] = (a.value for a in node.arguments if not (a.mapped and a.value is upstream))
     return any(upstream in leaves(value, Node) for value in others)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ from nbflow.identity.value import is_immutable
 from nbflow.model.graph import Argument, Node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     from nbflow.engine.batching import Batcher
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
@@ -31,9 +32,7 @@ class Guard:
 class Guards:
     """Identifies mutable arguments again after each batch; tell: called with the warning, once a task and argument."""
 
-    def __init__(
-        self, batcher: Batcher, resolver: Resolver, ledger: Ledger, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, batcher: Batcher, resolver: Resolver, ledger: Ledger, tell: Callable[[str], None]) -> None:
         self._batcher = batcher
         self._resolver = resolver
         self._ledger = ledger
@@ -59,14 +58,12 @@ class Guards:
         guards = self._guards.get(batch, ())
         return batch not in self._tainted and not any(self._changed(guard) for guard in guards)
 
-    def check(
-        self, batch: Batch, outcomes: Sequence[Outcome], in_flight: Iterable[Batch]
-    ) -> Container[int]:
+    def check(self, batch: Batch, outcomes: Sequence[Outcome], in_flight: Iterable[Batch]) -> frozenset[int]:
         """The positions of a batch whose results cannot be trusted and must be made again, alone, on private copies."""
         guards = self._guards.pop(batch, [])
         changed = [guard for guard in guards if self._changed(guard)]
         if not changed and batch not in self._tainted:
-            return ()
+            return frozenset()
         for guard in changed:
             if guard.node is not None:
                 self._ledger.forget(guard.node, guard.index)
@@ -80,9 +77,9 @@ class Guards:
         # Alone and with nobody else at work on the same objects, a call saw what its key says.
         if batch.count == 1 and not overlapping and batch not in self._tainted:
             self._blame(node, changed)
-            return ()
+            return frozenset()
         self._tainted.discard(batch)
-        return {outcome.position for outcome in outcomes}
+        return frozenset(outcome.position for outcome in outcomes)
 
     def _blame(self, node: Node, changed: Iterable[Guard]) -> None:
         for guard in changed:
@@ -105,9 +102,7 @@ class Guards:
     def _uses(self, batch: Batch, objects: set[int]) -> bool:
         return any(id(guard.value) in objects for guard in self._guards.get(batch, ()))
 
-    def _mapped(
-        self, node: Node, argument: Argument, indices: Sequence[int], column: Sequence[Any]
-    ) -> Iterator[Guard]:
+    def _mapped(self, node: Node, argument: Argument, indices: Sequence[int], column: Sequence[Any]) -> Iterator[Guard]:
         source = argument.value
         for i, value in zip(indices, column, strict=True):
             if is_immutable(value):

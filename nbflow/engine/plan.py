@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbflow.engine import machine as m
-from nbflow.model.graph import Node
 from nbflow.model.state import Freshness, State
 
 if TYPE_CHECKING:
     from nbflow.engine.resolve import Found
+    from nbflow.model.graph import Node
 
 Question = m.Size | list[m.Resolve]
 Answer = m.Event | Sequence["Found"]

@@ -9,16 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from nbflow.engine.keys import Ingredient, Recipe, make_keys, make_prefix
-from nbflow.engine.ledger import Ledger
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import dict_id, list_id, tuple_id
-from nbflow.model.graph import DERIVED, GATHER, ITEM, Argument, Node, Parameter
+from nbflow.model.graph import DERIVED, ITEM, Argument, Node, Parameter
 from nbflow.model.mapping import Items, common_length, items_of
 from nbflow.model.tree import CONTAINERS, fill, leaves
 from nbflow.probe.files import holds
 from nbflow.probe.secrets import is_secret_name, short_text
 
 if TYPE_CHECKING:
+    from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
     from nbflow.identity.code import CodeIdentity, CodeIds
     from nbflow.identity.value import Identifier
@@ -60,7 +60,7 @@ class Resolver:
         self._now_ns = now_ns
         self._force = force
         self.recipes: dict[Node, Recipe] = {}
-        self._codes_of: dict[Task, CodeIdentity] = {}
+        self._codes_of: dict[tuple[object, ...], CodeIdentity] = {}
 
     def keeps(self, node: Node) -> bool:
         """Whether results of a node are stored at all."""
@@ -116,12 +116,12 @@ class Resolver:
         return self.recipes[node]
 
     def code_of(self, task: Task) -> CodeIdentity:
-        if task not in self._codes_of:
-            options = task.options
-            self._codes_of[task] = self.codes.identify(
-                task.fn, ignore=options.ignore, depends_on=options.depends_on
-            )
-        return self._codes_of[task]
+        """The code id of a task's function; tasks that share a function share it."""
+        options = task.options
+        asked = (id(task.fn), options.ignore, *map(id, options.depends_on))
+        if asked not in self._codes_of:
+            self._codes_of[asked] = self.codes.identify(task.fn, ignore=options.ignore, depends_on=options.depends_on)
+        return self._codes_of[asked]
 
     def _taken_apart(self, argument: Argument) -> Items:
         members = self.ledger.members(argument.value)
@@ -249,7 +249,7 @@ class Resolver:
     def _derive(self, node: Node, indices: Sequence[int]) -> bool:
         """Fills the book of a node whose ids follow from its upstreams'; False where they do not."""
         derive = self._derived_item if node.task is ITEM else self._gathered
-        return all([derive(node, i) for i in indices])
+        return all(derive(node, i) for i in indices)
 
     def _derived_item(self, node: Node, index: int) -> bool:
         source, item = node.arguments[0].value, node.arguments[1].value
@@ -320,5 +320,3 @@ def _member(ledger: Ledger, source: Node, item: int, index: int) -> Any:
 
 def _gathered_values(ledger: Ledger, node: Node, _index: int) -> Any:
     return [fill(a.value, Node, ledger.whole) for a in node.arguments]
-
-

@@ -7,19 +7,20 @@ import os
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbflow.engine import machine as m
 from nbflow.engine.batching import Batcher, LostArguments
-from nbflow.engine.keeping import Keeper
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
 from nbflow.errors import MapError, UnidentifiableError
 from nbflow.model.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Found, Resolver
     from nbflow.executors.base import Batch, Executor, Outcome
@@ -123,7 +124,7 @@ class Shell:
             case m.Submit(node, indices, attempt):
                 due = time.monotonic() + node.task.options.delay_s(attempt)
                 for i in indices:
-                    heapq.heappush(self._later, (due, id(node), node, i))  # type: ignore[misc]  # ties are broken by id
+                    heapq.heappush(self._later, (due, id(node), node, i))
         return []
 
     def _size(self, node: Node) -> list[m.Command]:
@@ -155,9 +156,7 @@ class Shell:
             self._enqueue(found.node, self._leading(found))
         return commands
 
-    def _lost_while_resolving(
-        self, lost: LostValue, requests: list[tuple[Node, Sequence[int]]]
-    ) -> list[m.Command]:
+    def _lost_while_resolving(self, lost: LostValue, requests: list[tuple[Node, Sequence[int]]]) -> list[m.Command]:
         if len(requests) > 1:
             return [command for request in requests for command in self._resolve([request])]
         self.ledger.lose(lost.node, (lost.index,))
@@ -171,9 +170,7 @@ class Shell:
         leading: list[int] = []
         for i in found.misses:
             key = book.keys[i]
-            if key is None:
-                leading.append(i)
-            elif self._leaders.setdefault(key, (found.node, i)) == (found.node, i):
+            if key is None or self._leaders.setdefault(key, (found.node, i)) == (found.node, i):
                 leading.append(i)
             else:
                 self._waiting.setdefault(key, []).append((found.node, i))

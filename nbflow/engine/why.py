@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbflow.engine.keys import Recipe
 from nbflow.probe.secrets import DOTS, is_secret_name, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbflow.engine.keys import Recipe
     from nbflow.identity.code import Component
 
 # Kinds of components whose text is source code, best shown as a diff.
@@ -119,4 +120,3 @@ _NOUNS = {
     "value": "argument",
     "env": "environment variable",
 }
-

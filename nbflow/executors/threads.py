@@ -6,12 +6,13 @@ import contextvars
 import os
 import queue
 import threading
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nbflow.executors.worker import run_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nbflow.executors.base import Batch
     from nbflow.probe.files import StatMemo
 

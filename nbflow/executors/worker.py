@@ -6,7 +6,6 @@ import inspect
 import random
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from time import perf_counter
@@ -20,6 +19,7 @@ from nbflow.probe.files import RandomState, Recorder
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
     from nbflow.probe.files import StatMemo
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def run_batch(batch: Batch, memo: StatMemo) -> None:
     """Appends an Outcome for each element to batch.outcomes, so that what is finished survives an interrupt."""
     recorder = Recorder()
-    before = RandomState.snapshot()
+    # What nobody stores may use random numbers as it likes.
+    before = RandomState.snapshot() if batch.keep and batch.seeds is None else None
     with recorder.watching():
         for position, (args, kwargs) in enumerate(_calls(batch)):
             if batch.cancelled:
@@ -41,7 +42,7 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
                 outcome.observed = recorder.take(memo)
             _describe(batch, outcome)
             batch.outcomes.append(outcome)
-    batch.moved_random = batch.seeds is None and before.moved()
+    batch.moved_random = before is not None and before.moved()
 
 
 def _calls(batch: Batch) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:

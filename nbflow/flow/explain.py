@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
@@ -19,6 +18,8 @@ from nbflow.results.report import PlanRow
 from nbflow.store import Last
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbflow.flow.workshop import Workshop
 
 
@@ -107,9 +108,7 @@ def _answer(workshop: Workshop, question: Question) -> Answer:
         return [Found(n, misses=list(i), stale=dict.fromkeys(i, note)) for n, i in requests]
 
 
-def _row(
-    workshop: Workshop, found: Survey, node: Node, before: Last | None, rows: dict[Node, PlanRow]
-) -> PlanRow:
+def _row(workshop: Workshop, found: Survey, node: Node, before: Last | None, rows: dict[Node, PlanRow]) -> PlanRow:
     track = workshop.machine.tracks[node]
     freshness = found.freshness(node, known_before=before is not None)
     reasons: list[Reason] = []

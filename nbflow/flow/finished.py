@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
-from nbflow.engine.machine import Track
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.picture import run_picture
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.probe.secrets import short_text
 from nbflow.results.frame import argument_columns, make_frame
-from nbflow.results.report import duration, run_table, visible
+from nbflow.results.report import duration, node_counts, run_table, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from nbflow.engine.machine import Track
     from nbflow.engine.why import Reason
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
@@ -52,7 +53,12 @@ class Run:
         self.seconds = (time.time_ns() - started_ns) / 1e9
         ran, reused, failed = self.counts()
         self._workshop.store.add_run(
-            flow=self.flow.name, started_ns=started_ns, seconds=self.seconds, ran=ran, reused=reused, failed=failed
+            flow=self.flow.name,
+            started_ns=started_ns,
+            seconds=self.seconds,
+            ran=ran,
+            reused=reused,
+            failed=failed,
         )
         self._workshop.store.flush()
 
@@ -107,8 +113,9 @@ class Run:
 
     def counts(self) -> tuple[int, int, int]:
         """How many elements ran (failed ones among them), were reused, failed."""
-        table = self.table
-        return int(table["ran"].sum()), int(table["reused"].sum()), int(table["failed"].sum())
+        rows = [node_counts(self.track(node)) for node in visible(self._workshop.nodes)]
+        ran, reused, failed = zip(*rows, strict=True) if rows else ((), (), ())
+        return sum(ran), sum(reused), sum(failed)
 
     def state(self, node: Node | str) -> State:
         """The state of a node as a whole."""
@@ -177,7 +184,8 @@ class Run:
         if not node.mapped or self.track(node).verdict is not None:
             return f"{node.name}: {what}"
         count = len(self.track(node).states)
-        return f"{node.name}[{index}]: {what}  ({len(errors)} of {count} elements failed; see run.failed({node.name!r}))"
+        where = f"{len(errors)} of {count} elements failed; see run.failed({node.name!r})"
+        return f"{node.name}[{index}]: {what}  ({where})"
 
     def _require(self, node: Node, track: Track) -> None:
         state = track.state()
@@ -196,13 +204,12 @@ class Run:
         return ", ".join(names) or "what it needs"
 
     def _find(self, node: Node | str) -> Node:
-        if not isinstance(node, str):
-            node = node.name
-        if node in self._nodes:
-            return self._nodes[node]
-        if node in self.graph.nodes:
-            raise UnknownName(f"{node!r} did not take part in this run; run it: flow.run(targets=[{node!r}])")
-        raise UnknownName(f"the run has no node {node!r}" + nearest(node, self._nodes))
+        name = node if isinstance(node, str) else node.name
+        if name in self._nodes:
+            return self._nodes[name]
+        if name in self.graph.nodes:
+            raise UnknownName(f"{name!r} did not take part in this run; run it: flow.run(targets=[{name!r}])")
+        raise UnknownName(f"the run has no node {name!r}" + nearest(name, self._nodes))
 
     def _value(self, node: Node, index: int) -> Any:
         try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from contextvars import Token
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
@@ -22,8 +20,12 @@ from nbflow.model.graph import BUILDING, FLOW_FACTORY, Graph, Node, ancestors
 from nbflow.results.report import PlanRow, plan_table, why_text
 
 if TYPE_CHECKING:
+    from contextvars import Token
+    from pathlib import Path
+
     import pandas as pd
 
+    from nbflow.executors.base import Executor
     from nbflow.store import Store
 
 Targets = Node | str | Iterable[Node | str] | None
@@ -58,7 +60,7 @@ class Flow:
         self.name = name
         self.executor = executor
         self.reference = None if reference is None else list(reference)
-        self.graph = Graph(name, self)
+        self.graph: Graph = Graph(name, self)
         self.last_run: Run | None = None
         self._place = store
         self._tokens: list[Token[Graph | None]] = []
@@ -139,7 +141,7 @@ class Flow:
             replace=frozenset(force),
             tell=_tell,
         )
-        executors = {"sync": SyncExecutor(workshop.memo), "threads": ThreadExecutor(workshop.memo)}
+        executors: dict[str, Executor] = {"sync": SyncExecutor(workshop.memo), "threads": ThreadExecutor(workshop.memo)}
         shell = Shell(
             workshop.machine,
             workshop.ledger,
@@ -208,7 +210,10 @@ class Plan:
         bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
         table = self.table
         html = bundle.get("text/html", "")
-        return {"text/html": html + table.reset_index().to_html(escape=True, na_rep="", index=False), "text/plain": repr(self)}
+        return {
+            "text/html": html + table.reset_index().to_html(escape=True, na_rep="", index=False),
+            "text/plain": repr(self),
+        }
 
     def __repr__(self) -> str:
         return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
@@ -264,4 +269,3 @@ def _tell(message: str) -> None:
 
 
 FLOW_FACTORY[:] = [implicit_flow]
-

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import Ledger
 from nbflow.engine.machine import Machine
@@ -17,11 +15,16 @@ from nbflow.errors import ParameterError, nearest
 from nbflow.identity.code import CodeIds
 from nbflow.model.graph import Node, Parameter
 from nbflow.model.task import Task
-from nbflow.probe.files import StatMemo
 from nbflow.probe.packages import Packages
 from nbflow.probe.secrets import is_secret_name
 from nbflow.probe.sources import Sources
 from nbflow.store import Store, find_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from nbflow.probe.files import StatMemo
 
 # One of each a process: what they remember stays true from run to run.
 SOURCES = Sources()

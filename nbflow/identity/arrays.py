@@ -90,7 +90,9 @@ def _pandas(walk: Walk, value: Any, path: str) -> bytes | None:
         levels = [walk.id(value.get_level_values(i), path) for i in range(value.nlevels)]
         return framed("multiindex", list_id(levels), walk.id(list(value.names), path))
     if isinstance(value, pd.RangeIndex):
-        return framed("rangeindex", walk.id(range(value.start, value.stop, value.step), path), walk.id(value.name, path))
+        return framed(
+            "rangeindex", walk.id(range(value.start, value.stop, value.step), path), walk.id(value.name, path)
+        )
     if isinstance(value, pd.Index):
         frequency = str(getattr(value, "freqstr", None)).encode()
         return framed("index", _values(walk, value.array, path), walk.id(value.name, path), frequency)
@@ -116,7 +118,9 @@ def _values(walk: Walk, data: Any, path: str) -> bytes:
 
     dtype = repr(data.dtype).encode()
     if isinstance(data, pd.Categorical):
-        return framed("categorical", walk.id(data.categories, path), str(data.ordered).encode(), _ndarray(walk, data.codes, path))
+        return framed(
+            "categorical", walk.id(data.categories, path), str(data.ordered).encode(), _ndarray(walk, data.codes, path)
+        )
     arrow = getattr(data, "_pa_array", None)
     if arrow is not None:
         return framed("column", dtype, _chunks(walk, arrow, path))
@@ -140,7 +144,9 @@ def _arrow(walk: Walk, value: Any, path: str) -> bytes | None:
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
         return framed("arrow array", _chunks(walk, value, path))
     if isinstance(value, pa.Schema):
-        return framed("arrow schema", value.to_string(show_schema_metadata=True).encode(), repr(value.metadata).encode())
+        return framed(
+            "arrow schema", value.to_string(show_schema_metadata=True).encode(), repr(value.metadata).encode()
+        )
     if isinstance(value, (pa.DataType, pa.Field)):
         return framed("arrow type", str(value).encode())
     if isinstance(value, pa.Scalar):
@@ -173,6 +179,10 @@ def _text(walk: Walk, joined: Any, compute: Any, path: str) -> tuple[bytes, byte
     _, offsets, data = large.buffers()
     import numpy as np
 
-    ends = np.frombuffer(offsets, dtype=np.int64)[large.offset : large.offset + len(large) + 1] if offsets else np.zeros(1, int)
+    ends = (
+        np.frombuffer(offsets, dtype=np.int64)[large.offset : large.offset + len(large) + 1]
+        if offsets
+        else np.zeros(1, int)
+    )
     content = memoryview(data)[int(ends[0]) : int(ends[-1])] if data is not None and len(large) else b""
     return _ndarray(walk, np.ascontiguousarray(lengths), path), xxh3_128_digest(content)

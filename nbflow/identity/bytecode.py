@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
 from nbflow.identity.encoding import atom_id, framed, set_id, tuple_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Code that looks at its own variables by name: their names count.
 LOOKS_AT_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
@@ -143,7 +145,7 @@ def _target(offset: int, position: dict[int, int], instructions: list[dis.Instru
 def _exceptions(code: CodeType, instructions: list[dis.Instruction]) -> bytes:
     position = {instruction.offset: at for at, instruction in enumerate(instructions)}
     rows = [
-        tuple(_target(offset, position, instructions) for offset in (e.start, e.end, e.target)) + (e.depth, e.lasti)
+        (*tuple(_target(offset, position, instructions) for offset in (e.start, e.end, e.target)), e.depth, e.lasti)
         for e in dis._parse_exception_table(code)  # type: ignore[attr-defined]  # the only reader of this table there is
     ]
     return repr(rows).encode()

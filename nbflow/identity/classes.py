@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Set by Python for every class, by where it stands, or derived from the rest.
 _LEFT_OUT = frozenset(

@@ -8,9 +8,8 @@ import importlib
 import reprlib
 import sys
 import types
-from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.bytecode import Meaning, Reach, meaning_of
@@ -19,6 +18,9 @@ from nbflow.identity.components import component_ids
 from nbflow.identity.encoding import atom_id, framed, set_id
 from nbflow.identity.normal import Normalizer, Trees
 from nbflow.identity.value import Identifier, is_immutable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 _HOLE = b"\0" * 16
 _MISSING = object()
@@ -116,7 +118,7 @@ class CodeIds:
         self._packages = packages
         self._is_input = is_input
         self._called_by_name = called_by_name
-        self._normalizer = _normalizer(sources)
+        self._normalizer = _NORMALIZERS.setdefault(id(sources), Normalizer(sources))
         self._units: dict[tuple[int, frozenset[str]], Unit] = {}
         self._ids: dict[tuple[int, frozenset[str]], bytes] = {}
         self._installed: dict[str, tuple[str, str] | None] = {}
@@ -171,7 +173,11 @@ class CodeIds:
         return list(found.values())
 
     def _compute(self, units: Sequence[Unit], ignored: frozenset[str]) -> None:
-        todo = [unit for unit in units if unit.local and (id(unit.thing), ignored) not in self._ids and unit.kind not in {"code", "value"}]
+        todo = [
+            unit
+            for unit in units
+            if unit.local and (id(unit.thing), ignored) not in self._ids and unit.kind not in {"code", "value"}
+        ]
         local = {id(unit.thing): unit.local for unit in todo}
         edges = {
             id(unit.thing): [id(e) if id(e) in local else self._ids[id(e), ignored] for e in unit.edges]
@@ -208,7 +214,10 @@ class CodeIds:
         for i, free in enumerate(meaning.free):
             if free in cells:
                 value = _cell_value(cells[free])
-                parts += [b"cell %d" % i, self._named(unit, "closure", free, value, functools.partial(_cell_value, cells[free]), ignored)]
+                parts += [
+                    b"cell %d" % i,
+                    self._named(unit, "closure", free, value, functools.partial(_cell_value, cells[free]), ignored),
+                ]
         for name, value in sorted(vars(fn).items()):
             if name not in ignored:
                 parts += [name.encode(), self._value(unit, value, f"{unit.name}.{name}", ignored)]
@@ -298,7 +307,11 @@ class CodeIds:
         if quick is not None:
             return quick
         if isinstance(value, functools._lru_cache_wrapper):
-            return framed("lru_cache", self._value(unit, value.__wrapped__, path, ignored), repr(value.cache_parameters()).encode())
+            return framed(
+                "lru_cache",
+                self._value(unit, value.__wrapped__, path, ignored),
+                repr(value.cache_parameters()).encode(),
+            )
         return Identifier(lambda thing: self._hole(unit, thing, ignored))(value, path)
 
     def _hole(self, unit: Unit, thing: Any, ignored: frozenset[str]) -> bytes:
@@ -307,13 +320,24 @@ class CodeIds:
             return self._whole_module(unit, thing, ignored)
         package = self._origin(thing)
         if package is not None:
-            unit.components.append(Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1]))
+            unit.components.append(
+                Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1])
+            )
             name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
-            return framed("installed", f"{thing.__module__}.{name}".encode(), *(p.encode() for p in package), *self._carried(unit, thing, ignored))
+            return framed(
+                "installed",
+                f"{thing.__module__}.{name}".encode(),
+                *(p.encode() for p in package),
+                *self._carried(unit, thing, ignored),
+            )
         if isinstance(thing, (types.FunctionType, type)):
             unit.edges.append(thing)
             return _HOLE
-        return framed("builtin", str(getattr(thing, "__module__", "")).encode(), str(getattr(thing, "__qualname__", thing)).encode())
+        return framed(
+            "builtin",
+            str(getattr(thing, "__module__", "")).encode(),
+            str(getattr(thing, "__qualname__", thing)).encode(),
+        )
 
     def _carried(self, unit: Unit, thing: Any, ignored: frozenset[str]) -> Iterator[bytes]:
         """What functions made by installed factories carry: the user's functions in their closures."""
@@ -321,7 +345,10 @@ class CodeIds:
             return
         registry = getattr(thing, "registry", None)
         if isinstance(registry, types.MappingProxyType):
-            yield set_id(framed("case", self._value(unit, k, "registry", ignored), self._value(unit, f, "registry", ignored)) for k, f in registry.items())
+            yield set_id(
+                framed("case", self._value(unit, k, "registry", ignored), self._value(unit, f, "registry", ignored))
+                for k, f in registry.items()
+            )
             return
         for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
             value = _cell_value(cell)
@@ -334,7 +361,9 @@ class CodeIds:
     def _whole_module(self, unit: Unit, module: types.ModuleType, ignored: frozenset[str]) -> bytes:
         package = self._package(module.__name__)
         if package is not None:
-            unit.components.append(Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1]))
+            unit.components.append(
+                Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1])
+            )
             return framed("module", module.__name__.encode(), *(p.encode() for p in package))
         text = self._sources.tree(module.__file__ or "") if getattr(module, "__file__", None) else None
         unit.components.append(Component("module", module.__name__, _HOLE, ""))
@@ -399,10 +428,7 @@ def _first_as_code(components: list[Component]) -> Iterator[Component]:
             yield Component(kind, each.name, each.id, each.text)
 
 
-@functools.cache
-def _normalizer(sources: Sources) -> Normalizer:
-    return Normalizer(sources)
-
-
+# What is compiled once stays compiled from plan to plan; the sources are one a process.
+_NORMALIZERS: dict[int, Normalizer] = {}
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 120

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nbflow.identity.encoding import framed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 def component_ids(local: Mapping[int, bytes], edges: Mapping[int, Sequence[int | bytes]]) -> dict[int, bytes]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ID_BYTES = 16
 _NAN = b"f" + struct.pack("<d", math.nan)

@@ -1,17 +1,18 @@
 """The normal form of source: docstrings dropped, every position a constant, so that only meaning is compiled."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
-from types import CodeType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nbflow.identity.bytecode import nested_code, same_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = {
@@ -106,8 +107,9 @@ class _Positions:
                 line = self._count
                 self._scopes.setdefault(_place(node), []).append(line)
             if hasattr(node, "lineno"):
-                node.lineno = node.end_lineno = line
-                node.col_offset = node.end_col_offset = 0
+                # setattr: the positions are on the node classes that have them, not on AST itself.
+                for name, value in (("lineno", line), ("end_lineno", line), ("col_offset", 0), ("end_col_offset", 0)):
+                    setattr(node, name, value)
             todo.extend((child, line) for child in reversed(list(_children(node))))
 
 
@@ -126,5 +128,3 @@ def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef 
     first = node.body[0] if node.body else None
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.copy_location(ast.Pass(), first)])
-
-

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import array
+import builtins
 import collections
 import copyreg
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -21,14 +22,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from xxhash import xxh3_128_digest
-
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
-Encode = Callable[["Identifier", Any, str], bytes]
+Encode = Callable[["Walk", Any, str], bytes]
 
 __all__ = ["Identifier", "atom_id", "dict_id", "is_immutable", "list_id", "opaque", "set_id", "tuple_id"]
 
@@ -122,7 +121,7 @@ def opaque(value: T, *, id: str) -> T:  # noqa: A002 (the word that the error me
 
     >>> client = opaque(object(), id="production")
     """
-    _OPAQUE[__builtins_id(value)] = (_reference(value), id)
+    _OPAQUE[builtins.id(value)] = (_reference(value), id)
     return value
 
 
@@ -186,7 +185,10 @@ def _pattern(walk: Walk, value: re.Pattern[Any], path: str) -> bytes:
 
 def _partial(walk: Walk, value: functools.partial[Any], path: str) -> bytes:
     parts = (value.func, value.args, value.keywords)
-    return framed("partial", *(walk.id(part, f"{path}.{name}") for part, name in zip(parts, ("func", "args", "keywords"), strict=True)))
+    return framed(
+        "partial",
+        *(walk.id(part, f"{path}.{name}") for part, name in zip(parts, ("func", "args", "keywords"), strict=True)),
+    )
 
 
 def _method(walk: Walk, value: types.MethodType, path: str) -> bytes:
@@ -230,7 +232,8 @@ def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
         raise UnidentifiableError(path, kind.__name__, str(error)) from None
     if isinstance(reduced, str):
         return framed("global", walk.resolve(kind), reduced.encode())
-    function, args, state, items, pairs, *_ = (*reduced, None, None, None)
+    parts: tuple[Any, ...] = (*reduced, None, None, None)
+    function, args, state, items, pairs = parts[:5]
     if state is None and not args and items is None and pairs is None and kind.__module__ == "builtins":
         raise UnidentifiableError(path, kind.__name__)
     return framed(
@@ -282,7 +285,6 @@ def _opaque_id(value: Any) -> str | None:
     return entry[1] if entry is not None and entry[0]() is value else None
 
 
-__builtins_id = id
 _OPAQUE: dict[int, tuple[Callable[[], Any], str]] = {}
 
 CODE_TYPES = (types.FunctionType, type, types.ModuleType, types.GenericAlias)
@@ -293,7 +295,9 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     set: _set,
     frozenset: _set,
     bytearray: lambda walk, value, path: framed("bytearray", bytes(value)),
-    memoryview: lambda walk, value, path: framed("memoryview", value.format.encode(), repr(value.shape).encode(), value.tobytes()),
+    memoryview: lambda walk, value, path: framed(
+        "memoryview", value.format.encode(), repr(value.shape).encode(), value.tobytes()
+    ),
     complex: lambda walk, value, path: framed("complex", walk.id(value.real, path), walk.id(value.imag, path)),
     range: _range,
     slice: _range,
@@ -310,13 +314,13 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     staticmethod: _wrapping,
     classmethod: _wrapping,
     property: _property,
-    datetime.datetime: lambda walk, value, path: framed(
+    dt.datetime: lambda walk, value, path: framed(
         "datetime", value.isoformat().encode(), str(value.fold).encode(), walk.id(value.tzinfo, path)
     ),
-    datetime.date: _by_repr("date"),
-    datetime.time: _by_repr("time"),
-    datetime.timedelta: _by_repr("timedelta"),
-    datetime.timezone: _by_repr("timezone"),
+    dt.date: _by_repr("date"),
+    dt.time: _by_repr("time"),
+    dt.timedelta: _by_repr("timedelta"),
+    dt.timezone: _by_repr("timezone"),
     zoneinfo.ZoneInfo: _by_repr("zone"),
     decimal.Decimal: _by_repr("decimal"),
     fractions.Fraction: _by_repr("fraction"),
@@ -330,12 +334,15 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
 BY_BASE: tuple[tuple[Any, Callable[[Walk, Any, str], bytes]], ...] = (
     (enum.Enum, _enum),
     (PurePath, _path),
-    ((types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType, types.MethodWrapperType), lambda walk, value, path: framed("code", walk.resolve(value))),
+    (
+        (types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType, types.MethodWrapperType),
+        lambda walk, value, path: framed("code", walk.resolve(value)),
+    ),
     (collections.abc.Iterator, _refused),
 )
 IMMUTABLE = frozenset(
-    {int, str, float, bool, bytes, type(None), complex, range, datetime.datetime, datetime.date, datetime.time}
-    | {datetime.timedelta, datetime.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, type(...), re.Pattern}
+    {int, str, float, bool, bytes, type(None), complex, range, dt.datetime, dt.date, dt.time}
+    | {dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, type(...), re.Pattern}
     | {types.BuiltinFunctionType, zoneinfo.ZoneInfo}
 )
 # Encoders of whole libraries, by the first part of a type's module; they are loaded with the first such value.
@@ -349,8 +356,3 @@ def _arrays(walk: Walk, value: Any, path: str) -> bytes | None:
 
 
 FAMILIES.update(dict.fromkeys(("numpy", "pandas", "pyarrow"), _arrays))
-
-
-def buffer_id(data: Any) -> bytes:
-    """The id of a contiguous buffer, hashed in place."""
-    return xxh3_128_digest(data)

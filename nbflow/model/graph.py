@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from nbflow.errors import GraphError, NoValueYet, ParameterError, UnknownName, nearest
 from nbflow.model.mapping import Items, Unmapped, common_length, items_of
 from nbflow.model.task import Task
 from nbflow.model.tree import leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 RESERVED_PARAMETERS = frozenset({"targets", "force", "check", "dry", "approve"})
 
@@ -73,9 +75,7 @@ class Node:
 
     def aligned(self) -> tuple[Node, ...]:
         """The mapped nodes whose elements it takes one by one."""
-        return tuple(
-            a.value for a in self.arguments if a.mapped and isinstance(a.value, Node) and a.value.mapped
-        )
+        return tuple(a.value for a in self.arguments if a.mapped and isinstance(a.value, Node) and a.value.mapped)
 
     def run(self, **options: Any) -> Any:
         """Brings this node, and all that it needs, up to date; gives the Run."""
@@ -236,9 +236,7 @@ def make_mapped(
         )
     if lengths:
         common_length(lengths, strict=strict)
-    node = Node(
-        task, tuple(arguments), mapped=True, strict=strict, upstream=_order(upstream, task.name), name=name
-    )
+    node = Node(task, tuple(arguments), mapped=True, strict=strict, upstream=_order(upstream, task.name), name=name)
     return _register(node)
 
 

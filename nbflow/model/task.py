@@ -98,9 +98,9 @@ class Task:
         if not callable(fn):
             raise GraphError(f"@task needs a function, not {fn!r}; options go in brackets: @task(retries=2)")
         self.fn = fn
-        self.name = name or getattr(fn, "__name__", type(fn).__name__)
+        self.name: str = name or str(getattr(fn, "__name__", type(fn).__name__))
         self.options = make_options(options, self.name)
-        functools.update_wrapper(self, fn, updated=())
+        functools.update_wrapper(self, fn, updated=())  # gives help() and inspect what they look for
 
     @functools.cached_property
     def signature(self) -> inspect.Signature | None:

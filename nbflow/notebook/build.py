@@ -6,12 +6,14 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError
 from nbflow.notebook.cells import BUILTINS, CellNames, read_cell
-from nbflow.notebook.header import Head
 from nbflow.notebook.loops import Loop, build_loop
+
+if TYPE_CHECKING:
+    from nbflow.notebook.header import Head
 
 Known = Callable[[str], str | None]
 _SHOWN = "_nbflow_shown"
@@ -92,7 +94,9 @@ def _outputs(head: Head, names: CellNames, tree: ast.Module) -> tuple[str, ...]:
     if not head.names:
         if names.outputs:
             return names.outputs
-        raise CellError(f"this cell assigns no name, so nothing could use its result; give it one: `%%task {_proposal(tree)}`")
+        raise CellError(
+            f"this cell assigns no name, so nothing could use its result; give it one: `%%task {_proposal(tree)}`"
+        )
     missing = [name for name in head.names if name not in names.assigned]
     if not missing or (len(missing) == 1 and ends_in_value):
         return head.names
@@ -126,9 +130,7 @@ def _check_own_names(
             )
 
 
-def _hoist(
-    body: Sequence[ast.stmt], names: CellNames, arguments: set[str]
-) -> tuple[list[ast.stmt], list[ast.stmt]]:
+def _hoist(body: Sequence[ast.stmt], names: CellNames, arguments: set[str]) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """(what later cells see, the rest): imports, and functions and classes that need nothing of the body's own."""
     definitions = {each.name: each for each in body if isinstance(each, _DEFINITIONS)}
     own = (set(names.assigned) - names.imported - set(definitions)) | arguments
@@ -185,7 +187,9 @@ def _function(
     awaits = any(_awaits(each) for each in body)
     kind = ast.AsyncFunctionDef if awaits else ast.FunctionDef
     extra: dict[str, Any] = {"type_params": []} if "type_params" in kind._fields else {}
-    return _at(kind(name=outputs[0], args=arguments, body=statements, decorator_list=[], **extra), line)
+    function = kind(name=outputs[0], args=arguments, body=statements, decorator_list=[], **extra)
+    _at(function, line)
+    return function
 
 
 def _awaits(node: ast.AST) -> bool:

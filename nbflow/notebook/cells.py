@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import builtins
 import dis
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUILTINS = frozenset(dir(builtins))
 _DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "get_ipython"})
@@ -58,14 +61,14 @@ def read_cell(tree: ast.Module) -> CellNames:
             assigned.update(dict.fromkeys(_stored_globally(name)))
     reads.update({name: None for name in deferred if name not in assigned})
     every = {*code.co_names, *reads}
-    return CellNames(
-        tuple(reads), tuple(assigned), *_kinds(tree), uses_dynamic=bool(_DYNAMIC & every)
-    )
+    return CellNames(tuple(reads), tuple(assigned), *_kinds(tree), uses_dynamic=bool(_DYNAMIC & every))
 
 
 def _globals_of(code: CodeType) -> Iterator[str]:
     for instruction in dis.get_instructions(code):
-        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF"} and isinstance(instruction.argval, str):
+        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF"} and isinstance(
+            instruction.argval, str
+        ):
             yield instruction.argval
         elif isinstance(instruction.argval, CodeType):
             yield from _globals_of(instruction.argval)

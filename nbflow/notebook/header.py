@@ -6,12 +6,14 @@ import ast
 import keyword
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import GraphError, HeadError, nearest
 from nbflow.model.task import Options, seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXAMPLE = "such as `%%task weather for path in paths --retries 2`"
 _NEXT_PART = re.compile(r"(?<![\w.])(for|if|async)\b")
@@ -56,7 +58,7 @@ class Option:
 
 
 def split_head(line: str, cell: str) -> tuple[str, str, int]:
-    """(head, body, lines of the head): open brackets continue on the next line.
+    r"""(head, body, lines of the head): open brackets continue on the next line.
 
     >>> split_head("x for a in [1,", "2]\\na")
     ('x for a in [1,\\n2]', 'a', 2)
@@ -105,7 +107,9 @@ def _read_names(text: str) -> tuple[str, ...]:
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
             hint = f"; did you mean `{re.sub(r'[^0-9a-zA-Z_]+', '_', name).strip('_')}`?" if name else ""
-            raise HeadError(f"%%task: `{name}` is not a name that Python can assign to{hint} Write names with commas, {EXAMPLE}")
+            raise HeadError(
+                f"%%task: `{name}` is not a name that Python can assign to{hint} Write names with commas, {EXAMPLE}"
+            )
     if len(set(names)) < len(names):
         raise HeadError(f"%%task: a name stands twice in `{text.strip()}`; each output has a name of its own")
     return tuple(names)
@@ -116,7 +120,9 @@ def _read_generators(text: str, head: str) -> tuple[Generator, ...]:
         tree = ast.parse(f"[0 {text}\n]", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         message = getattr(error, "msg", str(error))
-        raise HeadError(f"%%task {head}: the `for` part cannot be read ({message}); write it like a comprehension, {EXAMPLE}") from None
+        raise HeadError(
+            f"%%task {head}: the `for` part cannot be read ({message}); write it like a comprehension, {EXAMPLE}"
+        ) from None
     if not isinstance(tree, ast.ListComp) or any(each.is_async for each in tree.generators):
         raise HeadError(f"%%task {head}: write the `for` part like that of a plain comprehension, {EXAMPLE}")
     return tuple(
@@ -127,7 +133,9 @@ def _read_generators(text: str, head: str) -> tuple[Generator, ...]:
 def _target_names(target: ast.expr, head: str) -> tuple[str, ...]:
     for node in ast.walk(target):
         if isinstance(node, (ast.Attribute, ast.Subscript)):
-            raise HeadError(f"%%task {head}: `{ast.unparse(target)}` cannot be the variable of a `for`; write a plain name")
+            raise HeadError(
+                f"%%task {head}: `{ast.unparse(target)}` cannot be the variable of a `for`; write a plain name"
+            )
     return tuple(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
 
 
@@ -162,7 +170,9 @@ def _value(given: str, option: Option, value: str) -> Any:
     try:
         return option.read(value)
     except (ValueError, GraphError) as error:
-        raise HeadError(f"%%task --{given} {value}: {error or 'not understood'}; write --{given} {option.takes}") from None
+        raise HeadError(
+            f"%%task --{given} {value}: {error or 'not understood'}; write --{given} {option.takes}"
+        ) from None
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:

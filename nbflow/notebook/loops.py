@@ -6,11 +6,13 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError
 from nbflow.notebook.cells import BUILTINS, read_cell
-from nbflow.notebook.header import Head
+
+if TYPE_CHECKING:
+    from nbflow.notebook.header import Head
 
 _ITEM = "_nbflow_item"
 # What may be evaluated at every plan: it costs nothing worth keeping.
@@ -41,14 +43,12 @@ class Loop:
         items = self.function()
         if self.plain is not None and isinstance(items, Iterator):
             raise CellError(
-                f"`for … in {self.plain}`: `{self.plain}` is an iterator, which is used up after one run; make it a list"
+                f"`for … in {self.plain}`: `{self.plain}` is an iterator, used up after one run; make it a list"
             )
         return list(items) if isinstance(items, Iterator) else items
 
 
-def build_loop(
-    head: Head, known: Callable[[str], str | None], namespace: dict[str, Any], filename: str
-) -> Loop:
+def build_loop(head: Head, known: Callable[[str], str | None], namespace: dict[str, Any], filename: str) -> Loop:
     """The loop of a head that has one. Raises CellError where the source should be a task of its own."""
     first = head.generators[0]
     single = len(head.generators) == 1 and not first.conditions
@@ -115,7 +115,7 @@ def _require_cheap(head: Head) -> None:
             if name not in _CHEAP_CALLS:
                 variable = each.names[0]
                 raise CellError(
-                    f"`{ast.unparse(each.source)}` calls `{name}`, and the source of a `for` is looked at before every run. "
+                    f"`{ast.unparse(each.source)}` calls `{name}`; a source is looked at before every run. "
                     f"Make it a task of its own: a cell `%%task {variable}s` with `{ast.unparse(each.source)}`, "
                     f"and here `for {ast.unparse(each.target)} in {variable}s`"
                 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, nearest
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SESSIONS: dict[int, Session] = {}
 
@@ -57,7 +59,9 @@ class Magics:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._commands = {
-            "run": Command(self._run, "any", "run everything that is stale, or only these and what they need", force=True),
+            "run": Command(
+                self._run, "any", "run everything that is stale, or only these and what they need", force=True
+            ),
             "plan": Command(self._plan, "any", "what would run, and why; runs nothing"),
             "why": Command(self._why, "one", "why a task would run now, or ran last time"),
             "frame": Command(self._frame, "one", "the elements of a task as a DataFrame"),
@@ -157,4 +161,3 @@ def _words(line: str) -> list[str]:
 
 
 _SYMBOLS = {"fresh": "✓", "stale": "◐", "new": "○", "unknown": "?"}
-

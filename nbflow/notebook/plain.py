@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ from nbflow.errors import NbflowError
 from nbflow.notebook.cells import read_cell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow.notebook.session import Session
 
 PREPARE = "__nbflow_prepare__"
 
 
-class CellStopped(InputRejected, NbflowError):  # type: ignore[misc]  # IPython's class is untyped
+class CellStopped(InputRejected, NbflowError):
     """A cell that must not run as it is; IPython shows the message and runs nothing."""
 
     def _render_traceback_(self) -> list[str]:
@@ -43,7 +44,9 @@ class PlainCells(ast.NodeTransformer):
         rebound = sorted(outputs & set(cell.assigned))
         if rebound:
             raise CellStopped(_rebinding(rebound[0], self._session.task_name(rebound[0])))
-        needed = sorted(outputs & {*cell.reads, *self._reached(cell.reads), *_words_in_strings(tree, cell.uses_dynamic)})
+        needed = sorted(
+            outputs & {*cell.reads, *self._reached(cell.reads), *_words_in_strings(tree, cell.uses_dynamic)}
+        )
         if needed:
             self._session.namespace[PREPARE] = self._session.publish
             tree.body.insert(0, _call(PREPARE, needed))
@@ -66,15 +69,18 @@ class PlainCells(ast.NodeTransformer):
 
 def _is_our_magic(tree: ast.Module) -> bool:
     """Whether a cell is one call of %%task or %flow, which prepare for themselves."""
-    return any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in {"run_cell_magic", "run_line_magic"}
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-        and node.args[0].value in {"task", "flow"}
-        for node in ast.walk(tree)
-    ) and len(tree.body) == 1
+    return (
+        any(
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in {"run_cell_magic", "run_line_magic"}
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+            and node.args[0].value in {"task", "flow"}
+            for node in ast.walk(tree)
+        )
+        and len(tree.body) == 1
+    )
 
 
 def _words_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from nbflow.notebook.tracebacks import TaskFailed
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from nbflow.flow import Run
     from nbflow.notebook.plain import PlainCells
 
@@ -218,9 +219,7 @@ class Session:
         cell_id: str | None = (parent.get("metadata") or {}).get("cellId")
         return cell_id
 
-    def _built(
-        self, head: Head, body: str, filename: str, first_line: int, hidden: Sequence[Declared]
-    ) -> CellTask:
+    def _built(self, head: Head, body: str, filename: str, first_line: int, hidden: Sequence[Declared]) -> CellTask:
         others = {name for d in self._declared if d not in hidden for name in d.built.outputs}
 
         def known(name: str) -> str | None:
@@ -304,9 +303,7 @@ class Session:
 
     def _refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
-        built = self._built(
-            declared.head, declared.body, declared.filename, declared.first_line, hidden=[declared]
-        )
+        built = self._built(declared.head, declared.body, declared.filename, declared.first_line, hidden=[declared])
         if built.inputs != declared.built.inputs:
             declared.built = built
             declared.task = self._task(built, declared.head)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import linecache
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from nbflow.errors import NbflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
 
 MOST_FRAMES = 6
 CONTEXT_LINES = 1

@@ -8,15 +8,17 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128, xxh3_128_digest
 
 from nbflow.probe import hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 FILE, LISTING, ABSENT = "file", "listing", "absent"
 # A file changed this shortly before it was hashed may change again within its time stamp's grain: git's rule.
@@ -31,7 +33,7 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class FileMark:
-    """One file of a trace. kind: "file", "listing" (names in a folder) or "absent"; digest: 16 bytes, of its content."""
+    """One file of a trace. kind: "file", "listing" (names in a folder) or "absent"; digest: 16 bytes."""
 
     path: str
     kind: str
@@ -151,7 +153,12 @@ def argument_files(values: Iterable[Any]) -> list[str]:
         if not isinstance(value, (str, PurePath)):
             continue
         path = str(value)
-        if 0 < len(path) < _MOST_PATH_CHARACTERS and "\0" not in path and "\n" not in path and stamp_of(path) is not None:
+        if (
+            0 < len(path) < _MOST_PATH_CHARACTERS
+            and "\0" not in path
+            and "\n" not in path
+            and stamp_of(path) is not None
+        ):
             found.append(os.path.abspath(path))
     return found
 

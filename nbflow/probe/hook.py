@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Listener(Protocol):
@@ -65,7 +67,9 @@ def _opened(listener: Listener, args: tuple[Any, ...]) -> None:
     path, mode, flags = args
     name = _path(path)
     if name is not None:
-        writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool((flags or 0) & _WRITE_FLAGS)
+        writes = (
+            any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool((flags or 0) & _WRITE_FLAGS)
+        )
         listener.opened(name, writes=writes)
 
 
@@ -118,5 +122,11 @@ _MACHINERY = (
 )
 LEFT_OUT: set[str] = {
     os.path.join(path, "")
-    for path in (_STDLIB, *(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "platstdlib")), "/proc", "/sys", "/dev")
+    for path in (
+        _STDLIB,
+        *(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "platstdlib")),
+        "/proc",
+        "/sys",
+        "/dev",
+    )
 }

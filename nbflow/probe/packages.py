@@ -7,11 +7,13 @@ import re
 import sys
 import sysconfig
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 _STDLIB = tuple(
-    os.path.realpath(path) + os.sep
-    for path in {sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"]}
+    os.path.realpath(path) + os.sep for path in {sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"]}
 )
 _SITES = ("site-packages", "dist-packages")
 PYTHON = ("python", f"{sys.version_info.major}.{sys.version_info.minor}")

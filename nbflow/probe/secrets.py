@@ -40,7 +40,9 @@ def secret(name: str) -> Secret:
     try:
         value = os.environ[name]
     except KeyError:
-        raise UnknownName(f"secret({name!r}): no environment variable of that name; set it before Jupyter starts") from None
+        raise UnknownName(
+            f"secret({name!r}): no environment variable of that name; set it before Jupyter starts"
+        ) from None
     if value:
         _known.add(value)
     return Secret(value)

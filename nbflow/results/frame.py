@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
@@ -12,6 +11,8 @@ from nbflow.model.state import State
 from nbflow.probe.secrets import DOTS, is_secret_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from nbflow.engine.ledger import Ledger
@@ -164,12 +165,13 @@ def _attempts(state: State, retries: int) -> int:
 
 
 def _series(column: Sequence[Any], count: int) -> Any:
+    import numpy as np
     import pandas as pd
 
     if any(hasattr(value, "shape") or isinstance(value, (list, tuple, dict, set)) for value in column):
         # One object a cell: pandas would try to take arrays and lists apart.
-        series = pd.Series([None] * count, dtype=object)
+        objects = np.empty(count, dtype=object)
         for i, value in enumerate(column):
-            series.iat[i] = value
-        return series
+            objects[i] = value
+        return pd.Series(objects)
     return pd.Series(list(column), dtype=None if count else object)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,12 @@ from nbflow.model.graph import DERIVED, Node, Parameter
 from nbflow.model.state import Freshness, State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from nbflow.engine.ledger import Ledger
-    from nbflow.engine.machine import Machine
+    from nbflow.engine.machine import Machine, Track
     from nbflow.engine.why import Reason
 
 
@@ -43,22 +44,28 @@ def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.Dat
     rows = {}
     for node in visible(nodes):
         track, book = machine.tracks[node], ledger.books[node]
-        counts = track.counts()
+        ran, reused, failed = node_counts(track)
         rows[node.name] = {
             "task": node.task.name,
             "state": track.state().label,
             "elements": len(track.states),
-            "ran": counts.get(State.SUCCESS, 0) + (0 if track.verdict else counts.get(State.FAILED, 0)),
-            "reused": counts.get(State.CACHED, 0),
-            "failed": counts.get(State.FAILED, 0),
-            "seconds": sum(
-                s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED
-            ),
+            "ran": ran,
+            "reused": reused,
+            "failed": failed,
+            "seconds": sum(s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED),
         }
     columns = ["task", "state", "elements", "ran", "reused", "failed", "seconds"]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     frame.index.name = "node"
     return frame
+
+
+def node_counts(track: Track) -> tuple[int, int, int]:
+    """How many elements of a node ran (failed ones among them), were reused, failed."""
+    if track.verdict is not None:
+        return 0, 0, int(track.verdict is State.FAILED)
+    success, cached, failed = (track.states.count(s) for s in (State.SUCCESS, State.CACHED, State.FAILED))
+    return success + failed, cached, failed
 
 
 def plan_table(rows: Sequence[PlanRow]) -> pd.DataFrame:

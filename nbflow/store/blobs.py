@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128
@@ -13,6 +12,8 @@ from xxhash import xxh3_128
 from nbflow.errors import DamagedEntry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbflow.codecs import Buffer, Sealed
 
 

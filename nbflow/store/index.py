@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,10 +10,7 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
@@ -21,9 +19,13 @@ from nbflow.errors import DamagedEntry, StoreRefused
 from nbflow.probe.files import FileMark, Memo, StatMemo
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
-from nbflow.store.location import make_folder
+from nbflow.store.location import WAY_OUT, make_folder
 from nbflow.store.rows import Entry, Last, Row, RunRow
 from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT, TABLES, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
 INLINE_BYTES = 64 * 1024
 COMMIT_S = 1.0
@@ -128,8 +130,8 @@ class Store:
         names = None if tasks is None else list(tasks)
         where, values = ("", ()) if names is None else (f" WHERE task IN ({','.join('?' * len(names))})", tuple(names))
         with self._lock:
-            blobs = self._read(f"SELECT blob FROM entry{where}", values)
-            self._write([(f"DELETE FROM entry{where}", values)])
+            blobs = self._read(f"SELECT blob FROM entry{where}", values)  # noqa: S608 (only question marks are filled in)
+            self._write([(f"DELETE FROM entry{where}", values)])  # noqa: S608 (as above)
         for (blob,) in blobs:
             if blob is not None:
                 self._blobs.remove(blob)
@@ -247,7 +249,9 @@ class Store:
                 for statement, values in statements:
                     self._database.execute(statement, values)
         except sqlite3.Error as error:
-            self._once(f"the store {self.root.name} could not be written ({error}); results are returned and not stored")
+            self._once(
+                f"the store {self.root.name} could not be written ({error}); results are returned and not stored"
+            )
         return True
 
     def _value(self, key: bytes, codec: str, digest: bytes, size: int, blob: str | None, payload: bytes | None) -> Any:
@@ -298,20 +302,34 @@ class Store:
 def _open_database(root: Path, tell: Callable[[str], None]) -> sqlite3.Connection:
     path = root / "index.sqlite"
     try:
-        database = _connect(path)
-        version = database.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()[0]
+        version = _version(path)
+        if version == VERSION:
+            return _connect(path)
     except sqlite3.OperationalError as error:
-        raise StoreRefused(f"the store {root} cannot be opened ({error}); set NBFLOW_STORE to another folder") from error
-    except (sqlite3.DatabaseError, TypeError):
-        version = "damaged"
-    if version == VERSION:
-        return database
+        raise StoreRefused(f"the store {root} cannot be opened ({error}); {WAY_OUT}") from error
     aside = root / f"set-aside-{time.time_ns()}"
     aside.mkdir()
     for each in root.glob("index.sqlite*"):
         each.rename(aside / each.name)
-    tell(f"the store {root.name} is {version if version == 'damaged' else 'of another version'}; it is set aside as {aside.name}, and a new one begun")
+    tell(f"the store {root.name} is {version}; it is set aside as {aside.name}, and a new one is begun")
     return _connect(path)
+
+
+def _version(path: Path) -> str:
+    """The version of a store's tables, which for a new one is ours; or what is wrong with it."""
+    if not path.exists():
+        return VERSION
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as database:
+            rows = database.execute("SELECT value FROM meta WHERE name = 'schema'").fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            # Another kernel is making it just now, or was stopped while it did.
+            return VERSION
+        raise
+    except sqlite3.DatabaseError:
+        return "damaged"
+    return VERSION if not rows or rows[0][0] == VERSION else f"of version {rows[0][0]}, this is {VERSION}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -326,7 +344,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-@contextmanager
+@contextlib.contextmanager
 def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     """All or nothing, also when an interrupt comes in the middle."""
     database.execute("BEGIN IMMEDIATE")

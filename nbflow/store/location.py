@@ -34,19 +34,19 @@ def make_folder(root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = root.lstat()
     except OSError as error:
-        raise StoreRefused(f"the store {root} cannot be made ({error}); {_WAY_OUT}") from error
+        raise StoreRefused(f"the store {root} cannot be made ({error}); {WAY_OUT}") from error
     if stat.S_ISLNK(found.st_mode):
-        raise StoreRefused(f"the store {root} is a symbolic link, which could lead anywhere; {_WAY_OUT}")
+        raise StoreRefused(f"the store {root} is a symbolic link, which could lead anywhere; {WAY_OUT}")
     if hasattr(os, "getuid") and found.st_uid != os.getuid():
-        raise StoreRefused(f"the store {root} belongs to another user, and a store is code; {_WAY_OUT}")
+        raise StoreRefused(f"the store {root} belongs to another user, and a store is code; {WAY_OUT}")
     if os.name == "posix" and found.st_mode & 0o022:
         raise StoreRefused(
             f"the store {root} can be written by others, and a store is code; "
-            f"take that right away (chmod 700), or: {_WAY_OUT}"
+            f"take that right away (chmod 700), or: {WAY_OUT}"
         )
     ignore = root / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")
 
 
-_WAY_OUT = "set NBFLOW_STORE, or Flow(store=...), to a folder of your own"
+WAY_OUT = "set NBFLOW_STORE, or Flow(store=...), to a folder of your own"

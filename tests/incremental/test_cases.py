@@ -99,7 +99,12 @@ CASES = [
     case("07 body, output differs", P(), "ab", a="return x + 2"),
     case("08 body, output equal", P(), "a", a="return 1 + x"),
     case("09 helper", P(prelude=HELPER, a="return helper(x)"), "ab", prelude=HELPER.replace("+ 1", "+ 2")),
-    case("10 helper two levels deep", P(prelude=DEEP, a="return helper(x)"), "ab", prelude=DEEP.replace("+ 1", "+ 2")),
+    case(
+        "10 helper two levels deep",
+        P(prelude=DEEP, a="return helper(x)"),
+        "ab",
+        prelude=DEEP.replace("+ 1", "+ 2"),
+    ),
     case(
         "11 helper in a local module",
         P(prelude="import locmod", a="return locmod.f(x)", files=LOCAL),
@@ -110,40 +115,141 @@ CASES = [
     case("13 global constant", P(prelude="K = 1", a="return x + K"), "ab", prelude="K = 2"),
     case(
         "15 closure cell",
-        P(prelude="def make(k):\n    def add(v):\n        return v + k\n    return add\nadd = make(1)", a="return add(x)"),
+        P(
+            prelude="def make(k):\n    def add(v):\n        return v + k\n    return add\nadd = make(1)",
+            a="return add(x)",
+        ),
         "ab",
         prelude="def make(k):\n    def add(v):\n        return v + k\n    return add\nadd = make(2)",
     ),
-    case("16 default argument value", P(prelude="N = 1", default=", n=N", a="return x + n"), "ab", prelude="N = 2"),
-    case("17 class method", P(prelude=CLASS, a="return Model().fit(x)"), "ab", prelude=CLASS.replace("v * self", "v + self")),
-    case("17b class attribute", P(prelude=CLASS, a="return Model().fit(x)"), "ab", prelude=CLASS.replace("rate = 2", "rate = 3")),
-    case("19 global lambda", P(prelude="f = lambda v: v + 1", a="return f(x)"), "ab", prelude="f = lambda v: v + 2"),
+    case(
+        "16 default argument value",
+        P(prelude="N = 1", default=", n=N", a="return x + n"),
+        "ab",
+        prelude="N = 2",
+    ),
+    case(
+        "17 class method",
+        P(prelude=CLASS, a="return Model().fit(x)"),
+        "ab",
+        prelude=CLASS.replace("v * self", "v + self"),
+    ),
+    case(
+        "17b class attribute",
+        P(prelude=CLASS, a="return Model().fit(x)"),
+        "ab",
+        prelude=CLASS.replace("rate = 2", "rate = 3"),
+    ),
+    case(
+        "19 global lambda",
+        P(prelude="f = lambda v: v + 1", a="return f(x)"),
+        "ab",
+        prelude="f = lambda v: v + 2",
+    ),
     case("22 parameter", P(), "ab", x="2"),
-    case("25 dict key order, output equal", P(x="{'p': 1, 'q': 2}", a="return sorted(x)"), "a", x="{'q': 2, 'p': 1}"),
-    case("25b dict key order, output differs", P(x="{'p': 1, 'q': 2}", a="return list(x)"), "ab", x="{'q': 2, 'p': 1}"),
-    case("26 set input, other hash seed", P(x="{'p', 'q', 'r', 's'}", a="return len(x)", env={"PYTHONHASHSEED": "1"}), "", env={"PYTHONHASHSEED": "2"}),
-    case("27 set literal, other hash seed", P(a="return x in {'p', 'q', 'r', 's'}", env={"PYTHONHASHSEED": "1"}), "", env={"PYTHONHASHSEED": "2"}),
+    case(
+        "25 dict key order, output equal",
+        P(x="{'p': 1, 'q': 2}", a="return sorted(x)"),
+        "a",
+        x="{'q': 2, 'p': 1}",
+    ),
+    case(
+        "25b dict key order, output differs",
+        P(x="{'p': 1, 'q': 2}", a="return list(x)"),
+        "ab",
+        x="{'q': 2, 'p': 1}",
+    ),
+    case(
+        "26 set input, other hash seed",
+        P(x="{'p', 'q', 'r', 's'}", a="return len(x)", env={"PYTHONHASHSEED": "1"}),
+        "",
+        env={"PYTHONHASHSEED": "2"},
+    ),
+    case(
+        "27 set literal, other hash seed",
+        P(a="return x in {'p', 'q', 'r', 's'}", env={"PYTHONHASHSEED": "1"}),
+        "",
+        env={"PYTHONHASHSEED": "2"},
+    ),
     case("28 numbers become texts", P(x="[1, 2]", a="return x"), "ab", x="['1', '2']"),
     case("29 1 becomes True", P(x="1", a="return x"), "ab", x="True"),
-    case("30 numpy, new object", P(prelude="import numpy as np", x="np.arange(6)", a="return x.sum()"), "", x="np.array([0, 1, 2, 3, 4, 5])"),
-    case("31 numpy shape", P(prelude="import numpy as np", x="np.zeros((2, 3))", a="return x.shape"), "ab", x="np.zeros((3, 2))"),
-    case("32 numpy dtype", P(prelude="import numpy as np", x="np.zeros(3, dtype='int64')", a="return str(x.dtype)"), "ab", x="np.zeros(3, dtype='float64')"),
-    case("33 pandas column renamed", P(prelude="import pandas as pd", x="pd.DataFrame({'p': [1]})", a="return list(x)"), "ab", x="pd.DataFrame({'q': [1]})"),
+    case(
+        "30 numpy, new object",
+        P(prelude="import numpy as np", x="np.arange(6)", a="return x.sum()"),
+        "",
+        x="np.array([0, 1, 2, 3, 4, 5])",
+    ),
+    case(
+        "31 numpy shape",
+        P(prelude="import numpy as np", x="np.zeros((2, 3))", a="return x.shape"),
+        "ab",
+        x="np.zeros((3, 2))",
+    ),
+    case(
+        "32 numpy dtype",
+        P(prelude="import numpy as np", x="np.zeros(3, dtype='int64')", a="return str(x.dtype)"),
+        "ab",
+        x="np.zeros(3, dtype='float64')",
+    ),
+    case(
+        "33 pandas column renamed",
+        P(prelude="import pandas as pd", x="pd.DataFrame({'p': [1]})", a="return list(x)"),
+        "ab",
+        x="pd.DataFrame({'q': [1]})",
+    ),
     case("35 NaN", P(x="float('nan')", a="return 1"), "", x="-float('nan')"),
-    case("36 dataclass, class run again", P(prelude=DATACLASS, x="Config(1)", a="return x.n"), "", prelude="\n\n" + DATACLASS),
-    case("37 deep object", P(prelude=DEEP_OBJECT, x="wrap(1, 9)", a="return 1 if x.inner else 0"), "a", x="wrap(2, 9)"),
+    case(
+        "36 dataclass, class run again",
+        P(prelude=DATACLASS, x="Config(1)", a="return x.n"),
+        "",
+        prelude="\n\n" + DATACLASS,
+    ),
+    case(
+        "37 deep object",
+        P(prelude=DEEP_OBJECT, x="wrap(1, 9)", a="return 1 if x.inner else 0"),
+        "a",
+        x="wrap(2, 9)",
+    ),
     case(
         "40 installed package",
         P(prelude="sys.path.insert(0, 'site-packages')\nimport fakepkg", a="return fakepkg.f(x)", files=FAKE),
         "a",
         files=FAKE_2,
     ),
-    case("41 file content", P(x="'data.txt'", a="return open(x).read()", files={"data.txt": "one"}), "ab", files={"data.txt": "two!"}),
-    case("41b file content, nothing in the arguments", P(a="return open('data.txt').read()", files={"data.txt": "one"}), "ab", files={"data.txt": "two"}),
-    case("41c a file that was not there", P(prelude="import os", a="try:\n    return open('late.txt').read()\nexcept FileNotFoundError:\n    return None"), "ab", files={"late.txt": "here"}),
-    case("41d a new file in a globbed folder", P(prelude="from glob import glob", a="return sorted(glob('data/*.csv'))", files={"data/a.csv": "1"}), "ab", files={"data/a.csv": "1", "data/b.csv": "2"}),
+    case(
+        "41 file content",
+        P(x="'data.txt'", a="return open(x).read()", files={"data.txt": "one"}),
+        "ab",
+        files={"data.txt": "two!"},
+    ),
+    case(
+        "41b file content, nothing in the arguments",
+        P(a="return open('data.txt').read()", files={"data.txt": "one"}),
+        "ab",
+        files={"data.txt": "two"},
+    ),
+    case(
+        "41c a file that was not there",
+        P(
+            prelude="import os",
+            a="try:\n    return open('late.txt').read()\nexcept FileNotFoundError:\n    return None",
+        ),
+        "ab",
+        files={"late.txt": "here"},
+    ),
+    case(
+        "41d a new file in a globbed folder",
+        P(prelude="from glob import glob", a="return sorted(glob('data/*.csv'))", files={"data/a.csv": "1"}),
+        "ab",
+        files={"data/a.csv": "1", "data/b.csv": "2"},
+    ),
     case("42 upstream dict in another order", P(a="return {'p': 1, 'q': 2}"), "ab", a="return {'q': 2, 'p': 1}"),
-    case("43 nested function", P(a="def inner(v):\n    return v + 1\nreturn inner(x)"), "ab", a="def inner(v):\n    return v + 2\nreturn inner(x)"),
+    case(
+        "43 nested function",
+        P(a="def inner(v):\n    return v + 1\nreturn inner(x)"),
+        "ab",
+        a="def inner(v):\n    return v + 2\nreturn inner(x)",
+    ),
     case(
         "45 constant of a local module",
         P(prelude="import locmod", a="return x + locmod.K", files=LOCAL),
@@ -212,9 +318,15 @@ def test_there_and_back_again_runs_nothing(name, there, tmp_path):
 
 
 def test_case_53_a_failed_element_alone_runs_again(tmp_path):
-    failing = MAPPED.format(xs="[1, 2, 3]", reduce="list(xs)").replace(
-        "    return x * 10", "    import os\n    if x == 2 and not os.environ.get('GOOD'):\n        raise ValueError(x)\n    return x * 10", 1
-    ).replace("check=True", "")
+    failing = (
+        MAPPED.format(xs="[1, 2, 3]", reduce="list(xs)")
+        .replace(
+            "    return x * 10",
+            "    import os\n    if x == 2 and not os.environ.get('GOOD'):\n        raise ValueError(x)\n    return x * 10",
+            1,
+        )
+        .replace("check=True", "")
+    )
     failing = failing.replace('print("VALUE", run["b"])', 'print("VALUE", run.values(flow["a"], failed="none"))')
     program = P(script=failing)
     assert sorted(run(program, tmp_path).ran) == ["a 1", "a 2", "a 3"]
@@ -235,7 +347,12 @@ def run(program, folder):
     program.write(folder)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **program.env}
     done = subprocess.run(
-        [sys.executable, "program.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "program.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -3,7 +3,15 @@
 import pytest
 
 from nbflow import Flow, Parameter, task, unmapped
-from nbflow.errors import BindError, GraphError, MapError, NoValueYet, ParameterError, UnequalLengths, UnknownName
+from nbflow.errors import (
+    BindError,
+    GraphError,
+    MapError,
+    NoValueYet,
+    ParameterError,
+    UnequalLengths,
+    UnknownName,
+)
 from nbflow.model.graph import ancestors
 
 
