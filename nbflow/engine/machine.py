@@ -90,11 +90,19 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Discarded:
+    """Elements that ran, but whose results cannot be trusted: they wait to be called again."""
+
+    node: Node
+    indices: Indices
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The run ends here: what has not finished is cancelled."""
 
 
-Event = Sized | Refused | Started | Reused | Succeeded | Failed | Skipped | Lost | Stopped
+Event = Sized | Refused | Started | Reused | Succeeded | Failed | Skipped | Lost | Discarded | Stopped
 
 
 # Commands: what the shell is to do.
@@ -220,6 +228,8 @@ class Machine:
                 self._end_whole(self.tracks[node], State.FAILED)
             case Skipped(node, index):
                 self._finish(self.tracks[node], [index], State.SKIPPED)
+            case Discarded(node, indices):
+                self._set(self.tracks[node], indices, State.PENDING)
             case Lost():
                 self._lost(event)
             case Stopped():

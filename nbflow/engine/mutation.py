@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbflow.engine.resolve import ANONYMOUS
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import is_immutable
 from nbflow.model.graph import Argument, Node
@@ -60,7 +61,7 @@ class Guards:
 
     def check(self, batch: Batch, outcomes: Sequence[Outcome], in_flight: Iterable[Batch]) -> frozenset[int]:
         """The positions of a batch whose results cannot be trusted and must be made again, alone, on private copies."""
-        guards = self._guards.pop(batch, [])
+        guards = self._guards.get(batch, [])
         changed = [guard for guard in guards if self._changed(guard)]
         if not changed and batch not in self._tainted:
             return frozenset()
@@ -70,7 +71,9 @@ class Guards:
         node, _ = batch.tag
         self._batcher.forget(node)
         objects = {id(guard.value) for guard in changed}
-        overlapping = [other for other in in_flight if self._uses(other, objects)]
+        overlapping = [other for other in in_flight if other is not batch and self._uses(other, objects)]
+        if batch.count > 1:
+            self._tainted.add(batch)
         for other in overlapping:
             self._tainted.add(other)
             self._batcher.forget(other.tag[0])
@@ -78,8 +81,12 @@ class Guards:
         if batch.count == 1 and not overlapping and batch not in self._tainted:
             self._blame(node, changed)
             return frozenset()
-        self._tainted.discard(batch)
         return frozenset(outcome.position for outcome in outcomes)
+
+    def release(self, batch: Batch) -> None:
+        """Forgets a batch that has ended."""
+        self._guards.pop(batch, None)
+        self._tainted.discard(batch)
 
     def _blame(self, node: Node, changed: Iterable[Guard]) -> None:
         for guard in changed:
@@ -108,7 +115,7 @@ class Guards:
             if is_immutable(value):
                 continue
             if isinstance(source, Node) and source.mapped:
-                yield Guard(argument.name, value, self._ledger.out_id(source, i), source, i)
+                yield from self._upstream(argument, source, i, value)
             else:
                 yield from self._shared(argument, value)
 
@@ -116,13 +123,18 @@ class Guards:
         sources = self._sources(argument.value, value)
         for node, index, part in sources:
             if not is_immutable(part):
-                yield Guard(argument.name, part, self._ledger.out_id(node, index), node, index)
+                yield from self._upstream(argument, node, index, part)
         if not sources:
             try:
                 yield Guard(argument.name, value, self._resolver.codes.identifier(value, argument.name), None, 0)
             except UnidentifiableError:
                 # A connection or client that was declared not to count: nothing to compare.
                 return
+
+    def _upstream(self, argument: Argument, node: Node, index: int, value: Any) -> Iterator[Guard]:
+        before = self._ledger.out_id(node, index)
+        if not before.startswith(ANONYMOUS):
+            yield Guard(argument.name, value, before, node, index)
 
     def _sources(self, source: Any, value: Any) -> list[tuple[Node, int, Any]]:
         """The upstream elements that an argument consists of, where it is a node."""

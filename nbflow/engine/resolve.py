@@ -38,6 +38,10 @@ class Found:
     stale: dict[int, str] = field(default_factory=dict)
 
 
+# How the id of a result begins that has no identity of its own: it cannot be compared with anything.
+ANONYMOUS = bytes(6)
+
+
 class Resolver:
     """Keys and look-ups for one plan or run: every global, file and code object is looked at once."""
 
@@ -93,7 +97,7 @@ class Resolver:
             if isinstance(argument.value, Node) and argument.value.mapped:
                 lengths[argument.name] = tracks[argument.value].count or 0
                 continue
-            items = argument.items or self._taken_apart(argument)
+            items = self._taken_apart(argument) if argument.items is None else argument.items
             book.items[argument.name] = items
             lengths[argument.name] = len(items)
         count = common_length(lengths, strict=node.strict)
@@ -290,7 +294,7 @@ def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, .
             return identifier(value, "result"), None
         return (list_id(members) if type(value) is list else tuple_id(members)), members
     except UnidentifiableError:
-        return os.urandom(16), None
+        return ANONYMOUS + os.urandom(10), None
 
 
 class _LoadedLater(Sequence[Any]):

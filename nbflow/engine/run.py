@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # How long the shell waits at most before it looks at interrupts and delayed retries again.
 WAIT_S = 0.2
+# How long a batch may keep what it has finished to itself.
+EARLY_S = 0.5
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Shell:
         self._waiting: dict[bytes, list[tuple[Node, int]]] = {}
         self._leaders: dict[bytes, tuple[Node, int]] = {}
         self._later: list[tuple[float, int, Node, int]] = []
-        self._in_flight: dict[Batch, str] = {}
+        self._in_flight: dict[Batch, tuple[str, float]] = {}
         self._batcher = Batcher(ledger, resolver)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
 
@@ -93,10 +95,21 @@ class Shell:
                 return bool(self._queues)
             time.sleep(max(0.0, min(WAIT_S, self._later[0][0] - time.monotonic())))
             return True
-        for name in dict.fromkeys(self._in_flight.values()):
+        for name in self._busy_executors():
             for batch in self._executors[name].outcomes(0 if name == "sync" else self._patience()):
                 self._arrived(batch)
+        self._take_in_early()
         return True
+
+    def _take_in_early(self) -> None:
+        """What long batches have finished already is kept before they end: a kill costs only the last second."""
+        now = time.monotonic()
+        for batch, (_, started) in list(self._in_flight.items()):
+            if batch.count > 1 and now - started > EARLY_S:
+                self._take_in(batch)
+
+    def _busy_executors(self) -> list[str]:
+        return list(dict.fromkeys(name for name, _ in self._in_flight.values()))
 
     def _patience(self) -> float:
         due = self._later[0][0] - time.monotonic() if self._later else WAIT_S
@@ -194,7 +207,7 @@ class Shell:
             node = max(self._queues, key=lambda each: self.machine.tracks[each].depth)
             name = self._executor_for(node)
             executor = self._executors[name]
-            busy = sum(1 for each in self._in_flight.values() if each == name)
+            busy = sum(1 for where, _ in self._in_flight.values() if where == name)
             if busy >= 2 * executor.slots or (name == "sync" and self._in_flight):
                 return
             self._submit(node, name, executor)
@@ -212,7 +225,8 @@ class Shell:
         queue = self._queues[node]
         private = bool(queue.private)
         source = queue.private if private else queue.indices
-        size = 1 if private else self._batcher.size(node, len(source), executor.slots)
+        # On this thread nobody could take in what a batch has finished while its next element goes on.
+        size = 1 if private or name == "sync" else self._batcher.size(node, len(source), executor.slots)
         indices = [source.popleft() for _ in range(min(size, len(source)))]
         if not len(queue):
             del self._queues[node]
@@ -227,7 +241,7 @@ class Shell:
             self._refuse(node, indices, error)
             return
         self._guards.watch(batch)
-        self._in_flight[batch] = name
+        self._in_flight[batch] = (name, time.monotonic())
         self.machine.handle(m.Started(node, indices))
         executor.submit(batch)
 
@@ -237,16 +251,24 @@ class Shell:
             self._do(self.machine.handle(m.Failed(node, i, retriable=False)))
 
     def _arrived(self, batch: Batch) -> None:
+        """Takes in a batch that has ended."""
         del self._in_flight[batch]
+        self._take_in(batch)
+        self._guards.release(batch)
+        self._batcher.measure(batch.tag[0], batch)
+
+    def _take_in(self, batch: Batch) -> None:
+        """Takes in what a batch has finished so far; what cannot be trusted is queued again, to run alone."""
         node, indices = batch.tag
         outcomes = batch.take()
+        if not outcomes:
+            return
         again = self._guards.check(batch, outcomes, self._in_flight)
         if again:
-            gone = {indices[position] for position in again}
-            self._enqueue(node, [i for i in indices if i in gone], private=True)
-            outcomes = [outcome for outcome in outcomes if outcome.position not in again]
-        self._batcher.measure(node, batch)
-        self._record(batch, outcomes)
+            gone = [indices[outcome.position] for outcome in outcomes if outcome.position in again]
+            self.machine.handle(m.Discarded(node, gone))
+            self._enqueue(node, gone, private=True)
+        self._record(batch, [outcome for outcome in outcomes if outcome.position not in again])
 
     def _record(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Writes down what came back, and tells the machine."""
@@ -300,8 +322,8 @@ class Shell:
 
     def _stop(self) -> None:
         """Ends early: keeps what is finished, and lets what still runs be kept when it ends."""
-        for name in dict.fromkeys(self._in_flight.values()):
-            mine = [batch for batch, where in self._in_flight.items() if where == name]
+        for name in self._busy_executors():
+            mine = [batch for batch, (where, _) in self._in_flight.items() if where == name]
             self._executors[name].cancel(mine)
         for batch in list(self._in_flight):
             batch.late = self.keeper.keep_late

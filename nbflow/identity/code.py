@@ -198,10 +198,13 @@ class CodeIds:
             self._units[key] = unit
             if isinstance(thing, type):
                 self._describe_class(unit, thing, ignored)
+                own = unit.local
             else:
                 self._describe_function(unit, thing, ignored)
+                # Without the values it reaches, which are components of their own.
+                own = self._meaning(thing).digest
             text = self._sources.text_of(thing)
-            unit.components.insert(0, Component(unit.kind, unit.name, unit.local, text))
+            unit.components.insert(0, Component(unit.kind, unit.name, own, text))
         return self._units[key]
 
     def _describe_function(self, unit: Unit, fn: types.FunctionType, ignored: frozenset[str]) -> None:

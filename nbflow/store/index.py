@@ -52,6 +52,7 @@ class Store:
         self._known_traces: dict[bytes, tuple[FileMark, ...]] = {}
         self._known_recipes: set[bytes] = set()
         self._committed = time.monotonic()
+        self._timer: threading.Timer | None = None
         self._database = _open_database(root, tell)
         self._salt = self._meta("salt")
         self.memo = StatMemo(self._load_stat, self._save_stat)
@@ -105,14 +106,26 @@ class Store:
         Gives a row for each, None for one that could not be written. replace: also where one is there already.
         """
         rows = [self._take(entry, replace=replace) for entry in entries]
+        self._commit_soon()
         if time.monotonic() - self._committed > COMMIT_S:
             self.flush()
         return rows
 
+    def _commit_soon(self) -> None:
+        """Sees to it that what is buffered is written within a second, also when nothing else happens."""
+        with self._lock:
+            if self._timer is None and self._pending:
+                self._timer = threading.Timer(COMMIT_S, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+
     def flush(self) -> None:
         """Commits what is buffered, in one transaction; an interrupt leaves none open."""
         with self._lock:
-            if self._pending or self._pending_other:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if not self.closed and (self._pending or self._pending_other):
                 self._commit()
             self._committed = time.monotonic()
 
