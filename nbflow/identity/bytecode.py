@@ -23,6 +23,7 @@ _FLAGS_LEFT_OUT = inspect.CO_NESTED | 0x4000000
 _SKIPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
 _CHAIN = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_LOADS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
 _STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
 
 
@@ -178,12 +179,22 @@ def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
             yield Reach((instruction.argval, *chain))
-        elif instruction.opname.startswith(("LOAD_", "LOAD_FAST")) and instruction.argval in imported:
-            origin = imported[instruction.argval]
-            yield Reach((*origin.names, *chain), origin.module, origin.level)
+        for name in _loaded_locals(code, instruction):
+            if name in imported:
+                origin = imported[name]
+                yield Reach((*origin.names, *chain), origin.module, origin.level)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _reaches(constant, imported)
+
+
+def _loaded_locals(code: CodeType, instruction: dis.Instruction) -> tuple[str, ...]:
+    """The local variables whose values an instruction loads; handing a cell to a nested function is no use of it."""
+    if not instruction.opname.startswith(_LOADS) or instruction.opname in _GLOBAL:
+        return ()
+    names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+    cells = code.co_cellvars + code.co_freevars if instruction.opname == "LOAD_FAST" else ()
+    return tuple(name for name in names if name not in cells)
 
 
 def _chain(instructions: list[dis.Instruction], at: int) -> Iterator[str]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+import keyword
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import CellError
-from nbflow.notebook.cells import BUILTINS, CellNames, read_cell
+from nbflow.errors import CellError, nearest
+from nbflow.notebook.cells import BUILTINS, CellNames, ends_in_semicolon, read_cell
+from nbflow.notebook.hoist import hoist
 from nbflow.notebook.loops import Loop, build_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbflow.notebook.header import Head
 
 Known = Callable[[str], str | None]
 _SHOWN = "_nbflow_shown"
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,169 +54,189 @@ class CellTask:
         return self.inputs + (self.loop.inputs if self.loop is not None else ())
 
 
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """What the function returns. last: the name that gets the value of the last expression, if one does."""
+
+    names: tuple[str, ...]
+    last: str | None
+
+
 def build_task(
     head: Head, body: str, *, filename: str, first_line: int, known: Known, namespace: dict[str, Any]
 ) -> CellTask:
     """The task of a cell. body: plain Python, IPython's syntax transformed already. Raises CellError, SyntaxError.
 
-    known: tells for a free name whether it is an "output", a "parameter", or None for a plain global.
+    first_line: of the body in its cell, from 1. known: tells for a free name whether it is an "output", a
+    "parameter", or None for a plain global. Nothing of the body runs.
     """
-    tree = ast.parse("\n" * (first_line - 1) + body, filename)
+    tree = _parse(body, filename, first_line)
     names = read_cell(tree)
-    if not tree.body:
-        raise CellError("the body is empty: write below the `%%task` line what the task does")
-    loop_names = tuple(name for each in head.generators for name in each.names)
     outputs = _outputs(head, names, tree)
-    free = tuple(n for n in names.reads if n not in loop_names and n not in BUILTINS)
+    loop = build_loop(head, known, namespace, filename, taken={*names.reads, *names.local}) if head.generators else None
+    loop_names = [name for each in head.generators for name in each.names]
+    free = [name for name in names.reads if name not in loop_names]
     inputs = tuple(name for name in free if known(name) is not None)
-    _check_own_names(names, outputs, inputs, loop_names)
-    hoisted, rest = _hoist(tree.body, names, {*inputs, *loop_names})
-    shown, shows = _shown_value(tree, outputs, body, mapped=bool(loop_names))
-    loop = build_loop(head, known, namespace, filename) if head.generators else None
-    function = _function(outputs, inputs, loop, rest, shows=shows, line=first_line)
-    module = ast.fix_missing_locations(ast.Module([*hoisted, function], []))
-    code = compile(module, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    prelude = ast.Module(hoisted, [])
+    _check_own_names(names, outputs, {*inputs, *loop_names}, namespace)
+    parts = hoist(tree.body, {*head.names, *inputs, *loop_names})
+    shown, shows = _shown_value(tree, outputs, body, mapped=loop is not None)
+    parameters = (loop.argument, *inputs) if loop is not None else inputs
+    statements = [*(loop.unpacking if loop is not None else ()), *parts.rest]
+    function = _function(statements, outputs, parameters, shows=shows, awaits=names.awaits, line=first_line)
+    module = ast.Module([*parts.prelude, function], [])
+    code = _compiled(module, filename, parts.flags)
     return CellTask(
-        name=", ".join(outputs),
-        outputs=outputs,
+        name=", ".join(outputs.names),
+        outputs=outputs.names,
         function=FunctionType(_code_of(code, function), namespace, function.name),
         filename=filename,
         tree=module,
         text=body.strip("\n"),
         inputs=inputs,
-        free_names=tuple(name for name in free if name not in inputs and name not in names.assigned),
-        hides=tuple(n for n in names.outputs if n not in outputs),
-        prelude=compile(prelude, filename, "exec", dont_inherit=True) if hoisted else None,
+        free_names=tuple(n for n in free if n not in inputs and n not in names.local and n not in BUILTINS),
+        hides=tuple(n for n in names.outputs if n not in outputs.names),
+        prelude=_compiled(ast.Module(parts.prelude, []), filename, parts.flags) if parts.prelude else None,
         shown=shown,
         shows=shows,
         loop=loop,
     )
 
 
-def _outputs(head: Head, names: CellNames, tree: ast.Module) -> tuple[str, ...]:
-    ends_in_value = bool(tree.body) and isinstance(tree.body[-1], ast.Expr)
+def _parse(body: str, filename: str, first_line: int) -> ast.Module:
+    """The body with the cell's own line numbers; SyntaxError for what a cell cannot hold, such as `return`."""
+    tree = ast.parse("\n" * (first_line - 1) + body, filename)
+    if not tree.body:
+        raise CellError("the body is empty: write below the `%%task` line what the task does")
+    # As a cell, not yet as a function: Python's own words for a `return`, which a function would take.
+    compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return tree
+
+
+# Outputs
+
+
+def _outputs(head: Head, names: CellNames, tree: ast.Module) -> _Outputs:
     if not head.names:
-        if names.outputs:
-            return names.outputs
-        raise CellError(
-            f"this cell assigns no name, so nothing could use its result; give it one: `%%task {_proposal(tree)}`"
-        )
-    missing = [name for name in head.names if name not in names.assigned]
-    if not missing or (len(missing) == 1 and ends_in_value):
-        return head.names
+        return _Outputs(names.outputs or _refuse_nameless(names, tree), None)
+    # `df["x"] = …` makes the next version of df, like an assignment.
+    given = names.local.intersection(names.assigned).union(names.mutated)
+    missing = [name for name in head.names if name not in given]
+    if not missing:
+        return _Outputs(head.names, None)
+    if len(missing) == 1 and isinstance(tree.body[-1], ast.Expr):
+        return _Outputs(head.names, missing[0])
     if len(missing) == 1:
         raise CellError(
             f"the body never assigns `{missing[0]}` and does not end in an expression; "
-            f"assign it, or write its value as the last line"
+            f"assign it, or write its value as the last line" + _meant(missing[0], names)
         )
     listed = ", ".join(f"`{name}`" for name in missing)
     raise CellError(f"the body never assigns {listed}; each name behind %%task must get a value in the body")
 
 
+def _meant(missing: str, names: CellNames) -> str:
+    return nearest(missing, names.outputs) if names.outputs else ""
+
+
+def _refuse_nameless(names: CellNames, tree: ast.Module) -> tuple[str, ...]:
+    if not isinstance(tree.body[-1], ast.Expr) and (names.imported or names.defined):
+        raise CellError(
+            "this cell only imports and defines, which is no task; take the `%%task` line away, "
+            "and what uses it runs again when it changes"
+        )
+    raise CellError(
+        f"this cell assigns no name, so nothing could use its result; give it one: `%%task {_proposal(tree)}`"
+    )
+
+
 def _proposal(tree: ast.Module) -> str:
-    last = tree.body[-1] if tree.body else None
-    for node in ast.walk(last) if last is not None else ():
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
-            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-            return name.split("_")[-1] if name.split("_")[-1].isidentifier() else "result"
+    """A name for the value of the last expression: of the file it reads, or what the function's name ends in."""
+    for node in ast.walk(tree.body[-1]):
+        if not isinstance(node, ast.Call):
+            continue
+        paths = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        for words in (*(PurePath(path).stem for path in paths), called.rpartition("_")[2]):
+            name = re.sub(r"\W+", "_", words).strip("_")
+            if name.isidentifier() and not keyword.iskeyword(name) and name not in BUILTINS:
+                return name
     return "result"
 
 
-def _check_own_names(
-    names: CellNames, outputs: Sequence[str], inputs: Sequence[str], loop_names: Sequence[str]
-) -> None:
-    for name in names.reads:
-        if name in names.assigned and name not in inputs and name not in loop_names and name not in BUILTINS:
-            what = "gives it a new value" if name in outputs else "assigns it later"
-            raise CellError(
-                f"the body reads `{name}`, a plain variable, and {what}: run twice, it would not do the same. "
-                f"Use another name on the left side, such as `{name}_2 = …`"
-            )
-
-
-def _hoist(body: Sequence[ast.stmt], names: CellNames, arguments: set[str]) -> tuple[list[ast.stmt], list[ast.stmt]]:
-    """(what later cells see, the rest): imports, and functions and classes that need nothing of the body's own."""
-    definitions = {each.name: each for each in body if isinstance(each, _DEFINITIONS)}
-    own = (set(names.assigned) - names.imported - set(definitions)) | arguments
-    tied = {name for name, each in definitions.items() if own & set(_reads(each))}
-    while more := {n for n, each in definitions.items() if n not in tied and tied & set(_reads(each))}:
-        tied |= more
-
-    def goes_up(each: ast.stmt) -> bool:
-        if isinstance(each, (ast.Import, ast.ImportFrom)):
-            return True
-        return isinstance(each, _DEFINITIONS) and each.name not in tied
-
-    return [each for each in body if goes_up(each)], [each for each in body if not goes_up(each)]
-
-
-def _reads(statement: ast.stmt) -> tuple[str, ...]:
-    return read_cell(ast.Module([statement], [])).reads
-
-
-def _shown_value(tree: ast.Module, outputs: Sequence[str], body: str, *, mapped: bool) -> tuple[str | None, bool]:
+def _shown_value(tree: ast.Module, outputs: _Outputs, body: str, *, mapped: bool) -> tuple[str | None, bool]:
     """(the output that is shown, whether another value is): what the last expression gives, as in any cell."""
     last = tree.body[-1]
-    if not isinstance(last, ast.Expr) or mapped or body.rstrip().endswith(";"):
+    if not isinstance(last, ast.Expr) or mapped or ends_in_semicolon(body):
         return None, False
-    if isinstance(last.value, ast.Name) and last.value.id in outputs:
+    if outputs.last is not None:
+        return outputs.last, False
+    if isinstance(last.value, ast.Name) and last.value.id in outputs.names:
         return last.value.id, False
-    unassigned = [name for name in outputs if name not in read_cell(tree).assigned]
-    return (unassigned[0], False) if unassigned else (None, True)
+    return None, True
+
+
+def _check_own_names(names: CellNames, outputs: _Outputs, arguments: set[str], namespace: dict[str, Any]) -> None:
+    """CellError for a name that is the notebook's at first and the body's own later: a function has one of them."""
+    own = {*names.local, *(name for name in outputs.names if name in names.mutated)}
+    for name in names.global_writes:
+        if name in own:
+            raise CellError(
+                f"a function in the body declares `global {name}`, and the body assigns `{name}` for itself; "
+                f"let the function return the value instead"
+            )
+    for name in names.reads:
+        if name not in own or name in arguments:
+            continue
+        if name not in namespace and name not in BUILTINS:
+            raise CellError(
+                f"the body reads `{name}` before it assigns it, and nothing before this cell makes `{name}`; "
+                f"run the cell that does, or assign it first"
+            )
+        what = "a builtin" if name not in namespace else "a plain variable"
+        raise CellError(
+            f"the body reads `{name}`, {what}, and then changes it: run twice, it would not do the same. "
+            f"Use another name for the new value, such as `{name}_2`"
+        )
+
+
+# The function
 
 
 def _function(
-    outputs: Sequence[str],
-    inputs: Sequence[str],
-    loop: Loop | None,
     body: Sequence[ast.stmt],
+    outputs: _Outputs,
+    parameters: Sequence[str],
     *,
     shows: bool,
+    awaits: bool,
     line: int,
 ) -> ast.FunctionDef | ast.AsyncFunctionDef:
-    statements = [*(loop.unpacking if loop is not None else ()), *body]
-    assigned = set(read_cell(ast.fix_missing_locations(ast.Module(list(statements), []))).assigned)
-    unassigned = [name for name in outputs if name not in assigned]
+    statements = list(body)
     last = statements[-1] if statements else None
-    if isinstance(last, ast.Expr) and (unassigned or shows):
-        target = ast.Name(unassigned[0] if unassigned else _SHOWN, ast.Store())
+    if isinstance(last, ast.Expr) and (outputs.last is not None or shows):
+        target = ast.Name(outputs.last or _SHOWN, ast.Store())
         statements[-1] = ast.copy_location(ast.Assign([ast.copy_location(target, last)], last.value), last)
-    returned = [*outputs, *([_SHOWN] if shows else [])]
-    values: list[ast.expr] = [ast.Name(name, ast.Load()) for name in returned]
+    values: list[ast.expr] = [ast.Name(name, ast.Load()) for name in (*outputs.names, *([_SHOWN] if shows else []))]
     value = values[0] if len(values) == 1 else ast.Tuple(values, ast.Load())
-    end = statements[-1] if statements else None
-    statements.append(_at(ast.Return(value), getattr(end, "end_lineno", None) or line))
-    parameters = [*([loop.argument] if loop is not None else []), *inputs]
-    arguments = ast.arguments([], [_at(ast.arg(name), line) for name in parameters], None, [], [], None, [])
-    awaits = any(_awaits(each) for each in body)
+    end = getattr(last, "end_lineno", None) or line
+    statements.append(ast.Return(value, **_at(end)))
+    arguments = ast.arguments([], [ast.arg(name) for name in parameters], None, [], [], None, [])
     kind = ast.AsyncFunctionDef if awaits else ast.FunctionDef
     extra: dict[str, Any] = {"type_params": []} if "type_params" in kind._fields else {}
-    function = kind(name=outputs[0], args=arguments, body=statements, decorator_list=[], **extra)
-    _at(function, line)
-    return function
+    return kind(outputs.names[0], arguments, statements, [], **extra, **_at(line))
 
 
-def _awaits(node: ast.AST) -> bool:
-    if isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)):
-        return True
-    inner = (*_DEFINITIONS, ast.Lambda)
-    return any(_awaits(child) for child in ast.iter_child_nodes(node) if not isinstance(child, inner))
+def _at(line: int) -> dict[str, Any]:
+    """A position for a node that the cell does not show."""
+    return {"lineno": line, "end_lineno": line, "col_offset": 0, "end_col_offset": 0}
 
 
-def _at(node: Any, line: int) -> Any:
-    """The node with a position, and its new children with it."""
-    for each in ast.walk(node):
-        if "lineno" in each._attributes and not hasattr(each, "lineno"):
-            each.lineno = each.end_lineno = line  # type: ignore[attr-defined]  # those that list it have it
-            each.col_offset = each.end_col_offset = 0  # type: ignore[attr-defined]  # as above
-    return node
+def _compiled(module: ast.Module, filename: str, flags: int) -> CodeType:
+    flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code: CodeType = compile(ast.fix_missing_locations(module), filename, "exec", flags, dont_inherit=True)
+    return code
 
 
 def _code_of(module: CodeType, function: ast.FunctionDef | ast.AsyncFunctionDef) -> CodeType:
-    found = [c for c in _codes(module) if c.co_name == function.name and c.co_firstlineno == function.lineno]
-    return found[-1]
-
-
-def _codes(module: CodeType) -> Iterator[CodeType]:
-    return (constant for constant in module.co_consts if isinstance(constant, CodeType))
+    codes = (each for each in module.co_consts if isinstance(each, CodeType))
+    return next(code for code in codes if code.co_name == function.name)

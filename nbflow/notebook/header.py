@@ -1,23 +1,33 @@
-"""The line after `%%task`: names, a comprehension's head, options."""
+"""The line after `%%task`: names, the head of a comprehension, options."""
 
 from __future__ import annotations
 
 import ast
 import keyword
 import re
-import shlex
+import unicodedata
+import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
-from nbflow.errors import GraphError, HeadError, nearest
-from nbflow.model.task import Options, seconds_of
+from nbflow.errors import HeadError
+from nbflow.notebook.options import OPTIONS, HeadOptions, head_help, read_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-EXAMPLE = "such as `%%task weather for path in paths --retries 2`"
-_NEXT_PART = re.compile(r"(?<![\w.])(for|if|async)\b")
-_OPTIONS = re.compile(r"--(?=[A-Za-z])")
+__all__ = ["Generator", "Head", "HeadOptions", "head_help", "parse_head", "split_head"]
+
+EXAMPLE = "write it like this: %%task weather for path in paths --retries 2"
+_TOKEN = re.compile(
+    r"""(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
+    |(?P<comment>\#[^\n]*)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<quote>["'])|(?P<options>--(?=[A-Za-z]))""",
+    re.VERBOSE,
+)
+_CLAUSE = re.compile(r"(?<![\w.])(async|for|if)\b")
+_CLOSES = {")": "(", "]": "[", "}": "{"}
+# What stands before the clauses when they are parsed as a comprehension.
+_BEFORE = "[0 "
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,190 +41,213 @@ class Generator:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadOptions:
-    """The options of a head. name: the task's own, where it is given; task: what `@task` would take."""
-
-    name: str | None = None
-    task: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Head:
     """A head, read. text: as it was written, without the options."""
 
     text: str
     names: tuple[str, ...] = ()
     generators: tuple[Generator, ...] = ()
-    options: HeadOptions = HeadOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An option's reader and help. takes: what stands behind it, "" for a flag."""
-
-    read: Callable[[str], Any]
-    takes: str
-    help: str
+    options: HeadOptions = field(default_factory=HeadOptions)
 
 
 def split_head(line: str, cell: str) -> tuple[str, str, int]:
     r"""(head, body, lines of the head): open brackets continue on the next line.
 
-    >>> split_head("x for a in [1,", "2]\\na")
-    ('x for a in [1,\\n2]', 'a', 2)
+    >>> split_head("x for a in [1,", "2]\na")
+    ('x for a in [1,\n2]', 'a', 2)
     """
-    head, lines, count = line, cell.split("\n"), 1
-    while _open_brackets(head) > 0 and lines:
-        head += "\n" + lines.pop(0)
-        count += 1
-    return head, "\n".join(lines), count
+    head, body, open_brackets = [line], cell.split("\n"), _count_open(line)
+    while open_brackets > 0 and body:
+        head.append(body.pop(0))
+        open_brackets += _count_open(head[-1])
+    return "\n".join(head), "\n".join(body), len(head)
 
 
 def parse_head(text: str) -> Head:
-    """A head from its text. Raises HeadError that says what is wrong, and how to write it."""
-    begin = _OPTIONS.search(text)
-    head = (text[: begin.start()] if begin else text).strip()
-    options = _read_options(text[begin.start() :]) if begin else HeadOptions()
-    part = _NEXT_PART.search(head)
-    names = _read_names(head[: part.start()] if part else head)
-    if part is None:
-        return Head(head, names, (), options)
-    if part[1] == "if":
-        raise HeadError(
-            f"%%task {head}: a condition without `for` is not there yet; decide inside the body, "
-            f"or leave elements out with `for x in xs if …`"
-        )
-    return Head(head, names, _read_generators(head[part.start() :], head), options)
+    """A head from its text. Raises HeadError that says what is wrong, where, and how to write it.
+
+    >>> head = parse_head("daily for df in weather if len(df) --retries 2")
+    >>> head.names, head.generators[0].names, head.options.task
+    (('daily',), ('df',), {'retries': 2})
+    """
+    bare, options_at = _without_insides(text)
+    head = _Text(text, bare[:options_at])
+    options = read_options(text, options_at, head.fail)
+    clause = _CLAUSE.search(head.bare)
+    names = tuple(_read_names(head, clause.start() if clause else options_at))
+    generators: tuple[Generator, ...] = ()
+    if clause is not None:
+        generators = _read_generators(head, clause)
+    return Head(text[:options_at].strip(), names, generators, options)
 
 
-def head_help() -> str:
-    """How a `%%task` line is written."""
-    lines = [
-        "%%task [NAME, …] [for VAR in SOURCE [if CONDITION] …] [options]",
-        "",
-        "  NAME     what the task makes: a name the body assigns, or the value of its last expression",
-        "  for …    runs the cell once for each item; several `for` give all combinations",
-        "",
-    ]
-    lines += [f"  --{name + ' ' + option.takes:<24}{option.help}" for name, option in OPTIONS.items()]
-    return "\n".join(lines)
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A head's text; bare: the part before the options, as long, with blanks for what brackets and quotes hold."""
+
+    text: str
+    bare: str
+
+    def fail(self, at: int, message: str) -> NoReturn:
+        """Raises HeadError with the line and a caret under the place."""
+        start = self.text.rfind("\n", 0, at) + 1
+        line = self.text[start:].split("\n")[0].replace("\t", " ")
+        magic = "" if start else "%%task "
+        caret = " " * (len(magic) + at - start) + "^"
+        raise HeadError(f"{message}\n    {magic}{line}\n    {caret}") from None
 
 
-def _read_names(text: str) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",")]
-    if names and not names[-1]:
-        names.pop()
+def _without_insides(text: str) -> tuple[str, int]:
+    """(the text with blanks for what stands in brackets, quotes and comments, where the options begin)."""
+    bare, opened = list(text), list[int]()
+    whole = _Text(text, text)
+    for token in _TOKEN.finditer(text):
+        at, kind = token.start(), token.lastgroup
+        if kind == "options" and not opened:
+            return _blanked(bare, text), at
+        if kind == "open":
+            opened.append(at)
+        elif kind == "close":
+            if not opened or text[opened[-1]] != _CLOSES[token[0]]:
+                whole.fail(at, f"this `{token[0]}` closes no bracket")
+            first = opened.pop()
+            bare[first : at + 1] = " " * (at + 1 - first)
+        elif kind == "quote":
+            whole.fail(at, "this quote is never closed")
+        elif kind in {"string", "comment"}:
+            bare[at : token.end()] = " " * len(token[0])
+    if opened:
+        whole.fail(opened[0], f"this `{text[opened[0]]}` is never closed")
+    return _blanked(bare, text), len(text)
+
+
+def _blanked(bare: list[str], text: str) -> str:
+    # Line ends stay, so that lines and columns are the same in both.
+    return "".join("\n" if old == "\n" else new for old, new in zip(text, bare, strict=True))
+
+
+def _count_open(line: str) -> int:
+    """How many more brackets a line opens than it closes."""
+    count = 0
+    for token in _TOKEN.finditer(line):
+        if token.lastgroup == "options" and count <= 0:
+            break
+        count += (token.lastgroup == "open") - (token.lastgroup == "close")
+    return count
+
+
+def _read_names(head: _Text, end: int) -> Iterator[str]:
+    seen: set[str] = set()
+    pieces = head.bare[:end].split(",")
+    start = 0
+    for number, piece in enumerate(pieces):
+        at = start + len(piece) - len(piece.lstrip())
+        written = head.text[start : start + len(piece)].strip()
+        start += len(piece) + 1
+        if not written and number == len(pieces) - 1:
+            return
+        name = unicodedata.normalize("NFKC", written)
+        _check_name(head, at, name)
+        if name in seen:
+            head.fail(at, f"`{name}` stands twice; each output has a name of its own")
+        seen.add(name)
+        yield name
+
+
+def _check_name(head: _Text, at: int, name: str) -> None:
+    """Fails for what Python cannot assign to, with the fix that is most likely meant."""
+    words = name.split()
+    first = re.split(r"\W", name, maxsplit=1)[0]
+    if name.isidentifier() and not keyword.iskeyword(name):
+        return
+    if not name:
+        head.fail(at, "a name is missing before this comma")
+    elif keyword.iskeyword(name):
+        head.fail(at, f"`{name}` is a word of Python's own; write `{name}_`")
+    elif dash := re.search(r"(?<!\S)[-–—]\w", name) or re.match(r"[-–—]", name):
+        head.fail(at + dash.start(), "options begin with two minus signs, such as --retries 2")
+    elif "=" in name and first.replace("_", "-") in OPTIONS:
+        head.fail(at, f"options are written --{first.replace('_', '-')} VALUE, behind all else")
+    elif "=" in name:
+        head.fail(at, f"only names stand here; write `{name}` into the body below")
+    elif len(words) > 1 and all(word.isidentifier() for word in words):
+        head.fail(at, f"names stand with commas: `{', '.join(words)}`, or as one: `{'_'.join(words)}`")
+    else:
+        proposal = re.sub(r"\W+", "_", name).strip("_")
+        proposal = f"_{proposal}" if proposal[:1].isdigit() else proposal
+        hint = f"; write `{proposal}`" if proposal.isidentifier() else f"; {EXAMPLE}"
+        head.fail(at, f"`{name}` is not a name that Python can assign to{hint}")
+
+
+def _read_generators(head: _Text, clause: re.Match[str]) -> tuple[Generator, ...]:
+    if clause[1] == "async":
+        head.fail(clause.start(), "`async for` cannot stand in a head; await in the body below")
+    if clause[1] == "if":
+        _refuse_condition(head, clause)
+    tree = _parse(head, clause.start())
+    generators = tuple(
+        Generator(each.target, tuple(_names_in(each.target)), each.iter, tuple(each.ifs)) for each in tree.generators
+    )
+    names = [name for each in generators for name in each.names]
     for name in names:
-        if not name.isidentifier() or keyword.iskeyword(name):
-            hint = f"; did you mean `{re.sub(r'[^0-9a-zA-Z_]+', '_', name).strip('_')}`?" if name else ""
-            raise HeadError(
-                f"%%task: `{name}` is not a name that Python can assign to{hint} Write names with commas, {EXAMPLE}"
-            )
-    if len(set(names)) < len(names):
-        raise HeadError(f"%%task: a name stands twice in `{text.strip()}`; each output has a name of its own")
-    return tuple(names)
+        if names.count(name) > 1:
+            head.fail(clause.start(), f"two loop variables are called `{name}`; give each a name of its own")
+    return generators
 
 
-def _read_generators(text: str, head: str) -> tuple[Generator, ...]:
-    try:
-        tree = ast.parse(f"[0 {text}\n]", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        message = getattr(error, "msg", str(error))
-        raise HeadError(
-            f"%%task {head}: the `for` part cannot be read ({message}); write it like a comprehension, {EXAMPLE}"
-        ) from None
-    if not isinstance(tree, ast.ListComp) or any(each.is_async for each in tree.generators):
-        raise HeadError(f"%%task {head}: write the `for` part like that of a plain comprehension, {EXAMPLE}")
-    return tuple(
-        Generator(each.target, _target_names(each.target, head), each.iter, tuple(each.ifs)) for each in tree.generators
+def _refuse_condition(head: _Text, clause: re.Match[str]) -> NoReturn:
+    later = re.compile(r"(?<![\w.])for\b").search(head.bare, clause.end())
+    if later is not None:
+        head.fail(clause.start(), "`for` stands before `if`: %%task big for x in xs if x > 9")
+    head.fail(
+        clause.start(),
+        "a condition without `for` is not there yet; decide inside the body, "
+        "or leave elements out: %%task big for x in xs if x > 9",
     )
 
 
-def _target_names(target: ast.expr, head: str) -> tuple[str, ...]:
-    for node in ast.walk(target):
-        if isinstance(node, (ast.Attribute, ast.Subscript)):
-            raise HeadError(
-                f"%%task {head}: `{ast.unparse(target)}` cannot be the variable of a `for`; write a plain name"
-            )
-    return tuple(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-
-
-def _read_options(text: str) -> HeadOptions:
+def _parse(head: _Text, start: int) -> ast.ListComp:
+    """The clauses as Python reads them in a comprehension."""
+    source = f"{_BEFORE}{head.text[start : len(head.bare)]}\n]"
     try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise HeadError(f"%%task … {text.strip()}: {error}; close the quote") from None
-    name: str | None = None
-    values: dict[str, Any] = {}
-    while words:
-        word = words.pop(0)
-        given, has_value, value = word.removeprefix("--").partition("=")
-        option = OPTIONS.get(given)
-        if not word.startswith("--") or option is None:
-            raise HeadError(f"%%task has no option {word!r}" + nearest(given, OPTIONS) + " `%%task -h` lists them")
-        if option.takes and not has_value:
-            if not words or words[0].startswith("--"):
-                raise HeadError(f"%%task --{given} needs a value: --{given} {option.takes}")
-            value = words.pop(0)
-        elif not option.takes and has_value:
-            raise HeadError(f"%%task --{given} takes no value")
-        read = _value(given, option, value)
-        if given == "name":
-            name = read
-        else:
-            values["cache" if given == "no-cache" else given.replace("-", "_")] = read
-    return HeadOptions(name, _checked(_renamed(values)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source, "<head>", mode="eval")
+            compile(tree, "<head>", "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except SyntaxError as error:
+        at = _position(head, start, error.lineno or 1, (error.offset or 1) - 1)
+        head.fail(at, f"the `for` part cannot be read: {error.msg}; {EXAMPLE}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        head.fail(start, f"the `for` part cannot be read: {error or 'too deep'}; {EXAMPLE}")
+    comprehension = tree.body
+    if not isinstance(comprehension, ast.ListComp) or any(each.is_async for each in comprehension.generators):
+        head.fail(start, f"the `for` part is not that of a plain comprehension; {EXAMPLE}")
+    for target in (each.target for each in comprehension.generators):
+        if any(isinstance(node, ast.Attribute | ast.Subscript) for node in ast.walk(target)):
+            head.fail(start, f"`{ast.unparse(target)}` cannot be a loop variable; write a plain name")
+        if not any(_names_in(target)):
+            head.fail(start, f"`for {ast.unparse(target)}` has no loop variable; write a plain name")
+    if any(isinstance(node, ast.Await) for node in ast.walk(tree)):
+        head.fail(start, "`await` cannot stand in a head; make the source a task of its own, and await there")
+    return comprehension
 
 
-def _value(given: str, option: Option, value: str) -> Any:
-    try:
-        return option.read(value)
-    except (ValueError, GraphError) as error:
-        raise HeadError(
-            f"%%task --{given} {value}: {error or 'not understood'}; write --{given} {option.takes}"
-        ) from None
+def _names_in(target: ast.expr) -> Iterator[str]:
+    match target:
+        case ast.Name(id=name):
+            yield name
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for part in parts:
+                yield from _names_in(part)
+        case ast.Starred(value=part):
+            yield from _names_in(part)
 
 
-def _renamed(values: dict[str, Any]) -> dict[str, Any]:
-    if "retry_delay" in values:
-        values["retry_delay_s"] = values.pop("retry_delay")
-    return values
-
-
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Options(**values)
-    except GraphError as error:
-        raise HeadError(f"%%task: {error}") from None
-    return values
-
-
-def _open_brackets(text: str) -> int:
-    """How many brackets are open at the end, those in quotes left out."""
-    bare = re.sub(r"""(["'])(?:\\.|(?!\1).)*\1""", "", text)
-    return sum(bare.count(c) for c in "([{") - sum(bare.count(c) for c in ")]}")
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
-
-
-def _age(value: str) -> str:
-    seconds_of(value)
-    return value
-
-
-OPTIONS: dict[str, Option] = {
-    "retries": Option(int, "N", "further attempts after a failure"),
-    "retry-delay": Option(float, "SECONDS", "wait before each of them"),
-    "cache": Option(lambda _: True, "", "keep the result for good, whatever it was seen to depend on"),
-    "no-cache": Option(lambda _: False, "", "never keep the result"),
-    "always": Option(lambda _: True, "", "run every time; an equal result stops there"),
-    "max-age": Option(_age, "AGE", "how long a result is good for: 90s, 12h, 1d"),
-    "version": Option(str, "TEXT", "a text that counts: change it to run again"),
-    "seed": Option(int, "N", "seed random numbers before each call"),
-    "env": Option(_names, "A,B", "environment variables that count"),
-    "ignore": Option(_names, "a,b", "global names that do not count"),
-    "executor": Option(str, "NAME", "threads, or sync for the main thread"),
-    "name": Option(str, "TEXT", "how the task is called in pictures and tables"),
-}
+def _position(head: _Text, start: int, line: int, column: int) -> int:
+    """A place in the parsed source as one in the head, at most its end."""
+    if line == 1:
+        return min(max(start, start + column - len(_BEFORE)), len(head.bare))
+    at = start
+    for _ in range(line - 1):
+        at = head.text.find("\n", at) + 1 or len(head.text)
+    return min(at + column, len(head.bare))

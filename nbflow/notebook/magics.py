@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, nearest
+from nbflow.identity.value import opaque
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
@@ -21,6 +22,8 @@ def load(shell: Any) -> Session:
     """Registers the magics with a shell; loading twice changes nothing."""
     if id(shell) in _SESSIONS:
         return _SESSIONS[id(shell)]
+    # Bodies with magics reach the shell through get_ipython(): which one it is changes no result.
+    opaque(shell, id="IPython shell")
     session = Session(shell)
     magics = Magics(session)
     shell.register_magic_function(magics.task, "cell", "task")

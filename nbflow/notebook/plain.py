@@ -38,9 +38,12 @@ class PlainCells(ast.NodeTransformer):
 
     def visit(self, tree: ast.AST) -> ast.AST:
         outputs = self._session.outputs()
-        if not isinstance(tree, ast.Module) or not outputs or _is_our_magic(tree):
+        if not isinstance(tree, ast.Module) or _is_our_magic(tree):
             return tree
         cell = read_cell(tree)
+        self._session.note_plain(cell.assigned)
+        if not outputs:
+            return tree
         rebound = sorted(outputs & set(cell.assigned))
         if rebound:
             raise CellStopped(_rebinding(rebound[0], self._session.task_name(rebound[0])))

@@ -60,6 +60,7 @@ class Session:
         self._published: dict[str, tuple[bytes, Any]] = {}
         self._nodes: dict[Declared, Node] = {}
         self._places = 0
+        self._plain_cells: dict[str, str] = {}
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -78,7 +79,9 @@ class Session:
         blank = len(body) - len(body.lstrip("\n"))
         # IPython drops empty lines at the head, which would move all others.
         body = "\n" * blank + self.shell.transform_cell(body)
-        filename = self.shell.compile.cache("\n" * head_lines + body)
+        # The head stands in as a comment: tracebacks show it, and equal bodies under other heads differ.
+        head_comment = "".join(f"# {each}\n" for each in f"%%task {head_text}".split("\n"))
+        filename = self.shell.compile.cache(head_comment + body)
         cell_id = self._cell_id()
         # Front ends that do not tell which cell it is: the same text is the same cell.
         same = cell_id or f"text:{head.text}\n{body}"
@@ -97,6 +100,12 @@ class Session:
         )
         self._take(declared, mine)
         return declared
+
+    def note_plain(self, assigned: Iterable[str]) -> None:
+        """Remembers which cell gave plain variables their values."""
+        cell = self._cell_id()
+        if cell is not None:
+            self._plain_cells.update(dict.fromkeys(assigned, cell))
 
     def names(self) -> list[str]:
         """The names of the tasks and outputs, in the order of their cells."""
@@ -265,7 +274,9 @@ class Session:
         self._declared.sort(key=lambda each: each.place)
         gone = {name for d in mine for name in d.built.outputs}
         self._forget_behind(gone | set(declared.built.outputs))
-        for name in (*declared.built.outputs, *declared.built.hides):
+        # A variable that an earlier plain run of this cell left behind would hide that it is private now.
+        left_behind = [n for n in declared.built.hides if self._plain_cells.get(n) == declared.cell]
+        for name in (*declared.built.outputs, *left_behind):
             if not isinstance(self.namespace.get(name), (Node, type(os))):
                 self.namespace.pop(name, None)
         if declared.built.prelude is not None:
@@ -303,19 +314,23 @@ class Session:
 
     def _refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
-        built = self._built(declared.head, declared.body, declared.filename, declared.first_line, hidden=[declared])
-        if built.inputs != declared.built.inputs:
+        try:
+            built = self._built(declared.head, declared.body, declared.filename, declared.first_line, hidden=[declared])
+        except CellError:
+            # What it reads is given by no task any more: drawn as missing, and told when it runs.
+            return
+        if built.all_inputs != declared.built.all_inputs:
             declared.built = built
             declared.task = self._task(built, declared.head)
 
-    def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node:
+    def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node | None:
         maker = self._maker(name, declared)
         if maker is not None:
             node = self._node(maker, path)
             return self.flow.graph.outputs.get(self._key(maker, name), node)
         value = self.namespace.get(name)
-        assert isinstance(value, Node)
-        return value
+        # None where nothing gives it any more: it is among the missing names then.
+        return value if isinstance(value, Node) else None
 
     def _maker(self, name: str, reader: Declared) -> Declared | None:
         """The version of an output that a cell reads: the last one declared before it, else the first there is."""
@@ -359,10 +374,12 @@ class Session:
         return self.flow.graph.outputs.get(self._key(last, name), self._nodes[last])
 
     def _missing(self, declared: Declared) -> tuple[str, ...]:
+        lost = [name for name in declared.built.all_inputs if self._maker(name, declared) is None]
+        free = [name for name in declared.built.free_names if not hasattr(builtins, name)]
+        outputs = self.outputs()
         return tuple(
-            name
-            for name in declared.built.free_names
-            if name not in self.namespace and not hasattr(builtins, name) and name not in self.outputs()
+            [name for name in lost if not isinstance(self.namespace.get(name), Node)]
+            + [name for name in free if name not in self.namespace and name not in outputs]
         )
 
     def _check_names(self, names: Sequence[str] | None) -> None:

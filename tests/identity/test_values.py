@@ -245,7 +245,9 @@ def test_ids_of_sets_do_not_depend_on_the_hash_seed():
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("value", [1, "a", (1, "b"), frozenset({1}), Colour.RED, np.float64(1), pathlib.Path("a"), None])
+@pytest.mark.parametrize(
+    "value", [1, "a", (1, "b"), frozenset({1}), Colour.RED, np.float64(1), pathlib.Path("a"), None]
+)
 def test_immutable_values_need_no_second_look(value):
     assert is_immutable(value)
 

@@ -1,0 +1,93 @@
+"""What functions, classes, lambdas and comprehensions take from the cell around them."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import warnings
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Scope = (
+    ast.FunctionDef
+    | ast.AsyncFunctionDef
+    | ast.ClassDef
+    | ast.Lambda
+    | ast.ListComp
+    | ast.SetComp
+    | ast.DictComp
+    | ast.GeneratorExp
+)
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
+
+
+@dataclass(slots=True)
+class InnerNames:
+    """What a scope inside a cell takes from it. at_once: as it is made; later: when it is called."""
+
+    at_once: dict[str, None] = field(default_factory=dict)
+    later: dict[str, None] = field(default_factory=dict)
+    global_writes: dict[str, None] = field(default_factory=dict)
+
+
+def names_inside(node: Scope) -> InnerNames:
+    """By compiling it inside a function, so that Python's own rules say which names it does not bind itself."""
+    statement = ast.Expr(node) if isinstance(node, ast.expr) else node
+    arguments = ast.arguments([], [], None, [], [], None, [])
+    # Async, for comprehensions that await. The newer fields of the node are optional where they exist.
+    around = ast.AsyncFunctionDef("_", arguments, [statement], [], None, None)
+    tree = ast.fix_missing_locations(ast.copy_location(ast.Module([around], []), node))
+    inner = InnerNames()
+    try:
+        with warnings.catch_warnings():
+            # Python gives its warnings when it compiles the cell.
+            warnings.simplefilter("ignore")
+            module = compile(tree, "<cell>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
+        # Python will say so itself when it compiles the cell.
+        return inner
+    (code,) = _nested(module)
+    _note(code, inner, inner.at_once)
+    for each in _nested(code):
+        _note(each, inner, inner.at_once if isinstance(node, ast.ClassDef) else inner.later)
+        for deeper in _all_nested(each):
+            _note(deeper, inner, inner.later)
+    return inner
+
+
+def _note(code: CodeType, inner: InnerNames, loads: dict[str, None]) -> None:
+    """The global names of one code object. A class body sees what it has bound itself, up to there."""
+    bound = {"__name__"}
+    for instruction in dis.get_instructions(code):
+        name = instruction.argval
+        if instruction.opname in _GLOBAL_LOADS and name not in bound:
+            loads.setdefault(name)
+        elif instruction.opname == "STORE_NAME":
+            bound.add(name)
+        elif instruction.opname == "STORE_GLOBAL":
+            inner.global_writes.setdefault(name)
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    return (constant for constant in code.co_consts if isinstance(constant, CodeType))
+
+
+def _all_nested(code: CodeType) -> Iterator[CodeType]:
+    for each in _nested(code):
+        yield each
+        yield from _all_nested(each)
+
+
+def walrus_names(node: ast.AST) -> Iterator[str]:
+    """Names that a comprehension binds around it; a lambda keeps its own."""
+    todo = [] if isinstance(node, ast.Lambda) else [node]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, ast.NamedExpr):
+            yield each.target.id
+        if not isinstance(each, ast.Lambda):
+            todo.extend(reversed(list(ast.iter_child_nodes(each))))

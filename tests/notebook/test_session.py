@@ -1,0 +1,364 @@
+"""A notebook as its user sees it: cells run one after the other in an IPython shell."""
+
+import sys
+import types
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+import nbflow
+
+
+class Notebook:
+    """Runs cells; `ran` is what tasks noted in the global list `LOG`."""
+
+    def __init__(self):
+        self.shell = InteractiveShell()
+        self.shell.user_ns["LOG"] = []
+        self.parent = {}
+        self.shell.get_parent = lambda: self.parent
+        self("%load_ext nbflow")
+
+    def __call__(self, text, cell_id=None):
+        self.parent = {"metadata": {"cellId": cell_id}} if cell_id else {}
+        self.shell.user_ns["LOG"].clear()
+        with capture_output() as captured:
+            done = self.shell.run_cell(text, store_history=True)
+        return types.SimpleNamespace(
+            value=done.result,
+            text=captured.stdout + captured.stderr,
+            error=done.error_in_exec or done.error_before_exec,
+            ran=list(self.shell.user_ns["LOG"]),
+        )
+
+    def __getitem__(self, name):
+        return self.shell.user_ns[name]
+
+    def __contains__(self, name):
+        return name in self.shell.user_ns
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "store"))
+    made = Notebook()
+    yield made
+    nbflow.unload_ipython_extension(made.shell)
+
+
+def task(head, *lines):
+    """A task cell that notes its name in LOG, which does not count."""
+    name = head.split()[0].rstrip(",")
+    return "\n".join([f"%%task {head} --ignore LOG", f"LOG.append({name!r})", *lines])
+
+
+def test_a_task_cell_runs_shows_its_value_and_one_line(notebook):
+    shown = notebook(task("xs", "[1, 2, 3]"))
+    assert shown.value == [1, 2, 3]
+    assert shown.ran == ["xs"]
+    assert "✓ xs · fresh" in shown.text
+
+
+def test_running_it_again_runs_nothing_and_shows_the_same(notebook):
+    first = notebook(task("xs", "[1, 2, 3]"))
+    again = notebook(task("xs", "[1, 2, 3]"))
+    assert again.ran == []
+    assert again.value == [1, 2, 3]
+    assert again.text.splitlines()[0] == first.text.splitlines()[0]
+
+
+def test_an_edit_runs_what_it_changed_and_nothing_else(notebook):
+    notebook(task("a", "1"))
+    notebook(task("b", "2"))
+    notebook(task("total", "a + b"))
+    notebook(task("a", "5"))
+    assert notebook("total").ran == ["total"]
+    assert notebook["total"] == 7
+
+
+def test_an_edit_without_effect_stops_there(notebook):
+    notebook(task("a", "1"))
+    notebook(task("b", "a + 1"))
+    assert notebook(task("a", "len([0])")).ran == ["a"]
+    assert notebook("b").ran == []
+
+
+def test_a_mapped_cell_runs_once_for_each_item(notebook):
+    notebook(task("xs", "[1, 2, 3]"))
+    assert notebook(task("ys for x in xs", "x * 10")).ran == ["ys"] * 3
+    assert notebook("ys").value == [10, 20, 30]
+    notebook(task("xs", "[1, 2, 3, 4]"))
+    assert notebook("ys").ran == ["ys"]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("r for x in [1, 2]", [1, 2]),
+        ("r for x in range(2)", [0, 1]),
+        ("r for a, x in zip('ab', [1, 2])", [1, 2]),
+        ("r for a, x in enumerate([5, 6])", [5, 6]),
+        ("r for x in xs if x > 1", [2, 3]),
+        ("r for x in sorted(xs, reverse=True)", [3, 2, 1]),
+        ("r for y in [1] for x in xs", [1, 2, 3]),
+        ("r for y in xs for x in range(y)", [0, 0, 1, 0, 1, 2]),
+        ("r for x in []", []),
+    ],
+)
+def test_heads_are_comprehensions(notebook, head, expected):
+    notebook(task("xs", "[1, 2, 3]"))
+    assert notebook(task(head, "x")).error is None
+    assert notebook("r").value == expected
+
+
+def test_a_costly_source_is_an_error_that_offers_a_task(notebook):
+    failed = notebook("import pandas as pd\n"), notebook("%%task r for x in pd.read_csv('x.csv')\nx")
+    assert "Make it a task of its own" in failed[1].text
+
+
+def test_a_named_iterator_as_a_source_is_an_error(notebook):
+    notebook("numbers = iter([1, 2])")
+    assert "make it a list" in notebook("%%task r for x in numbers\nx").text
+
+
+def test_several_outputs(notebook):
+    notebook(task("low, high", "low = 1", "high = 9"))
+    assert notebook("low, high").value == (1, 9)
+    assert notebook(task("mid", "(low + high) / 2")).value == 5
+
+
+def test_outputs_without_names_are_what_the_body_assigns(notebook):
+    notebook("%%task\nalpha = 1\n_private = 2\nimport math\nbeta = math.floor(2.5)")
+    assert notebook("alpha + beta").value == 3
+    assert "math" in notebook
+    assert "_private" not in notebook
+
+
+def test_a_cell_that_assigns_nothing_proposes_a_name(notebook):
+    assert "%%task" in notebook("%%task\nprint('hi')").text
+    assert notebook("%flow status").text.count("hi") == 0
+
+
+def test_versions_of_a_name(notebook):
+    notebook(task("df", "df = [3, None, 1]"))
+    notebook(task("df", "df = [x for x in df if x]"))
+    notebook(task("df", "df = sorted(df)"))
+    assert notebook("df").value == [1, 3]
+    assert notebook(task("df", "df = [3, None, 2]"), None).error is None
+
+
+def test_a_cell_run_again_keeps_its_place_in_the_versions(notebook):
+    notebook(task("df", "df = [3, 1]"), "c1")
+    notebook(task("df", "df = sorted(df)"), "c2")
+    notebook(task("df", "df = [*df, 'end']"), "c3")
+    assert notebook("df").value == [1, 3, "end"]
+    notebook(task("df", "df = sorted(df, reverse=True)"), "c2")
+    assert notebook("df").value == [3, 1, "end"]
+
+
+def test_a_plain_variable_cannot_be_the_first_version(notebook):
+    notebook("df = [1]")
+    assert "plain variable" in notebook("%%task df\ndf = df + [2]").text
+
+
+def test_a_renamed_task_leaves_no_ghost(notebook):
+    notebook(task("first", "1"), "c1")
+    notebook(task("second", "1"), "c1")
+    assert "first" not in notebook("%flow status").text
+    assert "NameError" in notebook("first").text
+
+
+def test_a_second_cell_takes_a_name_over_and_says_so(notebook):
+    notebook(task("a", "1"), "c1")
+    assert "was made by another cell before" in notebook(task("a", "2"), "c2").text
+    assert notebook("a").value == 2
+
+
+def test_a_plain_cell_never_sees_a_stale_value(notebook):
+    notebook("K = 2")
+    notebook(task("y", "K * 10"))
+    assert notebook("y").value == 20
+    notebook("K = 3")
+    shown = notebook("y")
+    assert (shown.value, shown.ran) == (30, ["y"])
+
+
+def test_a_stale_value_is_not_left_for_dynamic_reads(notebook):
+    notebook(task("y", "1"))
+    notebook("y")
+    assert "y" in notebook
+    notebook("%%task x\n5")
+    notebook(task("y", "x"), None)
+    notebook("%%task x\nx = 6")
+    assert "y" not in notebook
+
+
+def test_functions_that_read_outputs_are_prepared_for(notebook):
+    notebook(task("y", "4"))
+    notebook("def twice():\n    return inner() * 2\ndef inner():\n    return y")
+    assert notebook("twice()").value == 8
+
+
+@pytest.mark.parametrize("cell", ["%time z = y + 1", "%%time\nz = y + 1", "z = eval('y') + 1"])
+def test_code_in_magics_and_texts_is_prepared_for(notebook, cell):
+    notebook(task("y", "4"))
+    notebook.shell.user_ns.pop("y", None)
+    assert notebook(cell).error is None
+    assert notebook["z"] == 5
+
+
+@pytest.mark.parametrize("cell", ["y = 5", "for y in [1]: pass", "y += 1", "import os as y", "def y(): pass"])
+def test_a_plain_cell_may_not_rebind_an_output(notebook, cell):
+    notebook(task("y", "4"))
+    stopped = notebook(cell)
+    assert "Two ways out" in stopped.text
+    assert notebook("y").value == 4
+
+
+def test_after_a_cell_that_does_not_compile_plain_cells_are_still_looked_at(notebook):
+    notebook(task("y", "4"))
+    notebook("return 5")
+    notebook("x = = 2")
+    assert "Two ways out" in notebook("y = 5").text
+
+
+def test_a_change_in_place_is_told_and_does_not_stay(notebook):
+    notebook(task("xs", "[1, 2]"))
+    notebook("xs.append(3)")
+    shown = notebook("xs")
+    assert shown.value == [1, 2]
+    assert "`xs` was changed in place" in shown.text
+
+
+def test_imports_and_functions_of_a_task_cell_are_there_for_later_cells(notebook):
+    notebook("%%task y\nimport math\ndef double(v):\n    return v * 2\ny = double(math.floor(1.5))")
+    assert notebook("double(math.floor(4.5))").value == 8
+
+
+def test_a_changed_function_runs_the_tasks_that_use_it(notebook):
+    notebook("def f(v):\n    return v + 1")
+    notebook(task("y", "f(1)"))
+    notebook("def f(v):\n    # only a comment\n    return v + 1")
+    assert notebook("y").ran == []
+    notebook("def f(v):\n    return v + 2")
+    assert notebook("y").ran == ["y"]
+
+
+def test_a_failing_task_shows_a_short_block_and_keeps_the_rest(notebook):
+    notebook(task("xs", "[1, 0, 2]"))
+    failed = notebook(task("r for x in xs", "1 / x"))
+    assert "task r failed on 1 of 3 elements; the first is r[1] with x=0" in failed.text
+    assert "ZeroDivisionError: division by zero" in failed.text
+    assert "→    3 1 / x" in failed.text
+    assert len(failed.text.splitlines()) <= 25
+    assert "site-packages" not in failed.text
+    frame = notebook("%flow frame r").value
+    assert list(frame["state"]) == ["cached", "failed", "cached"]
+
+
+def test_a_name_that_nothing_defines_is_told_before_it_runs(notebook):
+    notebook(task("weather", "1"))
+    assert "reads `wether`, which nothing defines; did you mean 'weather'" in notebook("%%task y\nwether + 1").text
+
+
+def test_bodies_may_await_and_use_magics(notebook):
+    assert notebook("%%task y\nimport asyncio\nawait asyncio.sleep(0)\ny = 3").error is None
+    assert notebook("y").value == 3
+    assert notebook("%%task z\nlines = !echo hello\nz = lines[0]").error is None
+    assert notebook("z").value == "hello"
+
+
+def test_a_body_with_a_syntax_error_registers_nothing(notebook):
+    assert "SyntaxError" in notebook("%%task y\ny = = 3").text
+    assert "y" not in notebook("%flow status").text.replace("kept in", "").split()
+
+
+def test_parameters_and_nodes_made_in_plain_cells_are_inputs(notebook):
+    notebook(
+        "from nbflow import Parameter, task\nn = Parameter('n', default=5)\n@task\ndef make():\n    return 10\nmade = make()"
+    )
+    notebook("%%task y\ny = n + made")
+    assert notebook("y").value == 15
+
+
+def test_flow_draws_and_its_commands_work(notebook):
+    notebook(task("xs", "[1, 2]"))
+    notebook(task("ys for x in xs", "x"))
+    assert "ys 2/2" in repr(notebook("%flow").value)
+    assert "svg" in notebook("%flow").value._repr_mimebundle_()["text/html"]
+    assert notebook("%flow plan").value.will_run == []
+    assert "ys is fresh" in notebook("%flow why ys").text
+    assert list(notebook("%flow frame ys").value["result"]) == [1, 2]
+    assert "✓ ys 2/2: fresh" in notebook("%flow status").text
+    assert notebook("%flow run --force").ran == ["xs", "ys", "ys"]
+    assert "removed: ys" in notebook("%flow rm ys").text
+    assert "ys" not in notebook("%flow status").text
+    assert "%flow frame NAME" in notebook("%flow help").text
+    assert "%flow plan" in notebook("%flow plan -h").text
+    assert "%%task [NAME" in notebook("%%task -h\npass").text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%flow pln", "did you mean 'plan'"),
+        ("%flow why", "takes one task, such as `%flow why xs`"),
+        ("%flow frame xz", "no task is called 'xz'; there are 'xs'"),
+        ("%flow run --frce", "did you mean '--force'"),
+        ("%flow status xs", "takes no names"),
+        ("%flow rm", "takes the names of tasks"),
+        ("%flow 'x", "close the quote"),
+        ("%%task 1x\n2", "not a name"),
+        ("%%task x --retris 2\n2", "did you mean"),
+        ("%%task x --retries two\n2", "--retries"),
+        ("%%task x for\n2", "cannot be read"),
+        ("%%task x\n", "empty"),
+    ],
+)
+def test_wrong_input_is_told_in_a_few_lines_with_the_next_step(notebook, line, message):
+    notebook(task("xs", "[1]"))
+    said = notebook(line).text
+    assert message in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 6
+
+
+def test_removing_the_first_version_draws_what_is_missing(notebook):
+    notebook(task("df", "df = [1]"))
+    notebook(task("df", "df = df + [2]"))
+    notebook("%flow rm df")
+    assert notebook("%flow").error is None
+
+
+def test_cells_that_need_each_other_are_told(notebook):
+    notebook("a = 1\nb = 1")
+    notebook(task("a", "b + 1"))
+    said = notebook(task("b", "a + 1")).text
+    assert "need each other" in said
+
+
+def test_loading_twice_changes_nothing(notebook):
+    count = len(notebook.shell.ast_transformers)
+    notebook("%load_ext nbflow")
+    notebook("%reload_ext nbflow")
+    assert len(notebook.shell.ast_transformers) == count
+
+
+def test_unloading_leaves_plain_cells_alone(notebook):
+    notebook(task("y", "4"))
+    notebook("%unload_ext nbflow")
+    assert notebook("y = 5").error is None
+    assert notebook["y"] == 5
+
+
+def test_the_traceback_of_a_task_ends_in_its_cell(notebook):
+    failed = notebook("%%task y\n\nvalue = 1\nvalue / 0")
+    assert "line 4" in failed.text
+    assert "→    4 value / 0" in failed.text
+
+
+def test_prints_of_a_task_appear_in_its_cell(notebook):
+    assert "hello from y" in notebook("%%task y\nprint('hello from y')\ny = 1").text
+    sys.stdout.flush()
