@@ -38,9 +38,9 @@ def to_dot(picture: Picture) -> str:
 
 
 def shown(text: str) -> str:
-    r"""A label as it is drawn: one line, without control characters, and not too long.
+    """A label as it is drawn: one line, without control characters, and not too long.
 
-    >>> shown("a\\nb" + "x" * 99)
+    >>> shown("a  b" + "x" * 99)
     'a bxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'
     """
     line = re.sub(r"\s+", " ", text).strip()

@@ -23,7 +23,7 @@ _FLAGS_LEFT_OUT = inspect.CO_NESTED | 0x4000000
 _SKIPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
 _CHAIN = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_LOADS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
+_LOADS = ("LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
 _STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
 
 
@@ -190,7 +190,7 @@ def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
 
 def _loaded_locals(code: CodeType, instruction: dis.Instruction) -> tuple[str, ...]:
     """The local variables whose values an instruction loads; handing a cell to a nested function is no use of it."""
-    if not instruction.opname.startswith(_LOADS) or instruction.opname in _GLOBAL:
+    if not instruction.opname.startswith(_LOADS):
         return ()
     names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
     cells = code.co_cellvars + code.co_freevars if instruction.opname == "LOAD_FAST" else ()

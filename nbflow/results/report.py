@@ -98,7 +98,7 @@ def duration(seconds: float) -> str:
     """Seconds in a form for people.
 
     >>> duration(0.0123), duration(75), duration(7300)
-    ('12 ms', '1 min 15 s', '2 h 2 min')
+    ('12 ms', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"

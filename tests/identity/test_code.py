@@ -46,7 +46,10 @@ SAME = {
         "def f(x):\n    def g():\n        'old'\n        return x\n    return g()",
         "def f(x):\n    def g():\n        return x\n    return g()",
     ),
-    "wrapped lines": ("def f(x):\n    return max(x, x + 1)", "def f(x):\n    return max(\n        x,\n        x + 1,\n    )"),
+    "wrapped lines": (
+        "def f(x):\n    return max(x, x + 1)",
+        "def f(x):\n    return max(\n        x,\n        x + 1,\n    )",
+    ),
     "wrapped condition": (
         "def f(x):\n    if x > 1 and x < 5:\n        return 1\n    return 2",
         "def f(x):\n    if (\n        x > 1\n        and x < 5\n    ):\n        return 1\n    return 2",
@@ -112,7 +115,10 @@ DIFFERENT = {
         "def f(x):\n    a, b = x\n    def g():\n        return (lambda: a)()\n    return g()",
         "def f(x):\n    a, b = x\n    def g():\n        return (lambda: b)()\n    return g()",
     ),
-    "local that is looked at by name": ("def f(x):\n    a = 1\n    return locals()", "def f(x):\n    b = 1\n    return locals()"),
+    "local that is looked at by name": (
+        "def f(x):\n    a = 1\n    return locals()",
+        "def f(x):\n    b = 1\n    return locals()",
+    ),
     "nested function": (
         "def f(x):\n    def g():\n        return 1\n    return g()",
         "def f(x):\n    def g():\n        return 2\n    return g()",
@@ -126,7 +132,10 @@ DIFFERENT = {
     ),
     "async": ("def f(x):\n    return x", "async def f(x):\n    return x"),
     "generator": ("def f(x):\n    return x", "def f(x):\n    yield x"),
-    "helper": ("def g():\n    return 1\ndef f(x):\n    return g()", "def g():\n    return 2\ndef f(x):\n    return g()"),
+    "helper": (
+        "def g():\n    return 1\ndef f(x):\n    return g()",
+        "def g():\n    return 2\ndef f(x):\n    return g()",
+    ),
     "helper two deep": (
         "def h():\n    return 1\ndef g():\n    return h()\ndef f(x):\n    return g()",
         "def h():\n    return 2\ndef g():\n    return h()\ndef f(x):\n    return g()",
@@ -181,7 +190,10 @@ DIFFERENT = {
         "class B:\n    def m(self):\n        return 1\nclass C(B):\n    pass\ndef f(x):\n    return C().m()",
         "class B:\n    def m(self):\n        return 2\nclass C(B):\n    pass\ndef f(x):\n    return C().m()",
     ),
-    "class attribute": ("class C:\n    k = 1\ndef f(x):\n    return C.k", "class C:\n    k = 2\ndef f(x):\n    return C.k"),
+    "class attribute": (
+        "class C:\n    k = 1\ndef f(x):\n    return C.k",
+        "class C:\n    k = 2\ndef f(x):\n    return C.k",
+    ),
     "property": (
         "class C:\n    @property\n    def p(self):\n        return 1\ndef f(x):\n    return C().p",
         "class C:\n    @property\n    def p(self):\n        return 2\ndef f(x):\n    return C().p",
@@ -210,7 +222,10 @@ DIFFERENT = {
         "def f(x):\n    return 1 if not x else f(x - 1)",
         "def f(x):\n    return 1 if not x else f(x - 2)",
     ),
-    "another function of a package": ("import json\ndef f(x):\n    return json.dumps(x)", "import json\ndef f(x):\n    return json.loads(x)"),
+    "another function of a package": (
+        "import json\ndef f(x):\n    return json.dumps(x)",
+        "import json\ndef f(x):\n    return json.loads(x)",
+    ),
 }
 
 
@@ -261,7 +276,9 @@ def test_local_modules_count_by_content_however_they_are_imported(how, edit, loa
         package.mkdir(exist_ok=True)
         (package / "__init__.py").write_text("")
         (package / "sub.py").write_text(texts[version])
-        (package / "user.py").write_text("from . import sub\nfrom .sub import g\ndef use(x):\n    return g(x) + sub.K\n")
+        (package / "user.py").write_text(
+            "from . import sub\nfrom .sub import g\ndef use(x):\n    return g(x) + sub.K\n"
+        )
         load(texts[version], name)
         ids.append(code_id(load(IMPORTS[how].format(m=name)).f))
     whole = how == "the module as a value"
@@ -269,7 +286,9 @@ def test_local_modules_count_by_content_however_they_are_imported(how, edit, loa
 
 
 def test_mutual_recursion_has_one_id_wherever_it_is_entered(load):
-    module = load("def a(n):\n    return n and b(n - 1)\ndef b(n):\n    return n and a(n - 2)\ndef f(x):\n    return a(x), b(x)\ndef g(x):\n    return b(x), a(x)")
+    module = load(
+        "def a(n):\n    return n and b(n - 1)\ndef b(n):\n    return n and a(n - 2)\ndef f(x):\n    return a(x), b(x)\ndef g(x):\n    return b(x), a(x)"
+    )
     first = CodeIds(Sources(), Packages())
     second = CodeIds(Sources(), Packages())
     assert (first.resolve(module.a), first.resolve(module.b)) == tuple(

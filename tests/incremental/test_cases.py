@@ -259,11 +259,12 @@ CASES = [
 ]
 
 MAPPED = """
+import sys
 from nbflow import Flow, task
 
 @task
 def a(x):
-    print("RAN a", x)
+    sys.stdout.write(f"RAN a {{x}}\n")
     return x * 10
 
 @task
