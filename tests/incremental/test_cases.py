@@ -264,7 +264,7 @@ from nbflow import Flow, task
 
 @task
 def a(x):
-    sys.stdout.write(f"RAN a {{x}}\n")
+    sys.stdout.write(f"RAN a {{x}}" + chr(10))
     return x * 10
 
 @task
