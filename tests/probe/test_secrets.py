@@ -1,0 +1,58 @@
+"""Secrets: shown as dots."""
+
+import pytest
+
+from nbflow.errors import UnknownName
+from nbflow.probe.secrets import DOTS, is_secret_name, redact, secret, short_text
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "API_TOKEN", "db_password", "passwd", "client_secret", "apikey", "api_key", "credentials"]
+)
+def test_names_of_secrets(name):
+    assert is_secret_name(name)
+    assert short_text("hunter2", name) == DOTS
+
+
+@pytest.mark.parametrize("name", ["path", "key", "pass_rate", "n"])
+def test_names_of_no_secrets(name):
+    assert short_text("hunter2", name) == "'hunter2'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['password = "hunter2"', "token='hunter2'", 'connect(api_key="hunter2")', '{"db_password": "hunter2"}', "client_secret: str = 'hunter2'", "token = f'hunter2'"],
+)  # fmt: skip
+def test_literals_given_to_such_names_are_taken_out_of_source(text):
+    assert "hunter2" not in redact(text)
+    assert DOTS in redact(text)
+
+
+def test_other_source_stays_as_it_is():
+    text = "def f(path, tokens=3):\n    return open(path), 'password'"
+    assert redact(text) == text
+
+
+def test_a_secret_is_a_text_that_is_shown_as_dots_everywhere(monkeypatch):
+    monkeypatch.setenv("MY_SECRET", "hunter2")
+    value = secret("MY_SECRET")
+    assert value == "hunter2"
+    assert "hunter2" not in repr([value])
+    assert redact("it was hunter2") == f"it was {DOTS}"
+    with pytest.raises(UnknownName, match="NOT_SET"):
+        secret("NOT_SET")
+
+
+def test_a_repr_that_fails_is_told_by_the_type():
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    assert "Broken" in short_text(Broken())
+
+
+def test_large_values_are_summed_up():
+    import numpy as np
+
+    assert short_text(np.zeros((3, 4))) == "ndarray 3 × 4"
+    assert len(short_text("x" * 10_000)) <= 120
