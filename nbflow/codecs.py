@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xxhash import xxh3_128
+from xxhash import xxh3_128, xxh3_128_digest
 
 from nbflow.errors import NotStorable
 
@@ -34,6 +34,8 @@ class Sealed:
 
     def digest(self, key: bytes) -> bytes:
         """16 bytes over key and content: a content under another key is damaged, too."""
+        if len(self.parts) == 1:
+            return xxh3_128_digest(key + self.parts[0])
         state = xxh3_128(key)
         for part in self.parts:
             state.update(part)
@@ -80,6 +82,10 @@ def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
 
 
 def _framed(body: bytes, buffers: Sequence[memoryview[int]]) -> Sealed:
+    if not buffers:
+        # What most values are: one part, with nothing to align behind it.
+        whole = struct.pack("<QQ", 1, len(body)).ljust(ALIGNMENT, b"\0") + body
+        return Sealed(PICKLE, (whole,), len(whole))
     lengths = [len(body), *(buffer.nbytes for buffer in buffers)]
     header = struct.pack(f"<{len(lengths) + 1}Q", len(lengths), *lengths)
     parts: list[Buffer] = []

@@ -289,7 +289,7 @@ def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, .
     What has no identity gets an id of its own each time, never one that another value could have.
     """
     try:
-        members = identifier.members(value)
+        members = identifier.members(value, "result")
         if members is None:
             return identifier(value, "result"), None
         return (list_id(members) if type(value) is list else tuple_id(members)), members

@@ -45,6 +45,9 @@ class Identifier:
 
     def __call__(self, value: Any, path: str = "value") -> bytes:
         """16 bytes. Raises UnidentifiableError that names the path to what has no identity."""
+        quick = atom_id(value)
+        if quick is not None:
+            return quick
         try:
             return Walk(self.resolve).id(value, path)
         except RecursionError:

@@ -133,7 +133,7 @@ class Store:
         """Takes a result out."""
         with self._lock:
             self._forget_pending(row)
-            self._write([("DELETE FROM entry WHERE key = ? AND trace = ?", (row.key, row.trace))])
+            self._write([("DELETE FROM entry WHERE key = ? AND trace = ?", [(row.key, row.trace)])])
         if row.blob is not None:
             self._blobs.remove(row.blob)
 
@@ -144,7 +144,7 @@ class Store:
         where, values = ("", ()) if names is None else (f" WHERE task IN ({','.join('?' * len(names))})", tuple(names))
         with self._lock:
             blobs = self._read(f"SELECT blob FROM entry{where}", values)  # noqa: S608 (only question marks are filled in)
-            self._write([(f"DELETE FROM entry{where}", values)])  # noqa: S608 (as above)
+            self._write([(f"DELETE FROM entry{where}", [values])])  # noqa: S608 (as above)
         for (blob,) in blobs:
             if blob is not None:
                 self._blobs.remove(blob)
@@ -246,26 +246,23 @@ class Store:
             self._pending_keys[row.key].remove(old[0])
 
     def _commit(self) -> None:
-        statements = [
-            (PUT.format(replace=int(replace)), (*row, None if row.blob else b"".join(sealed.parts)))
-            for row, sealed, replace in self._pending.values()
-        ]
-        if self._write([*self._pending_other, *statements]):
-            self._pending.clear()
-            self._pending_keys.clear()
-            self._pending_other.clear()
+        rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
+        for row, sealed, replace in self._pending.values():
+            rows[replace].append((*row, None if row.blob else b"".join(sealed.parts)))
+        others = [(statement, [values]) for statement, values in self._pending_other]
+        self._write([*others, *((PUT.format(replace=int(replace)), rows[replace]) for replace in rows)])
+        self._pending.clear()
+        self._pending_keys.clear()
+        self._pending_other.clear()
 
-    def _write(self, statements: Iterable[tuple[str, tuple[Any, ...]]]) -> bool:
-        """One transaction. False when it could not be made for now; what cannot be written at all is let go."""
+    def _write(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+        """One transaction; what cannot be written is told and let go, since results are in memory, too."""
         try:
             with _transaction(self._database):
-                for statement, values in statements:
-                    self._database.execute(statement, values)
+                for statement, rows in statements:
+                    self._database.executemany(statement, rows)
         except sqlite3.Error as error:
-            self._once(
-                f"the store {self.root.name} could not be written ({error}); results are returned and not stored"
-            )
-        return True
+            self._once(f"the store {self.root.name} could not be written ({error}); results are returned, not stored")
 
     def _value(self, key: bytes, codec: str, digest: bytes, size: int, blob: str | None, payload: bytes | None) -> Any:
         if blob is not None:

@@ -240,10 +240,10 @@ class FullDisk:
     def __init__(self, database):
         self._database = database
 
-    def execute(self, statement, values=()):
+    def executemany(self, statement, rows):
         if statement.startswith("INSERT INTO entry"):
             raise sqlite3.OperationalError("database or disk is full")
-        return self._database.execute(statement, values)
+        return self._database.executemany(statement, rows)
 
     def __getattr__(self, name):
         return getattr(self._database, name)
@@ -262,10 +262,10 @@ def test_a_blob_that_cannot_be_written_costs_the_result_only(store, told, monkey
 
 def test_an_interrupt_in_a_flush_leaves_no_open_transaction(store, monkeypatch):
     class Interrupted(FullDisk):
-        def execute(self, statement, values=()):
+        def executemany(self, statement, rows):
             if statement.startswith("INSERT INTO entry"):
                 raise KeyboardInterrupt
-            return self._database.execute(statement, values)
+            return self._database.executemany(statement, rows)
 
     store.put([entry("value")])
     with monkeypatch.context() as patch:
