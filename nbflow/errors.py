@@ -17,6 +17,10 @@ class NbflowError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+class NbflowWarning(UserWarning):
+    """Something that users should know, and that stops nothing."""
+
+
 class GraphError(NbflowError):
     """The graph as written cannot be: a cycle, a name twice, a node of another flow."""
 

@@ -7,34 +7,51 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphviz import Digraph
+
     from nbflow.draw.picture import Box, Picture
 
 MOST_CHARACTERS = 36
-# Inches: what a box needs beside its label, and what a character takes.
-_CHARACTER, _MARGIN = 0.105, 0.36
+# The part of an em that characters take at most in the fonts that systems show by default.
+_NARROW, _WIDE, _USUAL = "iljtfrI.,:;'`!|()[]{}/\\- ", "mwMWQO@%&", 0.65
+_EMS = dict.fromkeys(_NARROW, 0.42) | dict.fromkeys(_WIDE, 1.0)
+# Points: labels of tasks; of inputs, counts and arrows. A box keeps these for its symbol and round its text.
+LABEL_SIZE, SMALL_SIZE, SYMBOL_ROOM, MARGIN = 13.0, 11.0, 16.0, 10.0
+_POINTS_AN_INCH = 72.0
 
 
 def to_dot(picture: Picture) -> str:
-    """DOT with boxes named b0, b1 …: what users call things is only ever a quoted, escaped label."""
+    """DOT with ids b0, e0 and c0 for boxes, arrows and clusters: names of users are only ever escaped labels."""
     import graphviz
 
     graph = graphviz.Digraph(
-        graph_attr={"rankdir": picture.direction, "nodesep": "0.35", "ranksep": "0.45", "pad": "0.15"},
+        graph_attr={
+            "rankdir": picture.direction, "nodesep": "0.35", "ranksep": "0.45", "pad": "0.15",
+            "fontname": "Helvetica", "fontsize": "11", "labeljust": "l",
+        },
         node_attr={"shape": "box", "fontname": "Helvetica", "fontsize": "13", "fixedsize": "true"},
         edge_attr={"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
-    )
+    )  # fmt: skip
+    _add_boxes(graph, picture, ())
     numbers = {box.name: f"b{i}" for i, box in enumerate(picture.boxes)}
-    for box in picture.boxes:
-        attributes = {"peripheries": "2"} if box.mapped else {}
-        label = graphviz.escape(shown(box.label))
-        graph.node(numbers[box.name], label, width=f"{_width(box):.2f}", height=_height(box), **attributes)
-    for arrow in picture.arrows:
+    for i, arrow in enumerate(picture.arrows):
         if arrow.tail in numbers and arrow.head in numbers:
             attributes = {"style": "dashed"} if arrow.order else {}
             label = graphviz.escape(shown(arrow.label))
-            graph.edge(numbers[arrow.tail], numbers[arrow.head], label=label, **attributes)
+            graph.edge(numbers[arrow.tail], numbers[arrow.head], label=label, id=f"e{i}", **attributes)
     source: str = graph.source
     return source
+
+
+def clusters(picture: Picture) -> list[tuple[str, ...]]:
+    """The paths of all clusters, outer ones before what they hold; a cluster's number is its place here.
+
+    >>> from nbflow.draw.picture import Box, Picture
+    >>> clusters(Picture("p", (Box("a", "a", "task", cluster=("outer", "inner")),), ()))
+    [('outer',), ('outer', 'inner')]
+    """
+    paths = (box.cluster[:depth] for box in picture.boxes for depth in range(1, len(box.cluster) + 1))
+    return list(dict.fromkeys(paths))
 
 
 def shown(text: str) -> str:
@@ -49,18 +66,53 @@ def shown(text: str) -> str:
 
 
 def count_text(box: Box) -> str:
-    """How many elements are done: `37/100`."""
+    """How many elements are done: `37/100`, or `×100` where that is not known."""
     if not box.mapped or box.total is None:
         return ""
-    return f"{box.done if box.done is not None else 0}/{box.total}"
+    return f"×{box.total}" if box.done is None else f"{box.done}/{box.total}"
+
+
+def _add_boxes(graph: Digraph, picture: Picture, path: tuple[str, ...]) -> None:
+    import graphviz
+
+    for number, box in enumerate(picture.boxes):
+        if box.cluster == path:
+            attributes = {"peripheries": "2"} if box.mapped else {}
+            name, label = f"b{number}", graphviz.escape(shown(box.label))
+            graph.node(name, label, id=name, width=f"{_width(box):.2f}", height=_height(box), **attributes)
+    for number, inner in enumerate(clusters(picture)):
+        if inner[:-1] == path:
+            name = f"c{number}"
+            with graph.subgraph(name=f"cluster_{name}") as part:
+                part.attr(id=name, label=graphviz.escape(shown(inner[-1])), margin="12")
+                _add_boxes(part, picture, inner)
+
+
+def label_size(box: Box) -> float:
+    return SMALL_SIZE if box.kind == "input" else LABEL_SIZE
 
 
 def _width(box: Box) -> float:
-    wide = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown(box.label))
-    symbol = 0.24 if box.state else 0.0
-    count = 0.085 * len(count_text(box)) + 0.3 if box.mapped else 0.0
-    return max(0.7, wide * _CHARACTER + _MARGIN + symbol + count)
+    """Inches, so that symbol, label and count fit side by side in any common font."""
+    points = 2 * MARGIN + _ems(shown(box.label)) * label_size(box)
+    if box.state:
+        points += SYMBOL_ROOM
+    if count := count_text(box):
+        points += MARGIN + _ems(count) * SMALL_SIZE
+    return max(0.6, points / _POINTS_AN_INCH)
+
+
+def _ems(text: str) -> float:
+    return sum(_character_ems(c) for c in text)
+
+
+def _character_ems(character: str) -> float:
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0.0
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.3 if unicodedata.category(character) == "So" else 1.0
+    return _EMS.get(character, 0.8 if character.isupper() else _USUAL)
 
 
 def _height(box: Box) -> str:
-    return "0.3" if box.kind == "parameter" else "0.44"
+    return {"parameter": "0.3", "input": "0.28"}.get(box.kind, "0.44")

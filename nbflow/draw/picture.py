@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One node. name: unique; kind: "task", "parameter", "item" or "missing"; state: of a run or a plan, or "".
+    """One node. name: unique; kind: "task", "parameter", "input", "item" or "missing".
 
+    state: of a run or a plan, or "".
     done, total: elements with a result, of all, for mapped nodes. detail: plain text shown on hovering.
+    cluster: the nested flows it belongs to, the outermost first.
     """
 
     name: str

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from xxhash import xxh3_64_hexdigest
 
-from nbflow.draw.dot import count_text, shown
+from nbflow.draw.dot import MARGIN, SYMBOL_ROOM, clusters, count_text, label_size, shown
 from nbflow.draw.theme import LOOKS, NONE, style
 
 if TYPE_CHECKING:
@@ -17,7 +16,11 @@ if TYPE_CHECKING:
 
 _SVG = "{http://www.w3.org/2000/svg}"
 ET.register_namespace("", "http://www.w3.org/2000/svg")
+# Points from a mapped box to the outline behind it; Graphviz keeps as much on each side for its second outline.
 _STACK = 4.0
+# How far below its middle a line of text stands, as a part of its size.
+_BASELINE = 0.35
+_LONGEST_TIP = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,23 @@ class Area:
 
 def restyle(laid_out: str, dot: str, picture: Picture, *, in_jupyter: bool) -> str:
     """An SVG with classes, stable ids and its own style sheet. laid_out: what Graphviz made of the DOT."""
-    root = ET.fromstring(laid_out)  # noqa: S314 (see the import)
+    root = ET.fromstring(laid_out)  # noqa: S314 (Graphviz wrote it; it has no entities)
     name = "nf-" + xxh3_64_hexdigest(dot.encode())[:8]
-    canvas = ET.Element(
+    canvas = _canvas(root, picture)
+    if not in_jupyter:
+        canvas.set("id", name)
+        ET.SubElement(canvas, f"{_SVG}style").text = style(f"#{name}", in_jupyter=False)
+        # Shown as an image it lies on a page whose colour is not known.
+        ET.SubElement(canvas, f"{_SVG}rect", {"class": "nf-paper", "width": "100%", "height": "100%", "rx": "8"})
+    drawing = root.find(f"{_SVG}g")
+    if drawing is not None:
+        group = ET.SubElement(canvas, f"{_SVG}g", {"transform": drawing.get("transform", "")})
+        _draw_all(group, drawing, picture, name)
+    return _text(canvas)
+
+
+def _canvas(root: ET.Element, picture: Picture) -> ET.Element:
+    return ET.Element(
         f"{_SVG}svg",
         {
             "viewBox": root.get("viewBox", "0 0 100 100"),
@@ -46,56 +63,46 @@ def restyle(laid_out: str, dot: str, picture: Picture, *, in_jupyter: bool) -> s
             "style": "max-width:100%;height:auto",
         },
     )
-    if not in_jupyter:
-        canvas.set("id", name)
-        ET.SubElement(canvas, f"{_SVG}style").text = style(f"#{name}", in_jupyter=False)
-    drawing = root.find(f"{_SVG}g")
-    group = ET.SubElement(canvas, f"{_SVG}g")
-    if drawing is None:
-        return _text(canvas)
-    group.set("transform", drawing.get("transform", ""))
-    arrows = [arrow for arrow in picture.arrows if _known(picture, arrow)]
-    _draw_edges(group, drawing, arrows)
+
+
+def _draw_all(group: ET.Element, drawing: ET.Element, picture: Picture, name: str) -> None:
+    parts = {part.get("id", ""): part for part in drawing.findall(f"{_SVG}g")}
+    for number, path in enumerate(clusters(picture)):
+        _draw_cluster(group, parts[f"c{number}"], path, f"{name}-c{number}")
+    for number, arrow in enumerate(picture.arrows):
+        # An arrow to a box that is not in the picture is not in the DOT either.
+        if f"e{number}" in parts:
+            _draw_arrow(group, parts[f"e{number}"], arrow)
     for number, box in enumerate(picture.boxes):
-        area = _area(drawing, f"b{number}")
-        if area is not None:
-            _draw_box(group, box, area, f"{name}-{number}")
-    return _text(canvas)
+        _draw_box(group, box, _area(parts[f"b{number}"]), f"{name}-{number}")
 
 
-def _known(picture: Picture, arrow: Arrow) -> bool:
-    names = {box.name for box in picture.boxes}
-    return arrow.tail in names and arrow.head in names
+def _draw_cluster(group: ET.Element, part: ET.Element, path: tuple[str, ...], name: str) -> None:
+    mine = ET.SubElement(group, f"{_SVG}g", {"class": "nf-cluster", "id": name})
+    area = _area(part)
+    _rectangle(mine, "nf-frame", area, 10)
+    _write(mine, "nf-cluster-label", shown(path[-1]), area.x + MARGIN, area.y + 15)
 
 
-def _draw_edges(group: ET.Element, drawing: ET.Element, arrows: list[Arrow]) -> None:
-    laid = [g for g in drawing.findall(f"{_SVG}g") if g.get("class") == "edge"]
-    # Graphviz writes edges in the order of their numbers, edge1, edge2 …, which is that of the DOT.
-    laid.sort(key=lambda g: int(re.sub(r"\D", "", g.get("id", "0")) or 0))
-    for edge, arrow in zip(laid, arrows, strict=False):
-        kind = "nf-edge nf-order" if arrow.order else "nf-edge"
-        mine = ET.SubElement(group, f"{_SVG}g", {"class": kind})
-        for part in edge:
-            if part.tag == f"{_SVG}path":
-                ET.SubElement(mine, f"{_SVG}path", {"d": part.get("d", "")})
-            elif part.tag == f"{_SVG}polygon":
-                ET.SubElement(mine, f"{_SVG}polygon", {"points": part.get("points", "")})
-            elif part.tag == f"{_SVG}text":
-                place = {"x": part.get("x", "0"), "y": part.get("y", "0"), "text-anchor": "middle"}
-                ET.SubElement(mine, f"{_SVG}text", place).text = shown(arrow.label)
+def _draw_arrow(group: ET.Element, part: ET.Element, arrow: Arrow) -> None:
+    kinds = ["nf-edge"] + ["nf-order"] * arrow.order + ["nf-each"] * arrow.mapped
+    mine = ET.SubElement(group, f"{_SVG}g", {"class": " ".join(kinds)})
+    for each in part:
+        if each.tag == f"{_SVG}path":
+            ET.SubElement(mine, f"{_SVG}path", {"d": each.get("d", "")})
+        elif each.tag == f"{_SVG}polygon":
+            ET.SubElement(mine, f"{_SVG}polygon", {"points": each.get("points", "")})
+        elif each.tag == f"{_SVG}text":
+            place = {"x": each.get("x", "0"), "y": each.get("y", "0"), "text-anchor": "middle"}
+            ET.SubElement(mine, f"{_SVG}text", place).text = shown(arrow.label)
 
 
-def _area(drawing: ET.Element, number: str) -> Area | None:
-    for each in drawing.findall(f"{_SVG}g"):
-        title = each.find(f"{_SVG}title")
-        shapes = each.findall(f"{_SVG}polygon")
-        if each.get("class") == "node" and title is not None and title.text == number and shapes:
-            # A stack has two outlines; arrows end at the outer one.
-            pairs = " ".join(shape.get("points", "") for shape in shapes).split()
-            points = [tuple(map(float, pair.split(","))) for pair in pairs]
-            xs, ys = [p[0] for p in points], [p[1] for p in points]
-            return Area(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    return None
+def _area(part: ET.Element) -> Area:
+    # A stack has two outlines; arrows end at the outer one.
+    pairs = " ".join(shape.get("points", "") for shape in part.findall(f"{_SVG}polygon")).split()
+    points = [tuple(map(float, pair.split(","))) for pair in pairs]
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    return Area(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
 
 
 def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
@@ -105,40 +112,39 @@ def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
         group, f"{_SVG}g", {"class": classes, "id": name, "data-node": box.name, "data-state": box.state}
     )
     tip = "\n".join(part for part in (box.name, box.state.replace("_", " "), count_text(box), box.detail) if part)
-    ET.SubElement(mine, f"{_SVG}title").text = _printable(tip[:1000])
-    radius = area.height / 2 if box.kind == "parameter" else 7.0
+    ET.SubElement(mine, f"{_SVG}title").text = _printable(tip[:_LONGEST_TIP])
+    radius = area.height / 2 if box.kind in {"parameter", "input"} else 7.0
     if box.mapped:
+        front = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
         for offset in (2 * _STACK, _STACK):
-            _rectangle(
-                mine,
-                "nf-stack",
-                Area(area.x + offset, area.y + offset, area.width - 2 * _STACK, area.height - 2 * _STACK),
-                radius,
-            )
-        area = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
+            behind = Area(front.x + offset, front.y + offset, front.width, front.height)
+            _rectangle(mine, "nf-stack", behind, radius)
+        area = front
     _rectangle(mine, "nf-body", area, radius)
     _draw_text(mine, box, area)
-    if box.mapped and box.total:
-        _draw_bar(mine, area, (box.done or 0) / box.total)
+    if box.mapped and box.total and box.done is not None:
+        _draw_bar(mine, area, box.done / box.total)
 
 
 def _draw_text(mine: ET.Element, box: Box, area: Area) -> None:
     look = LOOKS.get(box.state, NONE)
-    middle, left = area.y + area.height / 2 + 4.5, area.x + 10
+    count = count_text(box)
+    # The bar runs along the bottom: text above it sits a little higher.
+    middle = area.y + area.height / 2 + _BASELINE * label_size(box) - (2 if count else 0)
+    left = area.x + MARGIN
     if look.symbol:
         _write(mine, "nf-symbol", look.symbol, left, middle)
-        left += 16
-    count = count_text(box)
+        left += SYMBOL_ROOM
     if look.symbol or count:
         _write(mine, "nf-label", shown(box.label), left, middle)
     else:
         _write(mine, "nf-label", shown(box.label), area.x + area.width / 2, middle, anchor="middle")
     if count:
-        _write(mine, "nf-count", count, area.x + area.width - 9, middle, anchor="end")
+        _write(mine, "nf-count", count, area.x + area.width - MARGIN, middle, anchor="end")
 
 
 def _draw_bar(mine: ET.Element, area: Area, part: float) -> None:
-    track = Area(area.x + 8, area.y + area.height - 5, area.width - 16, 2.5)
+    track = Area(area.x + MARGIN, area.y + area.height - 6.5, area.width - 2 * MARGIN, 2.5)
     _rectangle(mine, "nf-track", track, 1.2)
     _rectangle(mine, "nf-bar", Area(track.x, track.y, track.width * min(1.0, part), track.height), 1.2)
 

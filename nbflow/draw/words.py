@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from nbflow.draw.dot import count_text, shown
+from nbflow.draw.dot import clusters, count_text, shown
 from nbflow.draw.theme import LOOKS, NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow.draw.picture import Box, Picture
 
 
@@ -16,16 +18,16 @@ def to_text(picture: Picture) -> str:
     """One line a node, in order: symbol, name, count, state, and what it needs."""
     above: dict[str, list[str]] = {}
     for arrow in picture.arrows:
-        above.setdefault(arrow.head, []).append(arrow.tail + arrow.label)
+        above.setdefault(arrow.head, []).append(shown(arrow.tail) + shown(arrow.label))
     lines = [shown(picture.name)]
     for box in picture.boxes:
         words = [
             LOOKS.get(box.state, NONE).symbol or "·",
-            shown(box.label),
+            " › ".join(map(shown, (*box.cluster, box.label))),
             count_text(box),
             box.state.replace("_", " "),
         ]
-        needs = ", ".join(shown(name) for name in above.get(box.name, ()))
+        needs = ", ".join(above.get(box.name, ()))
         lines.append("  " + " ".join(word for word in words if word) + (f"  ← {needs}" if needs else ""))
     if not picture.boxes:
         lines.append("  (no tasks yet)")
@@ -36,9 +38,7 @@ def to_mermaid(picture: Picture) -> str:
     """A flowchart that JupyterLab draws by itself."""
     numbers = {box.name: f"b{i}" for i, box in enumerate(picture.boxes)}
     lines = [f"flowchart {picture.direction}"]
-    for box in picture.boxes:
-        words = (LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box))
-        lines.append(f'  {numbers[box.name]}["{_quoted(" ".join(word for word in words if word))}"]')
+    lines += _mermaid_boxes(picture, ())
     for arrow in picture.arrows:
         if arrow.tail in numbers and arrow.head in numbers:
             line = "-.->" if arrow.order else "-->"
@@ -51,6 +51,19 @@ def legend(boxes: tuple[Box, ...]) -> list[tuple[str, int]]:
     """The states that occur, with how many nodes are in each, in the order of the theme."""
     counts = Counter(box.state for box in boxes if box.state)
     return [(state, counts[state]) for state in LOOKS if counts[state]]
+
+
+def _mermaid_boxes(picture: Picture, path: tuple[str, ...]) -> Iterator[str]:
+    indent = "  " * (len(path) + 1)
+    for number, box in enumerate(picture.boxes):
+        if box.cluster == path:
+            words = (LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box))
+            yield f'{indent}b{number}["{_quoted(" ".join(word for word in words if word))}"]'
+    for number, inner in enumerate(clusters(picture)):
+        if inner[:-1] == path:
+            yield f'{indent}subgraph c{number}["{_quoted(shown(inner[-1]))}"]'
+            yield from _mermaid_boxes(picture, inner)
+            yield f"{indent}end"
 
 
 def _quoted(text: str) -> str:

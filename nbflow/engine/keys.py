@@ -11,7 +11,7 @@ from xxhash import xxh3_128_digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nbflow.identity.code import CodeIdentity
+    from nbflow.identity.parts import CodeIdentity
     from nbflow.model.task import Options
 
 # Part of every key: a change of what keys are made of must never meet an old result.

@@ -3,134 +3,40 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
+from nbflow.engine.events import (
+    Command,
+    Discarded,
+    Event,
+    Failed,
+    Indices,
+    Lost,
+    Refused,
+    Resolve,
+    Reused,
+    Size,
+    Sized,
+    Skipped,
+    Started,
+    Stopped,
+    Submit,
+    Succeeded,
+)
 from nbflow.errors import IllegalTransition
 from nbflow.model.graph import Node, Parameter
 from nbflow.model.state import FINISHED, NEXT, SUCCESSFUL, UNSUCCESSFUL, State
 from nbflow.model.tree import leaves
 from nbflow.model.triggers import decide
 
-Indices = Sequence[int]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
 _DONE = bytes(sorted(FINISHED))
 _GOOD = bytes(sorted(SUCCESSFUL))
-
-
-# Events: what the shell tells.
-@dataclass(frozen=True, slots=True)
-class Sized:
-    """The number of elements of a mapped node is known."""
-
-    node: Node
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A node cannot run at all: unequal lengths, a source that is not iterable."""
-
-    node: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """Elements were handed to an executor."""
-
-    node: Node
-    indices: Indices
-
-
-@dataclass(frozen=True, slots=True)
-class Reused:
-    """Elements whose result is known already."""
-
-    node: Node
-    indices: Indices
-
-
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """Elements that ran to their end."""
-
-    node: Node
-    indices: Indices
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An element that raised. retriable: whether its error is worth another attempt."""
-
-    node: Node
-    index: int
-    retriable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An element that said itself that it is to be skipped."""
-
-    node: Node
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Stored results that proved missing, and the elements that were about to use them.
-
-    user_indices: empty when it was the size of the user that needed them.
-    """
-
-    node: Node
-    indices: Indices
-    user: Node
-    user_indices: Indices
-
-
-@dataclass(frozen=True, slots=True)
-class Discarded:
-    """Elements that ran, but whose results cannot be trusted: they wait to be called again."""
-
-    node: Node
-    indices: Indices
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The run ends here: what has not finished is cancelled."""
-
-
-Event = Sized | Refused | Started | Reused | Succeeded | Failed | Skipped | Lost | Discarded | Stopped
-
-
-# Commands: what the shell is to do.
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Find out how many elements a mapped node has; answer Sized or Refused."""
-
-    node: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Resolve:
-    """Look whether results are known; answer Reused, call the rest."""
-
-    node: Node
-    indices: Indices
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Call these, without looking anything up. attempt: retries so far, for the delay before it."""
-
-    node: Node
-    indices: Indices
-    attempt: int = 0
-
-
-Command = Size | Resolve | Submit
 
 
 @dataclass(slots=True, eq=False)

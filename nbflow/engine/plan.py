@@ -7,10 +7,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nbflow.engine import machine as m
+from nbflow.engine import events as m
 from nbflow.model.state import Freshness, State
 
 if TYPE_CHECKING:
+    from nbflow.engine.machine import Machine
     from nbflow.engine.resolve import Found
     from nbflow.model.graph import Node
 
@@ -22,7 +23,7 @@ Answer = m.Event | Sequence["Found"]
 class Survey:
     """What a plan found. missed: elements without a valid result; stale: why a stored one no longer holds."""
 
-    machine: m.Machine
+    machine: Machine
     missed: dict[Node, list[int]] = field(default_factory=dict)
     stale: dict[Node, dict[int, str]] = field(default_factory=dict)
     refused: dict[Node, dict[int, Exception]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Survey:
         return self.machine.tracks[node].states.count(State.CACHED)
 
 
-def survey(machine: m.Machine) -> Generator[Question, Answer, Survey]:
+def survey(machine: Machine) -> Generator[Question, Answer, Survey]:
     """Asks for sizes and known results, and follows only what is known.
 
     Yields a Size, answered by an Event, or a list of Resolve, answered by as many Found.

@@ -20,7 +20,8 @@ from nbflow.probe.secrets import is_secret_name, short_text
 if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
-    from nbflow.identity.code import CodeIdentity, CodeIds
+    from nbflow.identity.code import CodeIds
+    from nbflow.identity.parts import CodeIdentity
     from nbflow.identity.value import Identifier
     from nbflow.model.task import Task
     from nbflow.probe.files import StatMemo

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nbflow.engine import machine as m
+from nbflow.engine import events as m
 from nbflow.engine.batching import Batcher, LostArguments
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
+    from nbflow.engine.machine import Machine
     from nbflow.engine.resolve import Found, Resolver
     from nbflow.executors.base import Batch, Executor, Outcome
     from nbflow.model.graph import Node
@@ -48,7 +49,7 @@ class Shell:
 
     def __init__(
         self,
-        machine: m.Machine,
+        machine: Machine,
         ledger: Ledger,
         resolver: Resolver,
         executors: dict[str, Executor],

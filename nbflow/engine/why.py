@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nbflow.engine.keys import Recipe
-    from nbflow.identity.code import Component
+    from nbflow.identity.parts import Component
 
 # Kinds of components whose text is source code, best shown as a diff.
 SOURCE_KINDS = frozenset({"code", "helper", "class"})

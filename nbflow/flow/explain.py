@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
+from nbflow.engine.events import Lost, Refused, Size, Sized
 from nbflow.engine.ledger import LostValue
-from nbflow.engine.machine import Lost, Refused, Size, Sized
 from nbflow.engine.plan import Answer, Question, Survey, survey
 from nbflow.engine.resolve import Found
 from nbflow.engine.why import Part, Reason, argument_parts, compare, parts_of

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
 from nbflow.engine.keeping import Keeper
 from nbflow.engine.run import Shell, session_id
-from nbflow.errors import GraphError, UnknownName, nearest
+from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
 from nbflow.executors.threads import SyncExecutor, ThreadExecutor
 from nbflow.flow.explain import make_plan, remember
 from nbflow.flow.finished import Run
@@ -21,7 +23,6 @@ from nbflow.results.report import PlanRow, plan_table, why_text
 
 if TYPE_CHECKING:
     from contextvars import Token
-    from pathlib import Path
 
     import pandas as pd
 
@@ -62,6 +63,8 @@ class Flow:
         self.reference = None if reference is None else list(reference)
         self.graph: Graph = Graph(name, self)
         self.last_run: Run | None = None
+        # What users should know goes here: a warning, or a line in a notebook.
+        self.tell: Callable[[str], None] = warn_user
         self._place = store
         self._tokens: list[Token[Graph | None]] = []
 
@@ -110,6 +113,12 @@ class Flow:
         started = time.time_ns()
         try:
             run.stale = self._work(workshop, self._chosen(force))
+        except KeyboardInterrupt:
+            ran, _, failed = run.counts()
+            self.tell(
+                f"{self.name}: interrupted; {ran - failed} finished results are kept, the next run goes on from there"
+            )
+            raise
         finally:
             run.reasons = remember(workshop, self.name)
             run.finish(started)
@@ -139,7 +148,7 @@ class Flow:
             workshop.store,
             session=session_id(),
             replace=frozenset(force),
-            tell=_tell,
+            tell=self.tell,
         )
         executors: dict[str, Executor] = {"sync": SyncExecutor(workshop.memo), "threads": ThreadExecutor(workshop.memo)}
         shell = Shell(
@@ -149,7 +158,7 @@ class Flow:
             executors,
             keeper,
             default_executor=self.executor,
-            tell=_tell,
+            tell=self.tell,
         )
         try:
             shell.run()
@@ -264,8 +273,15 @@ def _last_reasons(run: Run | None, row: PlanRow) -> str:
     return "\n".join(["\nit ran in the last run because:", *lines])
 
 
-def _tell(message: str) -> None:
-    warnings.warn(message, stacklevel=2)
+def warn_user(message: str) -> None:
+    """A warning at the line of the user's that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, NbflowWarning, stacklevel=level)
+
+
+_PACKAGE = str(Path(__file__).parent.parent)
 
 
 FLOW_FACTORY[:] = [implicit_flow]

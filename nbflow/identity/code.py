@@ -7,8 +7,8 @@ import functools
 import importlib
 import reprlib
 import sys
+import threading
 import types
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import UnidentifiableError
@@ -17,13 +17,13 @@ from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
 from nbflow.identity.encoding import atom_id, framed, set_id
 from nbflow.identity.normal import Normalizer, Trees
-from nbflow.identity.value import Identifier, is_immutable
+from nbflow.identity.parts import MISSING, Capture, CodeIdentity, Component, Unit
+from nbflow.identity.value import Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 _HOLE = b"\0" * 16
-_MISSING = object()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _MEANINGS: dict[int, tuple[types.CodeType, Meaning]] = {}
 
@@ -39,65 +39,6 @@ class Packages(Protocol):
 
     def of_module(self, name: str) -> tuple[str, str] | None: ...
     def of_file(self, file: str | None) -> tuple[str, str] | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One thing that a code id was made of.
-
-    kind: "code" (the task's own), "helper", "class", "global", "closure", "default", "package", "module", "python",
-    "missing". text: source text, a short repr, or a version.
-    """
-
-    kind: str
-    name: str
-    id: bytes
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Capture:
-    """A value that code reaches by name, as it was when it was identified."""
-
-    name: str
-    fetch: Callable[[], Any]
-    value: Any
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CodeIdentity:
-    """A code id and what it was made of. inputs: global names that hold nodes, which are no part of it."""
-
-    id: bytes
-    components: tuple[Component, ...]
-    inputs: tuple[str, ...]
-    captures: tuple[Capture, ...]
-    digest_of: Callable[[Any, str], bytes]
-
-    def drifted(self) -> str | None:
-        """The name of the first reached value that is no longer what it was, else None."""
-        for capture in self.captures:
-            now = capture.fetch()
-            if now is capture.value and (is_immutable(now) or isinstance(now, (type, types.ModuleType))):
-                continue
-            if now is _MISSING or self.digest_of(now, capture.name) != capture.digest:
-                return capture.name
-        return None
-
-
-@dataclass(slots=True)
-class Unit:
-    """A function or class of the user's: its own digest, and what it points to, in order."""
-
-    thing: Any
-    kind: str
-    name: str
-    local: bytes = b""
-    edges: list[Any] = field(default_factory=list)
-    components: list[Component] = field(default_factory=list)
-    inputs: list[str] = field(default_factory=list)
-    captures: list[Capture] = field(default_factory=list)
 
 
 class CodeIds:
@@ -122,6 +63,7 @@ class CodeIds:
         self._units: dict[tuple[int, frozenset[str]], Unit] = {}
         self._ids: dict[tuple[int, frozenset[str]], bytes] = {}
         self._installed: dict[str, tuple[str, str] | None] = {}
+        self._lock = threading.RLock()
         self.identifier = Identifier(self.resolve)
 
     def identify(
@@ -132,7 +74,12 @@ class CodeIds:
         ignore: names of globals and closure variables that do not count; depends_on: objects, or names of
         modules, that count although the code does not show them.
         """
-        ignored = frozenset(ignore)
+        with self._lock:
+            return self._identified(fn, frozenset(ignore), depends_on)
+
+    def _identified(
+        self, fn: Callable[..., Any], ignored: frozenset[str], depends_on: Sequence[object]
+    ) -> CodeIdentity:
         root = Unit(fn, "code", getattr(fn, "__name__", type(fn).__name__))
         parts = [self._value(root, fn, root.name, ignored)]
         for i, thing in enumerate(depends_on):
@@ -155,11 +102,13 @@ class CodeIds:
     def resolve(self, thing: Any) -> bytes:
         """The id of a function, class, builtin or module as a part of a value."""
         unit = Unit(thing, "value", "")
-        known = self._hole(unit, thing, frozenset())
-        if known != _HOLE:
-            return known
-        self._compute(self._reached(unit, frozenset()), frozenset())
-        return self._edge_id(unit.edges[0], frozenset())
+        # Workers ask, too: none may see a unit that another is still describing.
+        with self._lock:
+            known = self._hole(unit, thing, frozenset())
+            if known != _HOLE:
+                return known
+            self._compute(self._reached(unit, frozenset()), frozenset())
+            return self._edge_id(unit.edges[0], frozenset())
 
     def _reached(self, root: Unit, ignored: frozenset[str]) -> list[Unit]:
         found: dict[int, Unit] = {id(root): root}
@@ -262,11 +211,11 @@ class CodeIds:
             passed = [reach.module]
         else:
             first = names.pop(0)
-            value = fn.__globals__.get(first, vars(builtins).get(first, _MISSING))
+            value = fn.__globals__.get(first, vars(builtins).get(first, MISSING))
             passed = [first]
         while names and isinstance(value, types.ModuleType) and self._package(value.__name__) is None:
             passed.append(names.pop(0))
-            value = vars(value).get(passed[-1], _MISSING)
+            value = vars(value).get(passed[-1], MISSING)
         return value, ".".join(passed)
 
     def _module(self, name: str, level: int, namespace: dict[str, Any] | None) -> Any:
@@ -275,7 +224,7 @@ class CodeIds:
                 return importlib.import_module("." * level + name, namespace.get("__package__") or None)
             return sys.modules.get(name) or importlib.import_module(name)
         except ImportError:
-            return _MISSING
+            return MISSING
 
     def _named(
         self, unit: Unit, kind: str, name: str, value: Any, fetch: Callable[[], Any], ignored: frozenset[str]
@@ -287,12 +236,12 @@ class CodeIds:
             unit.inputs.append(name)
             return framed("input", name.encode())
         digest = self._part(unit, kind, name, value, ignored)
-        if value is not _MISSING and not isinstance(value, (types.BuiltinFunctionType, types.ModuleType)):
+        if value is not MISSING and not isinstance(value, (types.BuiltinFunctionType, types.ModuleType)):
             unit.captures.append(Capture(name, fetch, value, digest))
         return digest
 
     def _part(self, unit: Unit, kind: str, name: str, value: Any, ignored: frozenset[str]) -> bytes:
-        if value is _MISSING:
+        if value is MISSING:
             digest = framed("missing", name.encode())
             unit.components.append(Component("missing", name, digest, ""))
             return digest
@@ -355,7 +304,7 @@ class CodeIds:
             return
         for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
             value = _cell_value(cell)
-            if value is not _MISSING and value is not thing:
+            if value is not MISSING and value is not thing:
                 yield self._value(unit, value, name, ignored)
         wrapped = getattr(thing, "__wrapped__", None)
         if wrapped is not None:
@@ -417,7 +366,7 @@ def _cell_value(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
-        return _MISSING
+        return MISSING
 
 
 def _first_as_code(components: list[Component]) -> Iterator[Component]:

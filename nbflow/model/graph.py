@@ -64,6 +64,8 @@ class Node:
         self.owner: Owner | None = None
         # Names that its code reads and nothing defines: drawn dashed, an error when it runs.
         self.missing: tuple[str, ...] = ()
+        # Why it cannot run as it stands, where that is known before.
+        self.problem = ""
         # How a part of another node is called on the arrow from that.
         self.part = ""
         self.data = tuple(dict.fromkeys(node for a in arguments for node in leaves(a.value, Node)))

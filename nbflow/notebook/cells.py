@@ -14,6 +14,8 @@ from nbflow.notebook.scopes import Scope, names_inside, walrus_names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+# What IPython puts into every namespace.
+SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 BUILTINS = frozenset(dir(builtins))
 # Names through which code reaches variables that it does not show; line magics become calls of get_ipython.
 _DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "get_ipython"})

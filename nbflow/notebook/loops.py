@@ -10,7 +10,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbflow.errors import CellError, nearest
-from nbflow.notebook.cells import BUILTINS, read_cell
+from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, read_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -53,7 +53,7 @@ class Loop:
         known = self.function.__globals__
         for name in self.free_names:
             if name not in known:
-                public = [each for each in known if not each.startswith("_")]
+                public = [each for each in known if not each.startswith("_") and each not in SHELL_NAMES]
                 raise CellError(f"`for … in {self.text}` reads `{name}`, which nothing defines" + nearest(name, public))
             if isinstance(known[name], Iterator):
                 raise CellError(

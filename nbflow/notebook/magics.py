@@ -6,6 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.magic import no_var_expand
+
 from nbflow.errors import HeadError, nearest
 from nbflow.identity.value import opaque
 from nbflow.notebook.header import head_help
@@ -73,6 +75,7 @@ class Magics:
             "help": Command(self._help, "", "this text"),
         }
 
+    @no_var_expand
     def task(self, line: str, cell: str) -> Any:
         """The cell becomes a task, is brought up to date, and shows its value like any cell.
 
@@ -86,6 +89,7 @@ class Magics:
         print(self._session.state_line(declared, run))
         return self._session.shown_value(declared, run)
 
+    @no_var_expand
     def flow(self, line: str) -> Any:
         """%flow draws the notebook's flow; %flow help lists what else it does."""
         words = _words(line)

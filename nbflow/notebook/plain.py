@@ -46,7 +46,7 @@ class PlainCells(ast.NodeTransformer):
             return tree
         rebound = sorted(outputs & set(cell.assigned))
         if rebound:
-            raise CellStopped(_rebinding(rebound[0], self._session.task_name(rebound[0])))
+            raise CellStopped(_rebinding(rebound[0]))
         needed = sorted(
             outputs & {*cell.reads, *self._reached(cell.reads), *_words_in_strings(tree, cell.uses_dynamic)}
         )
@@ -107,10 +107,10 @@ def _call(function: str, names: list[str]) -> ast.stmt:
     return ast.copy_location(ast.Expr(call), ast.Expr(ast.Constant(None), lineno=1, col_offset=0))
 
 
-def _rebinding(name: str, task: str) -> str:
+def _rebinding(name: str) -> str:
     same = f"%%task {name}"
     return (
-        f"This cell gives a new value to `{name}`, which task {task} makes: a later run would not know of the change, "
+        f"This cell gives a new value to `{name}`, which a task makes: a later run would not know of the change, "
         f"so the cell was not run. Two ways out:\n"
         f"  make it a task: put `{same}` above the cell, and it makes the next version of `{name}`\n"
         f"  use another name on the left side"

@@ -7,16 +7,17 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import CellError, NotSuccessful, UnknownName, nearest
+from nbflow.errors import CellError, MapError, UnknownName, nearest
 from nbflow.flow import Flow
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.graph import BUILDING, ITEM, Graph, Node, Parameter, make_mapped, make_node
-from nbflow.model.mapping import unmapped
-from nbflow.model.state import UNSUCCESSFUL, State
+from nbflow.model.mapping import items_of, unmapped
 from nbflow.model.task import Task
 from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.cells import SHELL_NAMES
+from nbflow.notebook.failures import raise_first_failure
 from nbflow.notebook.header import Head, parse_head, split_head
-from nbflow.notebook.tracebacks import TaskFailed
+from nbflow.notebook.published import Published
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
     from nbflow.flow import Run
     from nbflow.notebook.plain import PlainCells
-
-
-# What IPython puts into every namespace.
-_SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +53,9 @@ class Session:
         self.shell = shell
         self.plain: PlainCells | None = None
         self.flow = Flow("notebook")
+        self.flow.tell = _print
         self._declared: list[Declared] = []
-        self._published: dict[str, tuple[bytes, Any]] = {}
+        self._published = Published(shell.user_ns)
         self._nodes: dict[Declared, Node] = {}
         self._places = 0
         self._plain_cells: dict[str, str] = {}
@@ -68,7 +66,7 @@ class Session:
         return namespace
 
     def close(self) -> None:
-        self._unpublish(list(self._published))
+        self._published.drop(self._published.names())
 
     # Declaring
 
@@ -98,7 +96,17 @@ class Session:
             built=built,
             task=self._task(built, head),
         )
-        self._take(declared, mine)
+        before = list(self._declared)
+        taken_over = self._register(declared, mine)
+        try:
+            self.build()
+        except CellError:
+            # A circle: the cell is not taken in, so that the others go on working.
+            self._declared = before
+            raise
+        if taken_over:
+            print(f"`{', '.join(taken_over)}` was made by another cell before; this one makes it now")
+        self._clean_namespace(declared, mine)
         return declared
 
     def note_plain(self, assigned: Iterable[str]) -> None:
@@ -130,7 +138,7 @@ class Session:
         """Takes a task out of the flow, with what it had put into the namespace."""
         gone = [d for d, node in self._nodes.items() if node.name == name]
         self._declared = [d for d in self._declared if d not in gone]
-        self._unpublish([output for d in gone for output in d.built.outputs])
+        self._published.drop([output for d in gone for output in d.built.outputs])
 
     # Building and running
 
@@ -153,7 +161,7 @@ class Session:
         targets = list(names) if names is not None else None
         run = flow.run(targets=targets, force=(targets or list(flow.graph.nodes)) if force else None)
         if check:
-            self._raise_first_failure(run)
+            raise_first_failure(run)
         return run
 
     def update(self, declared: Declared) -> Run:
@@ -167,8 +175,8 @@ class Session:
         self.build()
         run = self.run([self._output_node(name).name for name in wanted])
         for name in wanted:
-            self._put(name, run)
-        self._drop_outdated(set(self._published) - set(wanted))
+            self._published.put(name, self._output_node(name), run)
+        self._drop_outdated(self._published.names() - set(wanted))
 
     def shown_value(self, declared: Declared, run: Run) -> Any:
         """What the cell shows: the value of its last expression; None when it ends in an assignment."""
@@ -177,7 +185,7 @@ class Session:
             return run.part(node, len(declared.built.outputs))
         if declared.built.shown is None:
             return None
-        self._put(declared.built.shown, run)
+        self._published.put(declared.built.shown, self._output_node(declared.built.shown), run)
         return self.namespace[declared.built.shown]
 
     def state_line(self, declared: Declared, run: Run) -> str:
@@ -190,34 +198,11 @@ class Session:
     def store_place(self) -> str:
         return os.path.relpath(find_store(None))
 
-    # The namespace
-
-    def _put(self, name: str, run: Run) -> None:
-        node = self._output_node(name)
-        out = run.value_id(node)
-        before = self._published.get(name)
-        if before is not None and self.namespace.get(name) is before[1] and before[0] == out:
-            if run.identify(before[1]) == out:
-                return
-            print(
-                f"`{name}` was changed in place by a plain cell; it is what the task made again. "
-                f"To keep the change, make it a task, or work on a copy under another name."
-            )
-        value = run.values(node)
-        self._published[name] = (out, value)
-        self.namespace[name] = value
-
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""
         nodes = {name: self._output_node(name) for name in names if name in self.outputs()}
         fresh = {row.name for row in self.flow.plan(list(nodes.values())).rows if row.freshness.label == "fresh"}
-        self._unpublish([n for n in names if n not in nodes or self.task_name(n) not in fresh])
-
-    def _unpublish(self, names: Iterable[str]) -> None:
-        for name in list(names):
-            published = self._published.pop(name, None)
-            if published is not None and self.namespace.get(name) is published[1]:
-                del self.namespace[name]
+        self._published.drop([n for n in names if n not in nodes or self.task_name(n) not in fresh])
 
     # Details
 
@@ -260,7 +245,9 @@ class Session:
         self._places += 1
         return self._places
 
-    def _take(self, declared: Declared, mine: Sequence[Declared]) -> None:
+    def _register(self, declared: Declared, mine: Sequence[Declared]) -> list[str]:
+        """Puts a cell in the place of what it replaces; gives the names that it takes from other cells."""
+        taken_over: set[str] = set()
         fresh_names = set(declared.built.outputs) - set(declared.built.inputs)
         for other in list(self._declared):
             taken = fresh_names & (set(other.built.outputs) - set(other.built.inputs))
@@ -268,10 +255,13 @@ class Session:
                 self._declared.remove(other)
             elif taken:
                 self._declared.remove(other)
-                if not other.cell.startswith("text:"):
-                    print(f"`{', '.join(sorted(taken))}` was made by another cell before; this one makes it now")
+                taken_over |= taken if not other.cell.startswith("text:") else set()
         self._declared.append(declared)
         self._declared.sort(key=lambda each: each.place)
+        return sorted(taken_over)
+
+    def _clean_namespace(self, declared: Declared, mine: Sequence[Declared]) -> None:
+        """Takes out what is stale now, and puts in the cell's imports and functions."""
         gone = {name for d in mine for name in d.built.outputs}
         self._forget_behind(gone | set(declared.built.outputs))
         # A variable that an earlier plain run of this cell left behind would hide that it is private now.
@@ -290,7 +280,7 @@ class Session:
             for declared in self._declared:
                 if stale & set(declared.built.all_inputs):
                     stale |= set(declared.built.outputs)
-        self._unpublish(stale)
+        self._published.drop(stale)
 
     def _node(self, declared: Declared, path: tuple[Declared, ...]) -> Node:
         if declared in self._nodes:
@@ -304,12 +294,28 @@ class Session:
         if declared.built.loop is None:
             node = make_node(declared.task, (), inputs)
         else:
-            source = self._source(declared, path)
-            shared = {name: unmapped(value) for name, value in inputs.items()}
-            node = make_mapped(declared.task, (), {declared.built.loop.argument: source, **shared})
+            node = self._mapped_node(declared, inputs, path)
         node.missing = self._missing(declared)
         self._nodes[declared] = node
         self._split(declared, node)
+        return node
+
+    def _mapped_node(self, declared: Declared, inputs: dict[str, Node | None], path: tuple[Declared, ...]) -> Node:
+        """The node of a cell with a `for`; one without elements, that tells why, where the source fails."""
+        loop = declared.built.loop
+        assert loop is not None
+        shared = {name: unmapped(value) for name, value in inputs.items()}
+        problem = ""
+        try:
+            source = self._source(declared, path)
+            items_of([] if isinstance(source, Node) else source, loop.text)
+        except (CellError, MapError) as error:
+            source, problem = [], str(error)
+        # The expression is the user's own, and may raise anything; it is told when the cell runs.
+        except Exception as error:  # noqa: BLE001 (told as the cell's problem)
+            source, problem = [], f"`for … in {loop.text}`: {type(error).__name__}: {error}"
+        node = make_mapped(declared.task, (), {loop.argument: source, **shared})
+        node.problem = problem
         return node
 
     def _refresh(self, declared: Declared) -> None:
@@ -387,30 +393,17 @@ class Session:
         graph = self.flow.graph
         wanted = [graph[name] for name in names] if names is not None else list(graph.nodes.values())
         for node in graph.needed(wanted):
+            if node.problem:
+                raise CellError(f"{node.name} cannot run: {node.problem}")
             if node.missing:
-                known = [*self.outputs(), *(n for n in self.namespace if not n.startswith("_") and n not in _SHELL)]
+                known = [
+                    *self.outputs(),
+                    *(n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES),
+                ]
                 raise CellError(
                     f"{node.name} reads `{node.missing[0]}`, which nothing defines" + nearest(node.missing[0], known)
                 )
 
-    def _raise_first_failure(self, run: Run) -> None:
-        if run.ok:
-            return
-        for node in run.graph.nodes.values():
-            if run.takes_part(node) and run.track(node).state() is State.FAILED:
-                raise self._failure(run, node)
-        broken = [n for n in run.graph.nodes.values() if run.takes_part(n) and run.track(n).state() in UNSUCCESSFUL]
-        raise NotSuccessful(f"{broken[0].name} did not run: it is {run.track(broken[0]).state().label}")
 
-    def _failure(self, run: Run, node: Node) -> TaskFailed:
-        index, error = run.first_error(node)
-        headline, hints = f"task {node.name} failed", ["%tb shows the whole traceback"]
-        if node.mapped and not run.track(node).verdict:
-            states = run.track(node).states
-            failed = states.count(State.FAILED)
-            headline = (
-                f"task {node.name} failed on {failed} of {len(states)} elements; the first is {node.name}[{index}]"
-                f" with {run.describe_arguments(node, index)}"
-            )
-            hints.append(f"%flow frame {node.name} shows all elements; what succeeded is kept")
-        return TaskFailed(headline, error, hints)
+def _print(message: str) -> None:
+    print(f"nbflow: {message}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_128_digest
 
 from nbflow.codecs import Sealed, unseal
-from nbflow.errors import DamagedEntry, StoreRefused
+from nbflow.errors import DamagedEntry
 from nbflow.probe.files import FileMark, Memo, StatMemo
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
-from nbflow.store.location import WAY_OUT, make_folder
+from nbflow.store.database import open_database, transaction
+from nbflow.store.location import make_folder
 from nbflow.store.rows import Entry, Last, Row, RunRow
-from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT, TABLES, VERSION
+from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 INLINE_BYTES = 64 * 1024
 COMMIT_S = 1.0
-BUSY_S = 30.0
 AT_ONCE = 900
 
 
@@ -53,7 +52,7 @@ class Store:
         self._known_recipes: set[bytes] = set()
         self._committed = time.monotonic()
         self._timer: threading.Timer | None = None
-        self._database = _open_database(root, tell)
+        self._database = open_database(root, tell)
         self._salt = self._meta("salt")
         self.memo = StatMemo(self._load_stat, self._save_stat)
         leave_out(str(root))
@@ -258,7 +257,7 @@ class Store:
     def _write(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
         """One transaction; what cannot be written is told and let go, since results are in memory, too."""
         try:
-            with _transaction(self._database):
+            with transaction(self._database):
                 for statement, rows in statements:
                     self._database.executemany(statement, rows)
         except sqlite3.Error as error:
@@ -307,63 +306,6 @@ class Store:
 
     def _absolute(self, path: str) -> str:
         return path if os.path.isabs(path) else str(self.root.parent / path)
-
-
-def _open_database(root: Path, tell: Callable[[str], None]) -> sqlite3.Connection:
-    path = root / "index.sqlite"
-    try:
-        version = _version(path)
-        if version == VERSION:
-            return _connect(path)
-    except sqlite3.OperationalError as error:
-        raise StoreRefused(f"the store {root} cannot be opened ({error}); {WAY_OUT}") from error
-    aside = root / f"set-aside-{time.time_ns()}"
-    aside.mkdir()
-    for each in root.glob("index.sqlite*"):
-        each.rename(aside / each.name)
-    tell(f"the store {root.name} is {version}; it is set aside as {aside.name}, and a new one is begun")
-    return _connect(path)
-
-
-def _version(path: Path) -> str:
-    """The version of a store's tables, which for a new one is ours; or what is wrong with it."""
-    if not path.exists():
-        return VERSION
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as database:
-            rows = database.execute("SELECT value FROM meta WHERE name = 'schema'").fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            # Another kernel is making it just now, or was stopped while it did.
-            return VERSION
-        raise
-    except sqlite3.DatabaseError:
-        return "damaged"
-    return VERSION if not rows or rows[0][0] == VERSION else f"of version {rows[0][0]}, this is {VERSION}"
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=NORMAL")
-    with _transaction(database):
-        for statement in TABLES.split(";"):
-            database.execute(statement)
-        database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (VERSION,))
-        database.execute("INSERT OR IGNORE INTO meta VALUES ('salt', ?)", (os.urandom(32),))
-    return database
-
-
-@contextlib.contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, also when an interrupt comes in the middle."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        database.rollback()
-        raise
-    database.commit()
 
 
 def _to_json(parts: Iterable[tuple[str, str, bytes, str]]) -> str:

@@ -106,17 +106,17 @@ def test_whatever_users_call_things_is_shown_as_text_and_nothing_else(name):
 
 def test_without_dot_on_the_path_the_wheel_draws(monkeypatch):
     monkeypatch.setattr(layout_module.shutil, "which", lambda name: None)
-    to_svg.cache_clear()
+    layout_module._laid_out.cache_clear()
     assert "<svg" in to_svg(to_dot(FLOW))
-    to_svg.cache_clear()
+    layout_module._laid_out.cache_clear()
 
 
 def test_without_any_graphviz_there_is_a_mermaid_chart_and_text(monkeypatch):
     monkeypatch.setattr(layout_module.shutil, "which", lambda name: None)
     monkeypatch.setattr(layout_module.importlib.util, "find_spec", lambda name: None)
-    to_svg.cache_clear()
+    layout_module._laid_out.cache_clear()
     bundle = mime_bundle(FLOW)
-    to_svg.cache_clear()
+    layout_module._laid_out.cache_clear()
     assert set(bundle) == {"text/vnd.mermaid", "text/plain"}
     assert bundle["text/vnd.mermaid"] == to_mermaid(FLOW)
     assert 'b1["● load 37/100"]' in to_mermaid(FLOW)
@@ -124,10 +124,10 @@ def test_without_any_graphviz_there_is_a_mermaid_chart_and_text(monkeypatch):
 
 
 def test_a_layout_that_fails_is_no_error(monkeypatch):
-    monkeypatch.setattr(layout_module, "_command", lambda: ["false"])
-    to_svg.cache_clear()
+    monkeypatch.setattr(layout_module, "_commands", lambda: iter([["false"]]))
+    layout_module._laid_out.cache_clear()
     assert "text/vnd.mermaid" in mime_bundle(FLOW)
-    to_svg.cache_clear()
+    layout_module._laid_out.cache_clear()
 
 
 def test_mermaid_quotes_what_could_end_its_labels():

@@ -2,10 +2,9 @@
 
 import pytest
 
-from nbflow.engine.machine import (
+from nbflow.engine.events import (
     Failed,
     Lost,
-    Machine,
     Refused,
     Resolve,
     Reused,
@@ -16,6 +15,7 @@ from nbflow.engine.machine import (
     Submit,
     Succeeded,
 )
+from nbflow.engine.machine import Machine
 from nbflow.errors import IllegalTransition
 from nbflow.model.graph import ancestors
 from nbflow.model.mapping import unmapped

@@ -38,7 +38,8 @@ def test_prints_of_worker_threads_appear_under_the_cell_that_runs_them(run):
         "%%task xs for x in range(8)\nimport time\ntime.sleep(0.02)\nprint(f'element {x}')\nx",
         "len(xs)",
     )
-    assert {f"element {x}" for x in range(8)} <= set(declared.split("\n"))
+    # Threads share the stream: what they print may run into one line.
+    assert all(f"element {x}" in declared for x in range(8))
     assert used == "8"
 
 

@@ -339,6 +339,39 @@ def test_cells_that_need_each_other_are_told(notebook):
     assert "need each other" in said
 
 
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("r for x in sorted(glob('*.csv'))", "`glob`, which nothing defines"),
+        ("r for x in 5", "is an int, which cannot be iterated over"),
+        ("r for x in 'text'", "is a str"),
+        ("r for x in {1, 2}", "is a set"),
+    ],
+)
+def test_a_source_that_fails_is_told_and_the_rest_goes_on_working(notebook, head, message):
+    notebook(task("y", "4"))
+    said = notebook(task(head, "x")).text
+    assert "r cannot run" in said
+    assert message in said
+    assert "Traceback" not in said
+    assert notebook("%flow").error is None
+    assert notebook("y").value == 4
+
+
+def test_after_a_circle_the_rest_goes_on_working(notebook):
+    notebook("b = 1")
+    notebook(task("a", "b + 1"))
+    notebook(task("b", "a + 1"))
+    assert notebook("%flow").error is None
+    assert notebook("a").value == 2
+
+
+def test_what_users_should_know_is_one_line_without_code(notebook):
+    said = notebook("%%task r\nimport random\nr = random.random()").text
+    assert "nbflow: r used random numbers without a seed" in said
+    assert "UserWarning" not in said
+
+
 def test_loading_twice_changes_nothing(notebook):
     count = len(notebook.shell.ast_transformers)
     notebook("%load_ext nbflow")

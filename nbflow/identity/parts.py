@@ -1,0 +1,74 @@
+"""What code ids are made of, and what they tell."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbflow.identity.value import is_immutable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Stands for a value that cannot be found.
+MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One thing that a code id was made of.
+
+    kind: "code" (the task's own), "helper", "class", "global", "closure", "default", "package", "module", "python",
+    "missing". text: source text, a short repr, or a version.
+    """
+
+    kind: str
+    name: str
+    id: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A value that code reaches by name, as it was when it was identified."""
+
+    name: str
+    fetch: Callable[[], Any]
+    value: Any
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIdentity:
+    """A code id and what it was made of. inputs: global names that hold nodes, which are no part of it."""
+
+    id: bytes
+    components: tuple[Component, ...]
+    inputs: tuple[str, ...]
+    captures: tuple[Capture, ...]
+    digest_of: Callable[[Any, str], bytes]
+
+    def drifted(self) -> str | None:
+        """The name of the first reached value that is no longer what it was, else None."""
+        for capture in self.captures:
+            now = capture.fetch()
+            if now is capture.value and (is_immutable(now) or isinstance(now, (type, types.ModuleType))):
+                continue
+            if now is MISSING or self.digest_of(now, capture.name) != capture.digest:
+                return capture.name
+        return None
+
+
+@dataclass(slots=True)
+class Unit:
+    """A function or class of the user's: its own digest, and what it points to, in order."""
+
+    thing: Any
+    kind: str
+    name: str
+    local: bytes = b""
+    edges: list[Any] = field(default_factory=list)
+    components: list[Component] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    captures: list[Capture] = field(default_factory=list)

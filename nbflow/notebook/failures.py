@@ -1,0 +1,37 @@
+"""What a failed run says in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbflow.errors import NotSuccessful
+from nbflow.model.state import UNSUCCESSFUL, State
+from nbflow.notebook.tracebacks import TaskFailed
+
+if TYPE_CHECKING:
+    from nbflow.flow import Run
+    from nbflow.model.graph import Node
+
+
+def raise_first_failure(run: Run) -> None:
+    """Nothing when the run is ok, else TaskFailed for the first task that raised."""
+    if run.ok:
+        return
+    nodes = [node for node in run.graph.nodes.values() if run.takes_part(node)]
+    for node in nodes:
+        if run.track(node).state() is State.FAILED:
+            raise _failure(run, node)
+    broken = next(node for node in nodes if run.track(node).state() in UNSUCCESSFUL)
+    raise NotSuccessful(f"{broken.name} did not run: it is {run.track(broken).state().label}")
+
+
+def _failure(run: Run, node: Node) -> TaskFailed:
+    index, error = run.first_error(node)
+    headline, hints = f"task {node.name} failed", ["%tb shows the whole traceback"]
+    track = run.track(node)
+    if node.mapped and not track.verdict:
+        count, failed = len(track.states), track.states.count(State.FAILED)
+        arguments = run.describe_arguments(node, index)
+        headline = f"task {node.name} failed on {failed} of {count} elements; the first is {node.name}[{index}] with {arguments}"
+        hints.append(f"%flow frame {node.name} shows all elements; what succeeded is kept")
+    return TaskFailed(headline, error, hints)
