@@ -32,6 +32,7 @@ def _failure(run: Run, node: Node) -> TaskFailed:
     if node.mapped and not track.verdict:
         count, failed = len(track.states), track.states.count(State.FAILED)
         arguments = run.describe_arguments(node, index)
-        headline = f"task {node.name} failed on {failed} of {count} elements; the first is {node.name}[{index}] with {arguments}"
+        headline = f"task {node.name} failed on {failed} of {count} elements; the first is {node.name}[{index}]"
+        headline += f" with {arguments}"
         hints.append(f"%flow frame {node.name} shows all elements; what succeeded is kept")
     return TaskFailed(headline, error, hints)
