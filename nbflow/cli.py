@@ -63,7 +63,7 @@ def _summary(notebook: Path, page: Path, started_ns: int, seconds: float) -> Non
     ran, reused, failed = (sum(getattr(run, name) for run in runs) for name in ("ran", "reused", "failed"))
     print(f"{notebook.name}: {ran} ran, {reused} reused, {failed} failed, in {duration(seconds)}")
     if ran == failed:
-        print("all that can be was reused: nothing has changed since the last time")
+        print("all that can be was reused" + ("; only what had failed ran again" if failed else ""))
     print(f"HTML: {page}")
     store.close()
 

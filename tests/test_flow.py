@@ -880,3 +880,43 @@ def test_no_warnings_when_nothing_is_wrong(store):
         warnings.simplefilter("error")
         flow.run()
         flow.run()
+
+
+WHY = """
+import sys
+from nbflow import Flow, task
+
+def clean(x):
+    return x + {plus}
+
+@task
+def load():
+    return clean({start})
+
+@task
+def use(x):
+    return x
+
+with Flow("f", store="store") as flow:
+    use(load())
+print(flow.why("load"))
+print(flow.why("use"))
+flow.run(check=True)
+"""
+
+
+def test_why_shows_the_helpers_diff_across_a_restart(tmp_path):
+    def why(**values):
+        (tmp_path / "flow.py").write_text(WHY.format(**values))
+        return subprocess.run(
+            [sys.executable, "flow.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert why(plus=1, start=1).splitlines()[:2] == ["load is new:", "  it has not run before"]
+    changed = why(plus=2, start=1)
+    assert "helper `clean` changed" in changed
+    assert "-    return x + 1" in changed
+    assert "+    return x + 2" in changed
+    assert "use is unknown:\n  depends on what `load` will give" in changed
+    assert "code changed" in why(plus=2, start=5)
+    assert "load is fresh" in why(plus=2, start=5)

@@ -337,10 +337,72 @@ def test_case_53_a_failed_element_alone_runs_again(tmp_path):
     assert healed.value == "[10, 20, 30]"
 
 
+STORED = """
+import sys
+import threading
+import numpy as np
+from nbflow import Flow, task
+
+@task
+def a(x):
+    print("RAN a")
+    return {made}
+
+@task
+def b(y, k):
+    print("RAN b")
+    return repr(y)[:20] * k
+
+with Flow("case", store="store") as flow:
+    b(a(1), int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+run = flow.run(check=True)
+print("VALUE", run["b"])
+"""
+BLOB = STORED.format(made="np.ones(100_000) * x")
+
+
+def blobs(folder):
+    found = [path for path in (folder / "store" / "blobs").rglob("*") if path.is_file()]
+    for path in found:
+        path.chmod(0o600)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("case", "damage"),
+    [
+        ("58 corrupted blob", lambda path: path.write_bytes(path.read_bytes()[:-8] + b"damaged!")),
+        ("59 truncated blob", lambda path: path.write_bytes(path.read_bytes()[:1000])),
+        ("60 missing blob", lambda path: path.unlink()),
+    ],
+)
+def test_a_damaged_result_is_told_and_computed_again(case, damage, tmp_path):
+    run(P(script=BLOB), tmp_path)
+    for path in blobs(tmp_path):
+        damage(path)
+    unused = run(P(script=BLOB), tmp_path)
+    assert unused.ran == [], "nobody needs the value, so nobody misses it"
+    needed = run(P(script=BLOB.replace("else 1)", "else 2)")), tmp_path)
+    assert needed.ran == ["a", "b"]
+    assert "it is computed again" in needed.errors
+    assert run(P(script=BLOB.replace("else 1)", "else 2)")), tmp_path).ran == []
+
+
+def test_case_61_what_cannot_be_stored_is_returned_and_told(tmp_path):
+    lock = P(script=STORED.format(made="threading.Lock()"))
+    first = run(lock, tmp_path)
+    assert first.ran == ["a", "b"]
+    assert first.errors.count("its result is not stored") == 1
+    again = run(lock, tmp_path)
+    assert again.ran == ["a", "b"], "nothing poisoned was stored"
+
+
 @dataclass
 class Result:
     ran: list
     value: str
+    errors: str
 
 
 def run(program, folder):
@@ -360,4 +422,5 @@ def run(program, folder):
     return Result(
         [line.removeprefix("RAN ") for line in lines if line.startswith("RAN ")],
         next(line.removeprefix("VALUE ") for line in lines if line.startswith("VALUE ")),
+        done.stderr,
     )
