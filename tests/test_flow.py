@@ -16,6 +16,7 @@ import pytest
 import nbflow
 from nbflow import Flow, Parameter, State, task, unmapped
 from nbflow.errors import NotSuccessful, ParameterError, RunFailed, UnidentifiableError, UnknownName
+from nbflow.identity.value import Identifier
 
 
 @pytest.fixture
@@ -759,8 +760,11 @@ def test_secrets_are_nowhere_in_the_store_nor_in_what_is_shown(tmp_path):
     assert "hunter2" not in shown.stdout + shown.stderr
     files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert files
+    guessed = Identifier(lambda function: bytes(16))("hunter2-global").hex()
     for path in files:
-        assert b"hunter2" not in path.read_bytes(), path.name
+        content = path.read_bytes()
+        assert b"hunter2" not in content, path.name
+        assert guessed.encode() not in content, "nor an id that could be guessed"
 
 
 INTERRUPTED = """

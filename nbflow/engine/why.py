@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nbflow.probe.secrets import DOTS, is_secret_name, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nbflow.engine.keys import Recipe
     from nbflow.identity.parts import Component
@@ -39,9 +39,12 @@ class Reason:
         return "\n".join([self.text, *("    " + line for line in self.diff)])
 
 
-def parts_of(components: Iterable[Component]) -> list[Part]:
-    """A code id's components, with secrets taken out."""
-    return [Part(c.kind, c.name, c.id, _clean(c.kind, c.name, c.text)) for c in components]
+def parts_of(components: Iterable[Component], salted: Callable[[bytes], bytes]) -> list[Part]:
+    """A code id's components, with secrets taken out; salted: makes an id of which nobody can guess the value."""
+    return [
+        Part(c.kind, c.name, salted(c.id) if _is_secret(c.kind, c.name) else c.id, _clean(c.kind, c.name, c.text))
+        for c in components
+    ]
 
 
 def argument_parts(recipe: Recipe) -> list[Part]:
@@ -102,9 +105,11 @@ def _diff(before: str, now: str) -> tuple[str, ...]:
 
 
 def _clean(kind: str, name: str, text: str) -> str:
-    if kind not in SOURCE_KINDS and is_secret_name(name):
-        return DOTS
-    return redact(text)
+    return DOTS if _is_secret(kind, name) else redact(text)
+
+
+def _is_secret(kind: str, name: str) -> bool:
+    return kind not in SOURCE_KINDS and is_secret_name(name)
 
 
 _NOUNS = {

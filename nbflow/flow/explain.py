@@ -68,7 +68,7 @@ def remember(workshop: Workshop, flow_name: str) -> dict[str, list[Reason]]:
         if old is not None and old.digest == digest:
             continue
         told[node.name] = reasons_for(workshop, node, old)
-        parts = parts_of(recipe.code.components)
+        parts = parts_of(recipe.code.components, workshop.store.salted)
         workshop.store.put_recipe(recipe.code.id, [(p.kind, p.name, p.id, p.text) for p in parts])
         workshop.store.put_last(
             flow_name,
@@ -147,7 +147,7 @@ def _present_parts(workshop: Workshop, node: Node) -> list[Part]:
         recipe = workshop.resolver.recipe(node)
     except UnidentifiableError:
         return []
-    return parts_of(recipe.code.components) + argument_parts(recipe)
+    return parts_of(recipe.code.components, workshop.store.salted) + argument_parts(recipe)
 
 
 def _new_elements(workshop: Workshop, node: Node, before: Last) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, MapError, UnknownName, nearest
@@ -52,7 +53,9 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.plain: PlainCells | None = None
-        self.flow = Flow("notebook")
+        # Where the kernel started decides, also when a cell changes the working directory later.
+        self._store = find_store(None)
+        self.flow = Flow(_notebook_name(), store=self._store)
         self.flow.tell = _print
         self._declared: list[Declared] = []
         self._published = Published(shell.user_ns)
@@ -196,7 +199,7 @@ class Session:
         return f"✓ {', '.join(declared.built.outputs)}{count} · fresh"
 
     def store_place(self) -> str:
-        return os.path.relpath(find_store(None))
+        return os.path.relpath(self._store)
 
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""
@@ -403,6 +406,11 @@ class Session:
                 raise CellError(
                     f"{node.name} reads `{node.missing[0]}`, which nothing defines" + nearest(node.missing[0], known)
                 )
+
+
+def _notebook_name() -> str:
+    """The name of the notebook's file, as far as the server tells: two of them in one project are told apart."""
+    return Path(os.environ.get("JPY_SESSION_NAME", "notebook")).stem
 
 
 def _print(message: str) -> None:

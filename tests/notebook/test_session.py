@@ -395,3 +395,11 @@ def test_the_traceback_of_a_task_ends_in_its_cell(notebook):
 def test_prints_of_a_task_appear_in_its_cell(notebook):
     assert "hello from y" in notebook("%%task y\nprint('hello from y')\ny = 1").text
     sys.stdout.flush()
+
+
+def test_the_store_stays_where_the_kernel_started(notebook, tmp_path, monkeypatch):
+    notebook(task("y", "4"))
+    monkeypatch.delenv("NBFLOW_STORE")
+    (tmp_path / "elsewhere" / ".git").mkdir(parents=True)
+    notebook("import os\nos.chdir('elsewhere')")
+    assert notebook(task("y", "4")).ran == []
