@@ -190,6 +190,8 @@ def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
 
 def _loaded_locals(code: CodeType, instruction: dis.Instruction) -> tuple[str, ...]:
     """The local variables whose values an instruction loads; handing a cell to a nested function is no use of it."""
+    if instruction.opname == "STORE_FAST_LOAD_FAST":
+        return (instruction.argval[1],)
     if not instruction.opname.startswith(_LOADS):
         return ()
     names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
@@ -215,8 +217,9 @@ def _bound_by_import(instructions: list[dis.Instruction], at: int) -> Iterator[t
     position = at + 1
     while position < len(instructions) and instructions[position].opname == "IMPORT_FROM":
         name = instructions[position].argval
-        if instructions[position + 1].opname in _STORES:
-            yield instructions[position + 1].argval, Reach((name,), module, level)
+        stored = _stored_name(instructions[position + 1])
+        if stored is not None:
+            yield stored, Reach((name,), module, level)
         position += 2
 
 
@@ -226,6 +229,15 @@ def _as_names(instructions: list[dis.Instruction], at: int) -> tuple[str, bool]:
     for instruction in instructions[at + 1 :]:
         if instruction.opname == "IMPORT_FROM":
             dotted = True
-        if instruction.opname in _STORES:
-            return instruction.argval, dotted or "." not in instructions[at].argval
+        stored = _stored_name(instruction)
+        if stored is not None:
+            return stored, dotted or "." not in instructions[at].argval
     return "", False
+
+
+def _stored_name(instruction: dis.Instruction) -> str | None:
+    """The variable that an instruction binds; from 3.13 on one may bind a variable and load another."""
+    if instruction.opname in _STORES:
+        name: str = instruction.argval
+        return name
+    return instruction.argval[0] if instruction.opname.startswith("STORE_FAST_") else None

@@ -1,5 +1,6 @@
 """The store: what goes in comes out, or is known to be gone; never anything else."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -120,7 +121,7 @@ def test_rows_tell_all_that_was_put(store):
 
 
 def flip_inline(store, at):
-    with sqlite3.connect(store.root / "index.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
         (payload,) = database.execute("SELECT payload FROM entry").fetchone()
         damaged = bytearray(payload)
         damaged[at % len(damaged)] ^= 1 << (at % 8)
@@ -140,7 +141,7 @@ def test_a_flipped_bit_in_the_database_is_never_served(at, store):
 def test_a_value_under_another_key_is_damaged(store):
     store.put([entry("mine"), entry("yours", key=b"y" * 16)])
     store.flush()
-    with sqlite3.connect(store.root / "index.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
         database.execute("UPDATE entry SET key = ? WHERE key = ?", (b"z" * 16, KEY))
     with pytest.raises(DamagedEntry):
         store.load(the_row(store, b"z" * 16))
@@ -188,7 +189,7 @@ def test_a_class_that_is_not_there_any_more_is_a_damaged_entry(store, tmp_path, 
 def test_a_database_of_another_version_is_set_aside(store, told):
     store.put([entry(1)])
     store.close()
-    with sqlite3.connect(store.root / "index.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
         database.execute("UPDATE meta SET value = '999' WHERE name = 'schema'")
     store = Store.open(store.root, told.append)
     assert store.look_up([KEY]) == {}
@@ -217,7 +218,7 @@ def test_what_is_put_is_written_within_a_second_also_when_nothing_else_happens(s
     count = 0
     while not count and time.monotonic() < bound:
         time.sleep(0.05)
-        with sqlite3.connect(store.root / "index.sqlite") as database:
+        with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
             (count,) = database.execute("SELECT count(*) FROM entry").fetchone()
     assert count == 1
 
@@ -354,7 +355,7 @@ def test_traces_recipes_and_what_nodes_were_made_of_are_kept(store):
     assert store.last("flow") == {"node": last}
     assert store.last("other") == {}
     assert [run[1:] for run in store.runs()] == [("flow", 5, 1.0, 1, 2, 3)]
-    with sqlite3.connect(store.root / "index.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
         assert {path for (path,) in database.execute("SELECT path FROM trace")} == {"data.csv", outside}
     store.close()
 
