@@ -11,14 +11,14 @@ from nbflow.draw.theme import LOOKS, NONE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbflow.draw.picture import Box, Picture
+    from nbflow.draw.picture import Arrow, Box, Picture
 
 
 def to_text(picture: Picture) -> str:
     """One line a node, in order: symbol, name, count, state, and what it needs."""
     above: dict[str, list[str]] = {}
     for arrow in picture.arrows:
-        above.setdefault(arrow.head, []).append(shown(arrow.tail) + shown(arrow.label))
+        above.setdefault(arrow.head, []).append(_source(arrow))
     lines = [shown(picture.name)]
     for box in picture.boxes:
         words = [
@@ -32,6 +32,12 @@ def to_text(picture: Picture) -> str:
     if not picture.boxes:
         lines.append("  (no tasks yet)")
     return "\n".join(lines)
+
+
+def _source(arrow: Arrow) -> str:
+    """`load[0]` for an item, `a, b (a)` for one of several outputs."""
+    tail, label = shown(arrow.tail), shown(arrow.label)
+    return tail + (label if not label or label[0] in "[." else f" ({label})")
 
 
 def to_mermaid(picture: Picture) -> str:

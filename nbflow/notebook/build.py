@@ -12,9 +12,10 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, nearest
-from nbflow.notebook.cells import BUILTINS, CellNames, ends_in_semicolon, read_cell
+from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, CellNames, ends_in_semicolon, read_cell
 from nbflow.notebook.hoist import hoist
 from nbflow.notebook.loops import Loop, build_loop
+from nbflow.notebook.magic_text import read_magic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Known = Callable[[str], str | None]
 _SHOWN = "_nbflow_shown"
+# What a notebook cannot do without; `open`, `exit` and `quit` may be hidden like other builtins.
+_NEEDED = SHELL_NAMES - {"open", "exit", "quit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class CellTask:
     def all_inputs(self) -> tuple[str, ...]:
         return self.inputs + (self.loop.inputs if self.loop is not None else ())
 
+    @property
+    def new_outputs(self) -> set[str]:
+        """The outputs that are no next version of what the cell reads."""
+        return set(self.outputs).difference(self.all_inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
@@ -73,15 +81,18 @@ def build_task(
     tree = _parse(body, filename, first_line)
     names = read_cell(tree)
     outputs = _outputs(head, names, tree)
+    _check_reserved(outputs.names)
+    _refuse_our_magics(tree)
     loop = build_loop(head, known, namespace, filename, taken={*names.reads, *names.local}) if head.generators else None
     loop_names = [name for each in head.generators for name in each.names]
-    free = [name for name in names.reads if name not in loop_names]
+    in_magics = [name for name in _magic_reads(names, known, namespace) if name not in loop_names]
+    free = [*(name for name in names.reads if name not in loop_names), *in_magics]
     inputs = tuple(name for name in free if known(name) is not None)
     _check_own_names(names, outputs, {*inputs, *loop_names}, namespace)
     parts = hoist(tree.body, {*head.names, *inputs, *loop_names})
     shown, shows = _shown_value(tree, outputs, body, mapped=loop is not None)
     parameters = (loop.argument, *inputs) if loop is not None else inputs
-    statements = [*(loop.unpacking if loop is not None else ()), *parts.rest]
+    statements = [*_mention(in_magics, first_line), *(loop.unpacking if loop is not None else ()), *parts.rest]
     function = _function(statements, outputs, parameters, shows=shows, awaits=names.awaits, line=first_line)
     module = ast.Module([*parts.prelude, function], [])
     code = _compiled(module, filename, parts.flags)
@@ -112,7 +123,32 @@ def _parse(body: str, filename: str, first_line: int) -> ast.Module:
     return tree
 
 
+def _magic_reads(names: CellNames, known: Known, namespace: dict[str, Any]) -> list[str]:
+    """Names in the text of magics that mean something here; a magic's text has many words that are no names."""
+    own = {*names.reads, *names.local, *SHELL_NAMES}
+    return [n for n in names.in_magics if n not in own and (known(n) is not None or n in namespace)]
+
+
+def _mention(names: Sequence[str], line: int) -> list[ast.stmt]:
+    """A statement that only reads names: what magics use in their text then counts as any name in code does."""
+    loads: list[ast.expr] = [ast.Name(name, ast.Load(), **_at(line)) for name in names]
+    return [ast.Expr(ast.Tuple(loads, ast.Load(), **_at(line)), **_at(line))] if loads else []
+
+
 # Outputs
+
+
+def _refuse_our_magics(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        text = read_magic(node) if isinstance(node, ast.Call) else None
+        if text is not None and text.magic in {"%flow", "%%task"}:
+            raise CellError(f"`{text.magic}` cannot stand inside a task; give it a cell of its own")
+
+
+def _check_reserved(names: Sequence[str]) -> None:
+    for name in names:
+        if name in _NEEDED or (name.startswith("__") and name.endswith("__")):
+            raise CellError(f"`{name}` is a name that the notebook itself needs; call the output something else")
 
 
 def _outputs(head: Head, names: CellNames, tree: ast.Module) -> _Outputs:
@@ -121,6 +157,12 @@ def _outputs(head: Head, names: CellNames, tree: ast.Module) -> _Outputs:
     # `df["x"] = …` makes the next version of df, like an assignment.
     given = names.local.intersection(names.assigned).union(names.mutated)
     missing = [name for name in head.names if name not in given]
+    for name, magic in names.lost_in_magics:
+        if name in missing or name in names.reads:
+            raise CellError(
+                f"`{magic}` keeps what it assigns to itself when it stands in a task, so `{name}` would be lost; "
+                f"leave the magic out: `%flow why` tells how long a task took"
+            )
     if not missing:
         return _Outputs(head.names, None)
     if len(missing) == 1 and isinstance(tree.body[-1], ast.Expr):

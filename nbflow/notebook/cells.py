@@ -9,6 +9,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbflow.notebook.magic_text import read_magic
 from nbflow.notebook.scopes import Scope, names_inside, walrus_names
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class CellNames:
     assigned: have another value after the cell; imported, defined and looped: those among them that only imports,
     functions and classes, and `for` statements bind. local: all that the cell binds or deletes at any point.
     mutated: changed by `x[...] = …` or `x.attr = …`, and never bound here. global_writes: those assigned by functions
-    in the cell, which declare them `global`. star_imports: modules.
+    in the cell, which declare them `global`. star_imports: modules. in_magics: names in the text of shell commands and
+    magics that the cell does not bind before; lost_in_magics: (name, magic) for what magics assign, for themselves.
     """
 
     reads: tuple[str, ...]
@@ -42,6 +44,8 @@ class CellNames:
     mutated: tuple[str, ...]
     global_writes: tuple[str, ...]
     star_imports: tuple[str, ...]
+    in_magics: tuple[str, ...]
+    lost_in_magics: tuple[tuple[str, str], ...]
     uses_dynamic: bool
     awaits: bool
 
@@ -76,6 +80,8 @@ def read_cell(tree: ast.Module) -> CellNames:
         mutated=tuple(name for name in walk.mutated if name not in walk.kinds),
         global_writes=tuple(walk.global_writes),
         star_imports=tuple(walk.star_imports),
+        in_magics=tuple(walk.in_magics),
+        lost_in_magics=tuple(walk.lost_in_magics.items()),
         uses_dynamic=not _DYNAMIC.isdisjoint(walk.reads),
         awaits=any(_awaits(statement) for statement in tree.body),
     )
@@ -107,6 +113,8 @@ class _Walk(ast.NodeVisitor):
         self.mutated: dict[str, None] = {}
         self.global_writes: dict[str, None] = {}
         self.star_imports: dict[str, None] = {}
+        self.in_magics: dict[str, None] = {}
+        self.lost_in_magics: dict[str, str] = {}
         self._later: dict[str, tuple[str, ...]] = {}  # a definition -> what its body reads once it is used
         self._unused: dict[str, None] = {}  # what the bodies of definitions read that the cell did not use
         self._used: set[str] = set()
@@ -116,6 +124,8 @@ class _Walk(ast.NodeVisitor):
         todo = [node]
         while todo:
             each = todo.pop()
+            if isinstance(each, ast.Call):
+                self._note_magic(each)
             handle = getattr(self, f"visit_{type(each).__name__}", None)
             if handle is not None:
                 handle(each)
@@ -180,6 +190,13 @@ class _Walk(ast.NodeVisitor):
                 self._store(part, kind)
             case _:
                 self._change_part(target)
+
+    def _note_magic(self, call: ast.Call) -> None:
+        text = read_magic(call)
+        if text is not None:
+            self._load_all(name for name in text.reads if name in self.now)
+            self.in_magics.update(dict.fromkeys(name for name in text.reads if name not in self.now))
+            self.lost_in_magics.update(dict.fromkeys(text.assigned, text.magic))
 
     def _change_part(self, target: ast.AST) -> None:
         """`x[...] = …` and `x.attr = …` read x."""
@@ -300,6 +317,9 @@ class _Walk(ast.NodeVisitor):
 
     def _define(self, name: str, scope: Scope, kind: str) -> None:
         inner = names_inside(scope)
+        for each in ast.walk(scope):
+            if isinstance(each, ast.Call) and (text := read_magic(each)) is not None:
+                self.in_magics.update(dict.fromkeys(text.reads))
         self._load_all(inner.at_once)
         self.global_writes.update(inner.global_writes)
         self._bind(name, kind)

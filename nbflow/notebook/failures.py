@@ -28,6 +28,8 @@ def raise_first_failure(run: Run) -> None:
 def _failure(run: Run, node: Node) -> TaskFailed:
     index, error = run.first_error(node)
     headline, hints = f"task {node.name} failed", ["%tb shows the whole traceback"]
+    if isinstance(error, UnboundLocalError):
+        hints.insert(0, "no line gave it a value on the way here; assign it on every path, also where an `if` is false")
     track = run.track(node)
     if node.mapped and not track.verdict:
         count, failed = len(track.states), track.states.count(State.FAILED)

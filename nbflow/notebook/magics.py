@@ -108,7 +108,7 @@ class Magics:
 
     def _arguments(self, name: str, command: Command, words: list[str]) -> tuple[list[str], bool]:
         options = [word for word in words if word.startswith("-")]
-        names = [part for word in words if not word.startswith("-") for part in word.split(",") if part]
+        names = self._names([word for word in words if not word.startswith("-")])
         allowed = ["--force"] if command.force else []
         for option in options:
             if option not in allowed:
@@ -119,6 +119,13 @@ class Magics:
             example = next(iter(self._session.names()), "NAME")
             raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {example}`")
         return [self._session.task_name(each) for each in names], bool(options)
+
+    def _names(self, words: list[str]) -> list[str]:
+        """Names stand with blanks or commas between them; those with commas of their own are taken whole."""
+        known = {*self._session.names(), *self._session.build().graph.nodes}
+        if " ".join(words) in known:
+            return [" ".join(words)]
+        return [part for word in words for part in ([word] if word in known else word.split(",")) if part]
 
     def _run(self, names: list[str], force: bool) -> Any:
         run = self._session.run(names or None, force=force)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import InputRejected
 
 from nbflow.errors import NbflowError
-from nbflow.notebook.cells import read_cell
+from nbflow.notebook.cells import BUILTINS, read_cell
+from nbflow.notebook.reach import reached_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,40 +37,38 @@ class PlainCells(ast.NodeTransformer):
         self._session = session
 
     def visit(self, tree: ast.AST) -> ast.AST:
-        outputs = self._session.outputs()
-        if not isinstance(tree, ast.Module) or _is_our_magic(tree):
+        if not isinstance(tree, ast.Module) or self._session.busy:
             return tree
+        if not any("%%task" in text for text in _texts(tree)) and not _is_our_magic(tree, "task"):
+            self._session.leave_cell()
+        if _is_our_magic(tree, "task", "flow"):
+            return tree
+        outputs = self._session.outputs()
         cell = read_cell(tree)
         self._session.note_plain(cell.assigned)
+        self._tell_private(cell.reads)
         if not outputs:
             return tree
         rebound = sorted(outputs & set(cell.assigned))
         if rebound:
             raise CellStopped(_rebinding(rebound[0]))
-        needed = sorted(
-            outputs & {*cell.reads, *self._reached(cell.reads), *_words_in_strings(tree, cell.uses_dynamic)}
-        )
+        reached = reached_names(cell.reads, self._session.namespace)
+        needed = sorted(outputs & {*cell.reads, *reached, *_words_in_strings(tree, cell.uses_dynamic)})
         if needed:
             self._session.namespace[PREPARE] = self._session.publish
             tree.body.insert(0, _call(PREPARE, needed))
             ast.fix_missing_locations(tree)
         return tree
 
-    def _reached(self, names: tuple[str, ...]) -> set[str]:
-        """The global names that notebook functions read, which these names lead to."""
-        namespace = self._session.namespace
-        seen: set[str] = set()
-        todo = list(names)
-        while todo:
-            value = namespace.get(todo.pop())
-            if isinstance(value, FunctionType) and value.__globals__ is namespace:
-                fresh = set(_global_names(value.__code__)) - seen
-                seen |= fresh
-                todo.extend(fresh)
-        return seen
+    def _tell_private(self, names: tuple[str, ...]) -> None:
+        """A word on names that will be a NameError in a moment."""
+        for name in names:
+            told = self._session.private_to(name) if name not in self._session.namespace else None
+            if told is not None and name not in BUILTINS and name not in self._session.outputs():
+                print(f"nbflow: {told}")
 
 
-def _is_our_magic(tree: ast.Module) -> bool:
+def _is_our_magic(tree: ast.Module, *names: str) -> bool:
     """Whether a cell is one call of %%task or %flow, which prepare for themselves."""
     return (
         any(
@@ -79,7 +77,7 @@ def _is_our_magic(tree: ast.Module) -> bool:
             and node.func.attr in {"run_cell_magic", "run_line_magic"}
             and node.args
             and isinstance(node.args[0], ast.Constant)
-            and node.args[0].value in {"task", "flow"}
+            and node.args[0].value in names
             for node in ast.walk(tree)
         )
         and len(tree.body) == 1
@@ -89,16 +87,14 @@ def _is_our_magic(tree: ast.Module) -> bool:
 def _words_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:
     """Names inside the text that magics such as %time get: they run it as code."""
     if uses_dynamic:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield from re.findall(r"[^\W\d]\w*", node.value)
+        for text in _texts(tree):
+            yield from re.findall(r"[^\W\d]\w*", text)
 
 
-def _global_names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _global_names(constant)
+def _texts(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _call(function: str, names: list[str]) -> ast.stmt:

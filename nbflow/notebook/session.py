@@ -19,6 +19,8 @@ from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.notebook.failures import raise_first_failure
 from nbflow.notebook.header import Head, parse_head, split_head
 from nbflow.notebook.published import Published
+from nbflow.notebook.reach import reached_names
+from nbflow.notebook.tracebacks import BodyUnreadable, Interrupted
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
@@ -61,7 +63,10 @@ class Session:
         self._published = Published(shell.user_ns)
         self._nodes: dict[Declared, Node] = {}
         self._places = 0
+        # Whether tasks are running: code that they hand to magics must not prepare anything once more.
+        self.busy = False
         self._plain_cells: dict[str, str] = {}
+        self._preparing: set[str] = set()
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -87,7 +92,10 @@ class Session:
         # Front ends that do not tell which cell it is: the same text is the same cell.
         same = cell_id or f"text:{head.text}\n{body}"
         mine = [d for d in self._declared if d.cell == same]
-        built = self._built(head, body, filename, head_lines + 1, hidden=mine)
+        try:
+            built = self._built(head, body, filename, head_lines + 1, hidden=mine)
+        except SyntaxError as error:
+            raise BodyUnreadable(error, filename) from None
         place = mine[0].place if mine else self._place_of(built)
         declared = Declared(
             cell=same,
@@ -107,10 +115,25 @@ class Session:
             # A circle: the cell is not taken in, so that the others go on working.
             self._declared = before
             raise
-        if taken_over:
-            print(f"`{', '.join(taken_over)}` was made by another cell before; this one makes it now")
+        self._tell_taken_over(taken_over, before)
         self._clean_namespace(declared, mine)
         return declared
+
+    def _tell_taken_over(self, names: Sequence[str], before: Sequence[Declared]) -> None:
+        if names:
+            lost = {name for d in before for name in d.built.outputs} - self.outputs()
+            also = f"; what else that cell made is gone: `{', '.join(sorted(lost))}`" if lost else ""
+            print(f"`{', '.join(names)}` was made by another cell before; this one makes it now{also}")
+
+    def private_to(self, name: str) -> str | None:
+        """How to make an output of a name that a task's cell keeps to itself; None for any other name."""
+        for declared in self._declared:
+            if name in declared.built.hides:
+                outputs = ", ".join((*declared.built.outputs, name))
+                return (
+                    f"`{name}` is private to the cell of {declared.name}; name it there to use it: `%%task {outputs}`"
+                )
+        return None
 
     def note_plain(self, assigned: Iterable[str]) -> None:
         """Remembers which cell gave plain variables their values."""
@@ -143,10 +166,22 @@ class Session:
         self._declared = [d for d in self._declared if d not in gone]
         self._published.drop([output for d in gone for output in d.built.outputs])
 
+    def leave_cell(self) -> None:
+        """Takes out what the present cell declared before: it is another cell now."""
+        cell = self._cell_id()
+        gone = [d for d in self._declared if d.cell == cell]
+        if gone:
+            outputs = [name for d in gone for name in d.built.outputs]
+            self._forget_behind(set(outputs))
+            self._declared = [d for d in self._declared if d not in gone]
+            _print(f"this cell was the task of `{', '.join(outputs)}`, and is none any more")
+
     # Building and running
 
     def build(self) -> Flow:
         """The flow of all tasks as they are declared now."""
+        if self.busy:
+            raise CellError("a task is running; `%flow` and `%%task` cannot stand inside one, nor in what it calls")
         self.flow.graph = Graph(self.flow.name, self.flow)
         self._nodes = {}
         token = BUILDING.set(self.flow.graph)
@@ -161,11 +196,43 @@ class Session:
         """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
         flow = self.build()
         self._check_names(names)
+        if self._publish_for_helpers(names):
+            flow = self.build()
         targets = list(names) if names is not None else None
-        run = flow.run(targets=targets, force=(targets or list(flow.graph.nodes)) if force else None)
+        self.busy = True
+        try:
+            run = flow.run(targets=targets, force=(targets or list(flow.graph.nodes)) if force else None)
+        except KeyboardInterrupt as stop:
+            raise Interrupted from stop
+        finally:
+            self.busy = False
         if check:
             raise_first_failure(run)
         return run
+
+    def _publish_for_helpers(self, names: Sequence[str] | None) -> bool:
+        """Puts outputs that helpers of the tasks read through globals into the namespace, as a plain cell's would be.
+
+        They count then like any global that a task reaches.
+        """
+        graph = self.flow.graph
+        wanted = graph.needed([graph[name] for name in names] if names is not None else graph.nodes.values())
+        needed = {name for d, node in self._nodes.items() if node in wanted for name in self._by_helpers(d)}
+        needed -= self._preparing
+        if not needed:
+            return False
+        self._preparing |= needed
+        try:
+            self.publish(sorted(needed))
+        finally:
+            self._preparing -= needed
+        return True
+
+    def _by_helpers(self, declared: Declared) -> set[str]:
+        """The outputs of other tasks that a task's helpers read."""
+        reached = reached_names(declared.built.free_names, self.namespace)
+        own = {*declared.built.outputs, *declared.built.all_inputs}
+        return (reached & self.outputs()) - own
 
     def update(self, declared: Declared) -> Run:
         """Brings one cell's task up to date, with whatever it needs."""
@@ -195,7 +262,8 @@ class Session:
         """One line that says the same each time the cell is fresh: no times, no counts of what ran."""
         node = self._nodes[declared]
         track = run.track(node)
-        count = f" · {len(track.states)} elements" if node.mapped else ""
+        elements = len(track.states)
+        count = f" · {elements} element{'s' if elements != 1 else ''}" if node.mapped else ""
         return f"✓ {', '.join(declared.built.outputs)}{count} · fresh"
 
     def store_place(self) -> str:
@@ -243,7 +311,7 @@ class Session:
     def _place_of(self, built: CellTask) -> int:
         """A new cell comes last, except where it takes over names that another cell gave before."""
         for declared in self._declared:
-            if set(declared.built.outputs) & (set(built.outputs) - set(built.inputs)):
+            if built.new_outputs.intersection(declared.built.outputs):
                 return declared.place
         self._places += 1
         return self._places
@@ -251,9 +319,8 @@ class Session:
     def _register(self, declared: Declared, mine: Sequence[Declared]) -> list[str]:
         """Puts a cell in the place of what it replaces; gives the names that it takes from other cells."""
         taken_over: set[str] = set()
-        fresh_names = set(declared.built.outputs) - set(declared.built.inputs)
         for other in list(self._declared):
-            taken = fresh_names & (set(other.built.outputs) - set(other.built.inputs))
+            taken = declared.built.new_outputs & other.built.new_outputs
             if other in mine:
                 self._declared.remove(other)
             elif taken:
@@ -313,10 +380,13 @@ class Session:
             source = self._source(declared, path)
             items_of([] if isinstance(source, Node) else source, loop.text)
         except (CellError, MapError) as error:
-            source, problem = [], str(error)
+            problem = str(error)
         # The expression is the user's own, and may raise anything; it is told when the cell runs.
         except Exception as error:  # noqa: BLE001 (told as the cell's problem)
-            source, problem = [], f"`for … in {loop.text}`: {type(error).__name__}: {error}"
+            problem = f"`for … in {loop.text}`: {type(error).__name__}: {error}"
+        if problem:
+            # No elements are known, which is not the same as none: nothing behind it may look fresh.
+            source = make_node(_NO_SOURCE, (), {}, name=loop.text)
         node = make_mapped(declared.task, (), {loop.argument: source, **shared})
         node.problem = problem
         return node
@@ -328,7 +398,7 @@ class Session:
         except CellError:
             # What it reads is given by no task any more: drawn as missing, and told when it runs.
             return
-        if built.all_inputs != declared.built.all_inputs:
+        if (built.all_inputs, built.free_names) != (declared.built.all_inputs, declared.built.free_names):
             declared.built = built
             declared.task = self._task(built, declared.head)
 
@@ -399,18 +469,25 @@ class Session:
             if node.problem:
                 raise CellError(f"{node.name} cannot run: {node.problem}")
             if node.missing:
-                known = [
-                    *self.outputs(),
-                    *(n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES),
-                ]
-                raise CellError(
-                    f"{node.name} reads `{node.missing[0]}`, which nothing defines" + nearest(node.missing[0], known)
-                )
+                name = node.missing[0]
+                private = self.private_to(name)
+                if private is not None:
+                    raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
+                plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
+                known = nearest(name, [*self.outputs(), *plain])
+                raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
 
 
 def _notebook_name() -> str:
     """The name of the notebook's file, as far as the server tells: two of them in one project are told apart."""
     return Path(os.environ.get("JPY_SESSION_NAME", "notebook")).stem
+
+
+def _no_source() -> None:
+    raise CellError("this source cannot be read")
+
+
+_NO_SOURCE = Task(_no_source, name="source")
 
 
 def _print(message: str) -> None:

@@ -154,3 +154,9 @@ def test_two_hundred_nodes_are_drawn():
     boxes = tuple(Box(f"n{i}", f"node {i}", "task", "fresh") for i in range(200))
     arrows = tuple(Arrow(f"n{i // 2}", f"n{i}") for i in range(1, 200))
     assert len([g for g in parsed(Picture("p", boxes, arrows)).iter(f"{SVG}g") if g.get("data-node")]) == 200
+
+
+def test_the_text_tells_which_of_several_outputs_is_used():
+    boxes = (Box("low, high", "low, high", "task"), Box("mid", "mid", "task"))
+    arrows = (Arrow("low, high", "mid", label="high"), Arrow("low, high", "mid", label="[0]"))
+    assert to_text(Picture("p", boxes, arrows)).splitlines()[2] == "  · mid  ← low, high (high), low, high[0]"

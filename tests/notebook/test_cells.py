@@ -154,3 +154,53 @@ SEMICOLONS = {
 @pytest.mark.parametrize(("text", "quiet"), SEMICOLONS.items(), ids=list(SEMICOLONS))
 def test_a_semicolon_at_the_end(text, quiet):
     assert ends_in_semicolon(text) is quiet
+
+
+def shell(command):
+    return f"get_ipython().system({command!r})"
+
+
+def magic(name, line):
+    return f"get_ipython().run_line_magic({name!r}, {line!r})"
+
+
+def cell_magic(name, line, cell):
+    return f"get_ipython().run_cell_magic({name!r}, {line!r}, {cell!r})"
+
+
+IN_MAGICS = {
+    shell("ls {folder} $HOME '{a.b[0]}'"): "folder HOME a b",
+    shell("ls folder"): "",
+    shell("awk '{print $1}'"): "print",
+    shell("echo {"): "",
+    shell("echo {{x}}"): "",
+    "folder = 'x'\n" + shell("ls {folder}"): "",
+    "lines = get_ipython().getoutput('cat $path')": "path",
+    "def f():\n    " + shell("ls {folder}"): "folder",
+    magic("time", "y = f(x)"): "f x",
+    magic("timeit", "-n1 -r 3 f(x)"): "f x",
+    magic("cd", "data"): "data",
+    cell_magic("timeit", "-n1", "f(x)"): "f x",
+    cell_magic("bash", "{arg}", "echo word"): "arg",
+    cell_magic("sql", "", "select column"): "select column",
+    "other().system('ls {folder}')": "",
+}
+
+
+@pytest.mark.parametrize(("source", "wanted"), IN_MAGICS.items(), ids=list(IN_MAGICS))
+def test_names_in_the_text_of_magics(source, wanted):
+    assert set(names(source).in_magics) == set(wanted.split())
+
+
+LOST_IN_MAGICS = {
+    magic("time", "y = f(x)"): (("y", "%time"),),
+    cell_magic("capture", "out", "a, b = 1, 2"): (("a", "%%capture"), ("b", "%%capture")),
+    magic("time", "f(x)"): (),
+    magic("cd", "y = 1"): (),
+    shell("y=1"): (),
+}
+
+
+@pytest.mark.parametrize(("source", "wanted"), LOST_IN_MAGICS.items(), ids=list(LOST_IN_MAGICS))
+def test_what_magics_assign_for_themselves_only(source, wanted):
+    assert names(source).lost_in_magics == wanted

@@ -1,5 +1,6 @@
 """A notebook as its user sees it: cells run one after the other in an IPython shell."""
 
+import re
 import sys
 import types
 
@@ -27,7 +28,8 @@ class Notebook:
             done = self.shell.run_cell(text, store_history=True)
         return types.SimpleNamespace(
             value=done.result,
-            text=captured.stdout + captured.stderr,
+            # Tracebacks are coloured word by word.
+            text=re.sub(r"\x1b\[[0-9;]*m", "", captured.stdout + captured.stderr),
             error=done.error_in_exec or done.error_before_exec,
             ran=list(self.shell.user_ns["LOG"]),
         )
@@ -403,3 +405,218 @@ def test_the_store_stays_where_the_kernel_started(notebook, tmp_path, monkeypatc
     (tmp_path / "elsewhere" / ".git").mkdir(parents=True)
     notebook("import os\nos.chdir('elsewhere')")
     assert notebook(task("y", "4")).ran == []
+
+
+def test_an_output_that_a_helper_reads_through_its_globals_is_an_input(notebook):
+    notebook(task("base", "10"))
+    notebook("def scaled(x):\n    return x * base")
+    assert notebook(task("y", "scaled(2)")).value == 20
+    notebook.shell.user_ns.pop("base", None)
+    assert notebook("y").ran == []
+    notebook(task("base", "100"))
+    assert notebook("y").value == 200
+
+
+# Shell commands and magics in bodies
+
+
+def test_what_a_shell_command_reads_is_an_input(notebook):
+    notebook("%%task who\n'ann'")
+    notebook(task("greeting", "out = !echo hi {who}", "greeting = out[0]"))
+    assert notebook("greeting").value == "hi ann"
+    notebook("%%task who\n'bob'")
+    assert notebook("greeting").value == "hi bob"
+
+
+@pytest.mark.parametrize("line", ["!echo $K", "!echo {K}", "!echo {K + 0}"])
+def test_a_plain_variable_in_a_shell_command_counts_like_one_in_code(notebook, line):
+    notebook("K = 4")
+    notebook(task("k", f"out = {line}", "k = out[0]"))
+    assert notebook("k").value == "4"
+    notebook("K = 5\nunrelated = 1")
+    assert notebook("k").value == "5"
+    notebook("unrelated = 2")
+    assert notebook("k").ran == []
+
+
+def test_words_of_a_shell_command_are_no_inputs(notebook):
+    notebook("echo = 1\nhi = 2")
+    notebook(task("k", "out = !echo hi", "k = out[0]"))
+    notebook("echo = 3\nhi = 4")
+    assert notebook("k").ran == []
+
+
+def test_loop_variables_and_own_names_stand_in_shell_commands(notebook):
+    notebook("%%task r for a, b in [(1, 2)]\nown = a + b\nout = !echo {a} {own}\nr = out[0]")
+    assert notebook("r").value == ["1 3"]
+
+
+def test_magics_in_a_body_may_read_outputs_while_it_runs(notebook):
+    notebook(task("y", "4"))
+    said = notebook(task("z", "%timeit -n1 -r1 y + 1", "z = y + 1"))
+    assert said.error is None
+    assert "✓ z · fresh" in said.text
+    notebook("%%task y\n6")
+    assert notebook("z").value == 7
+
+
+@pytest.mark.parametrize("body", ["%time t = 3", "%%time\nt = 3", "%%capture out\nt = 3", "%time q = 5\nt = q"])
+def test_an_assignment_that_a_magic_would_keep_to_itself_is_told(notebook, body):
+    said = notebook("%%task t\n" + body).text
+    assert "keeps what it assigns to itself" in said
+    assert "t: " not in notebook("%flow status").text
+
+
+# Errors
+
+
+def test_percent_tb_shows_the_whole_traceback_of_the_task(notebook):
+    notebook("import json")
+    failed = notebook("%%task c\nc = json.loads('{')")
+    assert "%tb shows the whole traceback" in failed.text
+    assert "raw_decode" in failed.text
+    whole = notebook("%tb").text
+    assert "task c failed" not in whole
+    assert "json/decoder.py" in whole
+    assert "c = json.loads('{')" in whole
+
+
+UNREADABLE = {
+    "y = = 3": ("line 2", "invalid syntax"),
+    "\n\nreturn 3": ("line 4", "'return' outside function"),
+    "  y = 3\n y = 4": ("line 2", "IndentationError"),
+    "!echo (\ny = (": ("line 3", "never closed"),
+}
+
+
+@pytest.mark.parametrize(("body", "says"), UNREADABLE.items(), ids=list(UNREADABLE))
+def test_a_body_that_is_no_python_is_one_short_error_at_its_line(notebook, body, says):
+    notebook(task("y", "4"), "c1")
+    said = notebook("%%task y\n" + body, "c1").text
+    assert all(each in said for each in says)
+    assert len(said.splitlines()) <= 5
+    assert "nbflow" not in said
+    # The cell goes on being what it was.
+    assert notebook("y").value == 4
+
+
+@pytest.mark.parametrize("name", ["In", "Out", "get_ipython", "__builtins__", "__name__"])
+def test_names_that_the_notebook_needs_are_no_outputs(notebook, name):
+    assert "the notebook itself needs" in notebook(f"%%task {name}\n3").text
+    assert notebook("len(In)").error is None
+
+
+def test_a_private_name_that_is_read_elsewhere_is_told_with_the_way_out(notebook):
+    notebook("%%task r\ntmp = 3\nr = tmp")
+    way_out = "name it there to use it: `%%task r, tmp`"
+    assert way_out in notebook("%%task q\ntmp + 1").text
+    assert way_out in notebook("tmp").text
+    notebook("tmp = 5")
+    assert way_out not in notebook("tmp").text
+    assert notebook("%%task q\ntmp + 1").value == 6
+
+
+def test_what_a_plain_run_of_the_cell_left_behind_is_removed(notebook):
+    notebook("tmp = 3", "c1")
+    notebook("other = 4", "c2")
+    notebook("%%task r\ntmp = 3\nother = 3\nr = tmp", "c1")
+    assert "tmp" not in notebook
+    assert notebook["other"] == 4
+
+
+# Versions and cells
+
+
+def test_a_map_may_make_the_next_version_of_its_source(notebook):
+    notebook(task("ys", "[1, 2]"), "c1")
+    notebook(task("total", "sum(ys)"), "c2")
+    notebook(task("ys for y in ys", "y * 10"), "c3")
+    assert notebook("ys").value == [10, 20]
+    assert notebook("total").value == 3
+    notebook(task("ys", "[1, 2, 3]"), "c1")
+    assert notebook("ys").ran == ["ys"]
+    assert notebook("total").value == 6
+
+
+def test_taking_over_one_of_two_outputs_tells_what_is_gone(notebook):
+    notebook("%%task a, b\na = 1\nb = 2", "c1")
+    said = notebook(task("a", "5"), "c2").text
+    assert "`a` was made by another cell before" in said
+    assert "gone: `b`" in said
+    assert "NameError" in notebook("b").text
+
+
+def test_nothing_behind_a_source_that_cannot_be_read_looks_fresh(notebook):
+    notebook(task("xs", "[1]"))
+    notebook(task("r for i, x in enumerate(xs)", "x"))
+    notebook(task("total", "sum(r)"))
+    notebook("%flow rm xs")
+    assert "✓" not in notebook("%flow status").text
+
+
+def test_names_with_commas_and_blanks_may_be_given_whole(notebook):
+    notebook("%%task low, high\nlow = 1\nhigh = 9")
+    notebook(task("r for a, b in zip([low], [high])", "a + b"))
+    for name in ("low, high", "'low, high'", "low", "high"):
+        assert notebook(f"%flow why {name}").text.startswith("low, high is fresh")
+    assert "is fresh" in notebook("%flow why 'zip([low], [high])'").text
+    assert "low, high (low)" in repr(notebook("%flow").value)
+
+
+def test_a_task_cell_that_becomes_a_plain_cell_is_no_task_any_more(notebook):
+    notebook(task("y", "4"), "c1")
+    notebook(task("z", "y + 1"), "c2")
+    said = notebook("y = 5", "c1")
+    assert said.error is None
+    assert "was the task of `y`, and is none any more" in said.text
+    assert notebook("z", "c3").value == 6
+    assert "y: " not in notebook("%flow status", "c4").text
+
+
+def test_a_task_cell_may_be_timed_and_stays_the_same_task(notebook):
+    notebook(task("y", "4"), "c1")
+    notebook(task("y", "y = y + 1"), "c2")
+    assert "none any more" not in notebook("%%time\n" + task("y", "5"), "c1").text
+    assert notebook("y", "c3").value == 6
+
+
+@pytest.mark.parametrize("line", ["%flow status", "%flow run"])
+def test_our_magics_inside_a_task_are_refused(notebook, line):
+    assert "`%flow` cannot stand inside a task" in notebook(f"%%task y\n{line}\ny = 1").text
+    assert "`%%task` cannot stand inside a task" in notebook("%%task y\n%%task x\n1").text
+    notebook(f"def hidden():\n    get_ipython().run_line_magic('flow', '{line.split()[1]}')")
+    said = notebook("%%task y\nhidden()\ny = 1")
+    assert "CellError: a task is running" in said.text
+    assert "✓ y" not in said.text
+    assert notebook(task("x", "2")).value == 2
+
+
+def test_a_deep_recursion_is_a_short_block_that_begins_in_the_cell(notebook):
+    notebook("def down(n):\n    x = n\n\n    return down(n + 1)")
+    said = notebook("%%task d\nimport json\nd = down(0)").text
+    assert "→    3 d = down(0)" in said
+    assert "more frames" in said
+    assert len(said.splitlines()) <= 25
+
+
+def test_an_output_that_was_not_assigned_on_the_way_is_told_as_that(notebook):
+    notebook(task("n", "0"))
+    said = notebook("%%task c\nif n:\n    c = 1").text
+    assert "UnboundLocalError" in said
+    assert "assign it on every path" in said
+
+
+def test_a_long_message_is_cut(notebook):
+    said = notebook("%%task c\nc = 1\nraise ValueError('x' * 5000 + '\\n' * 50)").text
+    assert len(said) < 1500
+    assert len(said.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("head", ["c", "c for x in range(3)"])
+def test_an_interrupted_run_shows_no_frames_of_ours(notebook, head):
+    stopped = notebook(f"%%task {head}\nc = 1\nraise KeyboardInterrupt")
+    assert isinstance(stopped.error, KeyboardInterrupt)
+    assert "interrupted" in stopped.text
+    assert "Traceback" not in stopped.text
+    assert len(stopped.text.splitlines()) <= 3
+    assert notebook(task("y", "4")).value == 4
