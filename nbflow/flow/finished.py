@@ -207,6 +207,9 @@ class Run:
         name = node if isinstance(node, str) else node.name
         if name in self._nodes:
             return self._nodes[name]
+        part = self.graph.outputs.get(name)
+        if part is not None and self.takes_part(part):
+            return part
         if name in self.graph.nodes:
             raise UnknownName(f"{name!r} did not take part in this run; run it: flow.run(targets=[{name!r}])")
         raise UnknownName(f"the run has no node {name!r}" + nearest(name, self._nodes))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import builtins
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import CellError, MapError, UnknownName, nearest
+from nbflow.errors import CellError, UnknownName, nearest
 from nbflow.flow import Flow
 from nbflow.flow.workshop import SOURCES
-from nbflow.model.graph import BUILDING, ITEM, Graph, Node, Parameter, make_mapped, make_node
-from nbflow.model.mapping import items_of, unmapped
+from nbflow.model.graph import Graph, Node, Parameter
 from nbflow.model.task import Task
+from nbflow.notebook.assembly import Assembly, Declared
 from nbflow.notebook.build import CellTask, build_task
 from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.notebook.failures import raise_first_failure
@@ -30,25 +28,6 @@ if TYPE_CHECKING:
     from nbflow.notebook.plain import PlainCells
 
 
-@dataclass(slots=True, eq=False)
-class Declared:
-    """One `%%task` cell. place: its rank in the order in which cells first ran."""
-
-    cell: str
-    place: int
-    head: Head
-    body: str
-    filename: str
-    first_line: int
-    built: CellTask
-    task: Task
-    known: dict[str, str | None] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.task.name
-
-
 class Session:
     """The tasks that a notebook's cells declared, and the values that were put into its namespace."""
 
@@ -61,6 +40,7 @@ class Session:
         self.flow.tell = _print
         self._declared: list[Declared] = []
         self._published = Published(shell.user_ns)
+        self._assembly = Assembly(self.flow.graph, (), shell.user_ns, self._refresh)
         self._nodes: dict[Declared, Node] = {}
         self._places = 0
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
@@ -183,13 +163,8 @@ class Session:
         if self.busy:
             raise CellError("a task is running; `%flow` and `%%task` cannot stand inside one, nor in what it calls")
         self.flow.graph = Graph(self.flow.name, self.flow)
-        self._nodes = {}
-        token = BUILDING.set(self.flow.graph)
-        try:
-            for declared in self._declared:
-                self._node(declared, ())
-        finally:
-            BUILDING.reset(token)
+        self._assembly = Assembly(self.flow.graph, self._declared, self.namespace, self._refresh)
+        self._nodes = self._assembly.build()
         return self.flow
 
     def run(self, names: Sequence[str] | None = None, *, force: bool = False, check: bool = True) -> Run:
@@ -243,9 +218,9 @@ class Session:
         """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
         wanted = list(names)
         self.build()
-        run = self.run([self._output_node(name).name for name in wanted])
+        run = self.run([self._assembly.output_node(name).name for name in wanted])
         for name in wanted:
-            self._published.put(name, self._output_node(name), run)
+            self._published.put(name, self._assembly.output_node(name), run)
         self._drop_outdated(self._published.names() - set(wanted))
 
     def shown_value(self, declared: Declared, run: Run) -> Any:
@@ -255,7 +230,7 @@ class Session:
             return run.part(node, len(declared.built.outputs))
         if declared.built.shown is None:
             return None
-        self._published.put(declared.built.shown, self._output_node(declared.built.shown), run)
+        self._published.put(declared.built.shown, self._assembly.output_node(declared.built.shown), run)
         return self.namespace[declared.built.shown]
 
     def state_line(self, declared: Declared, run: Run) -> str:
@@ -271,7 +246,7 @@ class Session:
 
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""
-        nodes = {name: self._output_node(name) for name in names if name in self.outputs()}
+        nodes = {name: self._assembly.output_node(name) for name in names if name in self.outputs()}
         fresh = {row.name for row in self.flow.plan(list(nodes.values())).rows if row.freshness.label == "fresh"}
         self._published.drop([n for n in names if n not in nodes or self.task_name(n) not in fresh])
 
@@ -352,45 +327,6 @@ class Session:
                     stale |= set(declared.built.outputs)
         self._published.drop(stale)
 
-    def _node(self, declared: Declared, path: tuple[Declared, ...]) -> Node:
-        if declared in self._nodes:
-            return self._nodes[declared]
-        if declared in path:
-            cycle = " → ".join(d.name for d in (*path[path.index(declared) :], declared))
-            raise CellError(f"these cells need each other, which cannot be: {cycle}")
-        self._refresh(declared)
-        path = (*path, declared)
-        inputs = {name: self._input(name, declared, path) for name in declared.built.inputs}
-        if declared.built.loop is None:
-            node = make_node(declared.task, (), inputs)
-        else:
-            node = self._mapped_node(declared, inputs, path)
-        node.missing = self._missing(declared)
-        self._nodes[declared] = node
-        self._split(declared, node)
-        return node
-
-    def _mapped_node(self, declared: Declared, inputs: dict[str, Node | None], path: tuple[Declared, ...]) -> Node:
-        """The node of a cell with a `for`; one without elements, that tells why, where the source fails."""
-        loop = declared.built.loop
-        assert loop is not None
-        shared = {name: unmapped(value) for name, value in inputs.items()}
-        problem = ""
-        try:
-            source = self._source(declared, path)
-            items_of([] if isinstance(source, Node) else source, loop.text)
-        except (CellError, MapError) as error:
-            problem = str(error)
-        # The expression is the user's own, and may raise anything; it is told when the cell runs.
-        except Exception as error:  # noqa: BLE001 (told as the cell's problem)
-            problem = f"`for … in {loop.text}`: {type(error).__name__}: {error}"
-        if problem:
-            # No elements are known, which is not the same as none: nothing behind it may look fresh.
-            source = make_node(_NO_SOURCE, (), {}, name=loop.text)
-        node = make_mapped(declared.task, (), {loop.argument: source, **shared})
-        node.problem = problem
-        return node
-
     def _refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
         try:
@@ -401,65 +337,6 @@ class Session:
         if (built.all_inputs, built.free_names) != (declared.built.all_inputs, declared.built.free_names):
             declared.built = built
             declared.task = self._task(built, declared.head)
-
-    def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node | None:
-        maker = self._maker(name, declared)
-        if maker is not None:
-            node = self._node(maker, path)
-            return self.flow.graph.outputs.get(self._key(maker, name), node)
-        value = self.namespace.get(name)
-        # None where nothing gives it any more: it is among the missing names then.
-        return value if isinstance(value, Node) else None
-
-    def _maker(self, name: str, reader: Declared) -> Declared | None:
-        """The version of an output that a cell reads: the last one declared before it, else the first there is."""
-        makers = [d for d in self._declared if name in d.built.outputs and d is not reader]
-        before = [d for d in makers if d.place < reader.place]
-        if before:
-            return before[-1]
-        return makers[0] if makers else None
-
-    def _source(self, declared: Declared, path: tuple[Declared, ...]) -> Any:
-        loop = declared.built.loop
-        assert loop is not None
-        inputs = {name: self._input(name, declared, path) for name in loop.inputs}
-        if loop.plain is not None and loop.plain in inputs:
-            return inputs[loop.plain]
-        if not inputs:
-            return loop.evaluate()
-        return make_node(Task(loop.function, name=f"[{loop.text}]"), (), inputs, name=loop.text)
-
-    def _split(self, declared: Declared, node: Node) -> None:
-        """Gives each of several outputs a node of its own."""
-        outputs = declared.built.outputs
-        if len(outputs) == 1 and not declared.built.shows:
-            return
-        for i, name in enumerate(outputs):
-            label = f"{node.name}[{name}]"
-            part = (
-                make_mapped(ITEM, (node, unmapped(i)), {}, name=label)
-                if node.mapped
-                else make_node(ITEM, (node, i), {}, name=label)
-            )
-            part.part = name if len(outputs) > 1 else ""
-            self.flow.graph.outputs[self._key(declared, name)] = part
-
-    def _key(self, declared: Declared, name: str) -> str:
-        return f"{declared.place}:{name}"
-
-    def _output_node(self, name: str) -> Node:
-        """The node of the last version of an output."""
-        last = [d for d in self._declared if name in d.built.outputs][-1]
-        return self.flow.graph.outputs.get(self._key(last, name), self._nodes[last])
-
-    def _missing(self, declared: Declared) -> tuple[str, ...]:
-        lost = [name for name in declared.built.all_inputs if self._maker(name, declared) is None]
-        free = [name for name in declared.built.free_names if not hasattr(builtins, name)]
-        outputs = self.outputs()
-        return tuple(
-            [name for name in lost if not isinstance(self.namespace.get(name), Node)]
-            + [name for name in free if name not in self.namespace and name not in outputs]
-        )
 
     def _check_names(self, names: Sequence[str] | None) -> None:
         """An error for a name that a task is about to read, and that nothing gives."""
@@ -481,13 +358,6 @@ class Session:
 def _notebook_name() -> str:
     """The name of the notebook's file, as far as the server tells: two of them in one project are told apart."""
     return Path(os.environ.get("JPY_SESSION_NAME", "notebook")).stem
-
-
-def _no_source() -> None:
-    raise CellError("this source cannot be read")
-
-
-_NO_SOURCE = Task(_no_source, name="source")
 
 
 def _print(message: str) -> None:
