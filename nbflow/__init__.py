@@ -16,28 +16,48 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbflow import signals, tasks, triggers
+from nbflow.engine.hooks import StateChange
 from nbflow.flow import Flow, Plan, Run
 from nbflow.identity.value import opaque
-from nbflow.model.graph import Node, Parameter
+from nbflow.loop import loop
+from nbflow.model.control import Switch, apply_map, case, chain, flatten, merge, switch
 from nbflow.model.mapping import unmapped
-from nbflow.model.state import Freshness, State
+from nbflow.model.node import Node, Parameter
+from nbflow.model.resource import resource
+from nbflow.model.state import Failed, Freshness, Skipped, State
 from nbflow.model.task import Task, task
 from nbflow.probe.secrets import secret
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Failed",
     "Flow",
     "Freshness",
     "Node",
     "Parameter",
     "Plan",
     "Run",
+    "Skipped",
     "State",
+    "StateChange",
+    "Switch",
     "Task",
+    "apply_map",
+    "case",
+    "chain",
+    "flatten",
+    "loop",
+    "merge",
     "opaque",
+    "resource",
     "secret",
+    "signals",
+    "switch",
     "task",
+    "tasks",
+    "triggers",
     "unmapped",
 ]
 

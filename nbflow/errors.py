@@ -61,6 +61,14 @@ class NotSuccessful(NbflowError):
     """A value was asked for that the run did not make."""
 
 
+class RunawayLoop(NbflowError):
+    """A loop went on beyond max_loops."""
+
+
+class TaskTimeout(NbflowError, TimeoutError):
+    """A task took longer than its timeout_s."""
+
+
 class UnidentifiableError(NbflowError, TypeError):
     """A value has no identity; says the path to it and the two ways out.
 

@@ -8,9 +8,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
-from nbflow.executors.base import Batch
+from nbflow.engine.loops import times_of
+from nbflow.errors import DamagedEntry
+from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.value import is_immutable
-from nbflow.model.graph import Argument, Node
+from nbflow.model.node import Argument, Node
 from nbflow.model.tree import fill
 from nbflow.probe.files import argument_files
 
@@ -41,6 +43,7 @@ class Batcher:
     def __init__(self, ledger: Ledger, resolver: Resolver) -> None:
         self._ledger = ledger
         self._resolver = resolver
+        self._loops = resolver.loops
         self._size: dict[Node, int] = {}
         self._shared: dict[Node, list[Any]] = {}
 
@@ -66,8 +69,9 @@ class Batcher:
             for position, argument in enumerate(node.arguments)
         )
         options = node.task.options
-        stored = self._resolver.keeps(node)
-        keys = self._ledger.books[node].keys
+        book = self._ledger.books[node]
+        stored = self._resolver.keeps(node) and not book.unkept.intersection(indices)
+        keys = book.keys
         return Batch(
             label=node.name,
             fn=node.task.fn,
@@ -78,8 +82,20 @@ class Batcher:
             keep=stored,
             expected_files=_expected(columns, len(indices)) if stored else None,
             seeds=None if options.seed is None else [_seed(options.seed, keys[i]) for i in indices],
+            loop=LoopRule(options.max_loops, times_of(node, self._ledger), options.loop_while),
+            starts=self._starts(node, indices),
+            timeout_s=options.timeout_s,
             tag=(node, indices),
         )
+
+    def _starts(self, node: Node, indices: Sequence[int]) -> dict[int, tuple[int, Any]] | None:
+        try:
+            return self._loops.starts(node, indices)
+        except DamagedEntry:
+            # An iteration's result is gone: these loops begin anew.
+            for i in indices:
+                self._ledger.books[node].resume.pop(i, None)
+            return None
 
     def forget(self, node: Node) -> None:
         """Builds the shared arguments anew for the next batch: one of them was changed in place."""
@@ -95,6 +111,8 @@ class Batcher:
 
     def _filled(self, value: Any, fetch: Callable[[Node, int], Any]) -> Any:
         def replace(up: Node) -> Any:
+            if self._resolver.lacks(up):
+                return self._ledger.whole(up)
             if not up.mapped:
                 return _fetched(fetch, up, [0])[0]
             return _fetched(fetch, up, list(self._ledger.present(up)))
@@ -107,7 +125,9 @@ class Batcher:
         self, node: Node, argument: Argument, indices: Sequence[int], fetch: Callable[[Node, int], Any]
     ) -> list[Any]:
         source = argument.value
-        if isinstance(source, Node) and source.mapped:
+        if isinstance(source, Node) and source.mapped and not node.product:
+            if self._ledger.books[node].unkept.intersection(indices):
+                return [self._ledger.element(source, i) for i in indices]
             return _fetched(fetch, source, indices)
         items = self._ledger.books[node].items[argument.name]
         try:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
+    from nbflow.model.state import State
 
 Indices = Sequence[int]
 
@@ -54,19 +55,47 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An element that raised. retriable: whether its error is worth another attempt."""
+    """An element that raised. retriable: whether its error is worth another attempt.
+
+    anew: whether attempts are counted from here, since an iteration of its loop succeeded before. asked: whether
+    it asked for another attempt itself. delay_s: seconds before that, where it said so.
+    """
 
     node: Node
     index: int
     retriable: bool = True
+    anew: bool = False
+    asked: bool = False
+    delay_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An element that said itself that it is to be skipped."""
+    """Elements that are not to run: a branch not taken, or said so themselves."""
+
+    node: Node
+    indices: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """An element that waits for somebody's approval."""
 
     node: Node
     index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """An element whose result consists of nodes: it ends when they have.
+
+    children: the new nodes, each after its upstreams; leaves: those whose values it takes.
+    """
+
+    node: Node
+    index: int
+    children: Sequence[Node]
+    leaves: Sequence[Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +124,9 @@ class Stopped:
     """The run ends here: what has not finished is cancelled."""
 
 
-Event = Sized | Refused | Started | Reused | Succeeded | Failed | Skipped | Lost | Discarded | Stopped
+Event = (
+    Sized | Refused | Started | Reused | Succeeded | Failed | Skipped | Paused | Expanded | Lost | Discarded | Stopped
+)
 
 
 # Commands: what the shell is to do.
@@ -121,6 +152,34 @@ class Submit:
     node: Node
     indices: Indices
     attempt: int = 0
+    delay_s: float | None = None
 
 
-Command = Size | Resolve | Submit
+@dataclass(frozen=True, slots=True)
+class Assemble:
+    """The nodes that an element's result consists of have ended: answer Succeeded, Reused or Failed."""
+
+    node: Node
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Elements that failed without being called. error: why."""
+
+    node: Node
+    indices: Indices
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Elements of a node whose changes somebody wants to hear of."""
+
+    node: Node
+    indices: Indices
+    old: State
+    new: State
+
+
+Command = Size | Resolve | Submit | Assemble | Blame | Changed

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from nbflow.engine.loops import key_of, take_in
+from nbflow.errors import NotStorable
 from nbflow.model.task import seconds_of
 from nbflow.probe.files import trace_id
-from nbflow.store import VALUE, Entry
+from nbflow.signals import SKIP
+from nbflow.store import EXPRESSION, LOOP_EXPRESSION, LOOP_STEP, VALUE, Entry
+from nbflow.store import SKIP as SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Outcome
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
     from nbflow.model.task import Options
     from nbflow.store import Store
 
@@ -62,13 +66,16 @@ class Keeper:
         positions: list[int] = []
         for outcome in outcomes:
             i = indices[outcome.position]
-            entry = self._entry(node, book.keys[i], outcome, session)
+            entry = self._entry(node, key_of(book, i), outcome, session)
+            if outcome.step and not outcome.nodes:
+                take_in(book, i, outcome)
             if entry is not None:
                 entries.append(entry)
-                positions.append(i)
+                positions.append(-1 if outcome.step or entry.kind == EXPRESSION else i)
         replace = node in self._replace or node.task.options.always
         for i, row in zip(positions, self._store.put(entries, replace=replace), strict=True):
-            book.rows[i] = row
+            if i >= 0:
+                book.rows[i] = row
 
     def keep_late(self, batch: Batch) -> None:
         """Stores what a batch finished after its run was interrupted; called on the worker's thread."""
@@ -80,6 +87,8 @@ class Keeper:
             self._store.flush()
 
     def _entry(self, node: Node, key: bytes | None, outcome: Outcome, session: str | None) -> Entry | None:
+        if outcome.nodes:
+            self._freeze(node, outcome)
         if outcome.unstored is not None:
             self._once(node, "unstored", f"{node.name}: its result is not stored: {outcome.unstored}")
             return None
@@ -105,7 +114,7 @@ class Keeper:
             trace=trace,
             out=outcome.out,
             members=b"".join(outcome.members or ()),
-            kind=VALUE,
+            kind=_kind(outcome),
             sealed=outcome.sealed,
             seconds=outcome.seconds,
             made_ns=now,
@@ -113,6 +122,12 @@ class Keeper:
             session=session,
             task=node.task.name,
         )
+
+    def _freeze(self, node: Node, outcome: Outcome) -> None:
+        try:
+            outcome.out, outcome.sealed = self._resolver.expander.freeze(node, outcome.value)
+        except NotStorable as reason:
+            outcome.unstored = str(reason)
 
     def _drifted(self, node: Node) -> bool:
         """Whether a global that the task reaches was changed since it was identified."""
@@ -154,6 +169,15 @@ class Keeper:
         if (node.name, reason) not in self._told:
             self._told.add((node.name, reason))
             self._tell(message)
+
+
+def _kind(outcome: Outcome) -> int:
+    if isinstance(outcome.error, SKIP):
+        return SKIPPED
+    if outcome.nodes:
+        return LOOP_EXPRESSION if outcome.step else EXPRESSION
+    # The last iteration of a loop that ends from outside may be followed by others another time.
+    return LOOP_STEP if outcome.step or outcome.last else VALUE
 
 
 def _expiry(options: Options, now_ns: int) -> int | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import DamagedEntry
+from nbflow.errors import DamagedEntry, NotSuccessful
 from nbflow.identity.value import list_id
-from nbflow.model.state import State
+from nbflow.model.node import Node
+from nbflow.model.state import SUCCESSFUL, Failed, Skipped, State
+from nbflow.model.tree import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nbflow.engine.machine import Track
-    from nbflow.model.graph import Node
     from nbflow.model.mapping import Items
     from nbflow.store import Row, Store
 
@@ -37,11 +38,32 @@ class LostValue(Exception):
         super().__init__(why)
 
 
+@dataclass(slots=True)
+class Expression:
+    """A result that consists of nodes. reused: found in the store; step: of a loop that goes on with it."""
+
+    value: Any
+    leaves: tuple[Node, ...]
+    reused: bool
+    step: bool
+
+
+@dataclass(slots=True)
+class Resume:
+    """Where a loop stands. count: of the iteration that comes next; id, row, value: of the result before it."""
+
+    count: int
+    id: bytes | None
+    row: Row | None = None
+    value: Any = MISSING
+
+
 @dataclass(slots=True, eq=False)
 class Book:
     """One node's elements: parallel lists, as long as the node has elements.
 
-    derive: computes an element from its upstreams' values, for nodes that are never stored.
+    derive: computes an element from its upstreams' values, for nodes that are never stored. expressions: results
+    that consist of nodes. resume: where loops stand.
     """
 
     node: Node
@@ -55,6 +77,12 @@ class Book:
     items: dict[str, Items] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
     derive: Callable[[int], Any] | None = None
+    expressions: dict[int, Expression] = field(default_factory=dict)
+    resume: dict[int, Resume] = field(default_factory=dict)
+    loops: dict[int, int] = field(default_factory=dict)
+    """How many iterations the elements took that were run more than once."""
+    unkept: set[int] = field(default_factory=set)
+    """Elements that were given something in place of a value, such as a failed upstream's error."""
 
     def size(self, count: int) -> None:
         self.keys = [None] * count
@@ -81,6 +109,12 @@ class Ledger:
             if not node.mapped:
                 book.size(1)
 
+    def add(self, node: Node) -> None:
+        """Opens a book for a node that was made during the run."""
+        book = self.books[node] = Book(node)
+        if not node.mapped:
+            book.size(1)
+
     def value(self, node: Node, index: int = 0) -> Any:
         """An element's value, from memory or the store. Raises LostValue."""
         book = self.books[node]
@@ -95,15 +129,40 @@ class Ledger:
         return MISSING if book.rows[index] is None else self._fetch(book, index)
 
     def whole(self, node: Node) -> Any:
-        """What a task gets that takes the node whole: of a mapped node the list, without skipped elements."""
+        """What a task gets that takes the node whole: of a mapped node the list, without skipped elements.
+
+        In place of what failed or was skipped stands Failed(error) or Skipped.
+        """
+        track = self._tracks[node]
+        if track.verdict is not None:
+            return self._instead(node, 0, track.verdict)
         if not node.mapped:
-            return self.value(node)
-        return [self.value(node, i) for i in self.present(node)]
+            return self.element(node, 0)
+        return [self.element(node, i) for i in self.present(node)]
+
+    def element(self, node: Node, index: int) -> Any:
+        """An element's value, or what stands in its place. Raises LostValue."""
+        state = self.state(node, index)
+        return self.value(node, index) if state in SUCCESSFUL else self._instead(node, index, state)
+
+    def state(self, node: Node, index: int = 0) -> State:
+        """An element's state."""
+        track = self._tracks[node]
+        return track.verdict if track.verdict is not None else State(track.states[index])
+
+    def in_memory(self, node: Node) -> bool:
+        """Whether all values of a node are in memory."""
+        return not any(value is MISSING for value in self.books[node].values)
+
+    def _instead(self, node: Node, index: int, state: State) -> Any:
+        if state is State.SKIPPED:
+            return Skipped
+        error = self.books[node].errors.get(index)
+        return Failed(error or NotSuccessful(f"{node.name} did not run: it is {state.label.replace('_', ' ')}"))
 
     def present(self, node: Node) -> Iterator[int]:
-        """The positions of a node's elements that have a value."""
-        states = self._tracks[node].states
-        return (i for i, state in enumerate(states) if state in _WITH_VALUE)
+        """The positions of a node's elements that were not skipped."""
+        return (i for i, state in enumerate(self._tracks[node].states) if state != State.SKIPPED)
 
     def out_id(self, node: Node, index: int = 0) -> bytes:
         """The id of an element's value; computed now where nobody needed it before. Raises LostValue."""
@@ -117,6 +176,9 @@ class Ledger:
         return out
 
     def whole_id(self, node: Node) -> bytes:
+        """The id of what `whole` gives; only where all of it has a value, or the node was skipped."""
+        if self._tracks[node].state() is State.SKIPPED:
+            return _SKIPPED_ID
         if not node.mapped:
             return self.out_id(node)
         return list_id([self.out_id(node, i) for i in self.present(node)])
@@ -153,9 +215,31 @@ class Ledger:
                 return self._store.load(row)
             except DamagedEntry as damage:
                 raise LostValue(book.node, index, damage.why) from damage
+        if index in book.expressions:
+            return self._assembled(book.node, index)
         if book.derive is not None:
             return book.derive(index)
         raise LostValue(book.node, index, "has no value in memory")
 
+    def _assembled(self, node: Node, index: int) -> Any:
+        """The value of a result that consists of nodes, whose own results may do so, too: innermost first."""
+        todo = [(node, index)]
+        while todo:
+            each, i = todo[-1]
+            book = self.books[each]
+            needed = [
+                (leaf, j)
+                for leaf in book.expressions[i].leaves
+                for j in range(len(self.books[leaf].values))
+                if self.books[leaf].values[j] is MISSING and j in self.books[leaf].expressions
+            ]
+            if needed:
+                todo.extend(needed)
+                continue
+            todo.pop()
+            if book.values[i] is MISSING:
+                book.values[i] = fill(book.expressions[i].value, Node, self.whole)
+        return self.books[node].values[index]
 
-_WITH_VALUE = frozenset({State.SUCCESS, State.CACHED})
+
+_SKIPPED_ID = b"nbflow skipped  "

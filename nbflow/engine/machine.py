@@ -3,142 +3,78 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from nbflow.engine.events import (
-    Command,
-    Discarded,
-    Event,
-    Failed,
-    Indices,
-    Lost,
-    Refused,
-    Resolve,
-    Reused,
-    Size,
-    Sized,
-    Skipped,
-    Started,
-    Stopped,
-    Submit,
-    Succeeded,
-)
+from nbflow.engine import events as m
+from nbflow.engine.demand import Demand
+from nbflow.engine.fate import GOOD, Fates
+from nbflow.engine.track import DONE, Track
 from nbflow.errors import IllegalTransition
-from nbflow.model.graph import Node, Parameter
-from nbflow.model.state import FINISHED, NEXT, SUCCESSFUL, UNSUCCESSFUL, State
+from nbflow.model.node import Node, Parameter
+from nbflow.model.state import NEXT, UNSUCCESSFUL, State
 from nbflow.model.tree import leaves
-from nbflow.model.triggers import decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-_DONE = bytes(sorted(FINISHED))
-_GOOD = bytes(sorted(SUCCESSFUL))
-
-
-@dataclass(slots=True, eq=False)
-class Track:
-    """What the machine knows of one node."""
-
-    node: Node
-    depth: int
-    count: int | None
-    aligned: tuple[Node, ...]
-    whole: tuple[Node, ...]
-    states: bytearray = field(default_factory=bytearray)
-    claimed: bytearray = field(default_factory=bytearray)
-    """1 for elements that were found ready once, so that two upstreams ending together start them once."""
-    verdict: State | None = None
-    """How the node ended as a whole, where it never had elements."""
-    waiting: int = 0
-    left: int = 0
-    opened: bool = False
-    released: bool = False
-    followers: list[Track] = field(default_factory=list)
-    """Those that wait for all of it."""
-    neighbours: list[Track] = field(default_factory=list)
-    """Those that take its elements one by one."""
-    attempts: dict[int, int] = field(default_factory=dict)
-    held: dict[int, list[tuple[Track, int]]] = field(default_factory=dict)
-    """Elements of others that wait until a lost element of this one is made again."""
-
-    @property
-    def finished(self) -> bool:
-        return self.verdict is not None or (self.count is not None and self.left == 0 and self.opened)
-
-    def counts(self) -> dict[State, int]:
-        """How many elements are in each state; states that do not occur are left out."""
-        if self.verdict is not None:
-            return {self.verdict: 1}
-        return {state: n for state in State if (n := self.states.count(state))}
-
-    def state(self) -> State:
-        """The state of the node as a whole: the worst of its elements, CACHED when all are."""
-        if self.verdict is not None:
-            return self.verdict
-        present = self.counts()
-        return next((state for state in _PRECEDENCE if state in present), self._empty())
-
-    def _empty(self) -> State:
-        return State.SUCCESS if self.finished else State.PENDING
-
-
-_PRECEDENCE = (
-    State.RUNNING,
-    State.RETRYING,
-    State.FAILED,
-    State.TRIGGER_FAILED,
-    State.CANCELLED,
-    State.PAUSED,
-    State.PENDING,
-    State.SUCCESS,
-    State.CACHED,
-    State.SKIPPED,
-)
+__all__ = ["Machine", "Track"]
 
 
 class Machine:
-    """The states of a run. nodes: all that take part, each after its upstreams."""
+    """The states of a run. nodes: all that take part, each after its upstreams.
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    targets: those that are wanted for themselves; by default all that nothing else uses. approved: the nodes
+    that need not wait for approval.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], *, targets: Iterable[Node] | None = None, approved: Collection[Node] = ()
+    ) -> None:
         self.tracks: dict[Node, Track] = {}
+        # The nodes that results of running tasks consist of, by the node whose task made them.
+        self.children: dict[Node, list[Node]] = {}
         self._work: deque[Callable[[], None]] = deque()
-        self._commands: list[Command] = []
-        for depth, node in enumerate(nodes):
-            self._add(node, depth)
+        self._commands: list[m.Command] = []
+        self._fates = Fates(self.tracks, approved)
+        for node in nodes:
+            self._add(node)
+        self._demand = Demand(self.tracks, nodes, targets, self._wanted, self._unwanted)
 
-    def start(self) -> list[Command]:
+    def start(self) -> list[m.Command]:
         """Opens every node that waits for nothing."""
         for track in list(self.tracks.values()):
             if track.waiting == 0 and not track.opened:
                 self._open(track)
         return self._drain()
 
-    def handle(self, event: Event) -> list[Command]:
+    def handle(self, event: m.Event) -> list[m.Command]:
         """What follows from an event."""
         match event:
-            case Succeeded(node, indices):
+            case m.Succeeded(node, indices):
                 self._finish(self.tracks[node], indices, State.SUCCESS)
-            case Reused(node, indices):
+            case m.Reused(node, indices):
                 self._finish(self.tracks[node], indices, State.CACHED)
-            case Started(node, indices):
+            case m.Started(node, indices):
                 self._set(self.tracks[node], indices, State.RUNNING)
-            case Failed(node, index, retriable):
-                self._failed(self.tracks[node], index, retriable=retriable)
-            case Sized(node, count):
+            case m.Failed():
+                self._failed(event)
+            case m.Sized(node, count):
                 self._sized(self.tracks[node], count)
-            case Refused(node):
+            case m.Refused(node):
                 self._end_whole(self.tracks[node], State.FAILED)
-            case Skipped(node, index):
-                self._finish(self.tracks[node], [index], State.SKIPPED)
-            case Discarded(node, indices):
+            case m.Skipped(node, indices):
+                self._finish(self.tracks[node], indices, State.SKIPPED)
+            case m.Paused(node, index):
+                self._finish(self.tracks[node], [index], State.PAUSED)
+            case m.Expanded():
+                self._expanded(event)
+            case m.Discarded(node, indices):
                 self._set(self.tracks[node], indices, State.PENDING)
-            case Lost():
+            case m.Lost():
                 self._lost(event)
-            case Stopped():
+            case m.Stopped():
                 self._stop()
         return self._drain()
 
@@ -146,16 +82,34 @@ class Machine:
     def finished(self) -> bool:
         return all(track.finished for track in self.tracks.values())
 
-    def _add(self, node: Node, depth: int) -> None:
+    def waits_for(self, node: Node, other: Node) -> bool:
+        """Whether a node has not ended, and cannot before another has."""
+        seen: set[Node] = set()
+        todo = [node]
+        while todo:
+            each = todo.pop()
+            if each is other:
+                return True
+            track = self.tracks.get(each)
+            if each in seen or track is None or track.finished:
+                continue
+            seen.add(each)
+            todo.extend(each.upstreams)
+            todo.extend(self.children.get(each, ()))
+        return False
+
+    def _add(self, node: Node) -> Track:
         aligned = node.aligned()
-        whole = tuple(up for up in node.upstreams if up not in aligned or _also_whole(node, up))
-        track = Track(node, depth, None if node.mapped else 1, aligned, whole)
+        ups = node.upstreams
+        whole = tuple(up for up in ups if up not in aligned or _also_whole(node, up)) if aligned else ups
+        track = Track(node, len(self.tracks), None if node.mapped else 1, aligned, whole)
         if not node.mapped:
             track.states = bytearray(1)
             track.left = 1
         if isinstance(node, Parameter):
             track.states[0] = State.SUCCESS
             track.left, track.opened, track.released = 0, True, True
+        track.hooked = node.task.options.on_state is not None
         self.tracks[node] = track
         for up in whole:
             above = self.tracks[up]
@@ -165,8 +119,9 @@ class Machine:
         # The size of a map over a mapped node is known when that one's is.
         for up in aligned:
             self.tracks[up].neighbours.append(track)
+        return track
 
-    def _drain(self) -> list[Command]:
+    def _drain(self) -> list[m.Command]:
         while self._work:
             self._work.popleft()()
         commands, self._commands = self._commands, []
@@ -174,42 +129,27 @@ class Machine:
 
     def _open(self, track: Track) -> None:
         """Decides, once all that is needed whole has ended."""
-        if track.opened or track.waiting:
+        if track.opened or track.waiting or not track.wanted:
             return
-        verdicts = {up: self.tracks[up].verdict for up in track.aligned}
-        if any(up not in verdicts or self._unsized(self.tracks[up]) for up in track.aligned):
+        if any(self._unsized(self.tracks[up]) for up in track.aligned):
             return
         track.opened = True
-        fate = self._fate(track, [v for v in verdicts.values() if v is not None])
+        fate, error = self._fates.branch(track), None
+        if fate is State.PENDING and track.node.upstreams:
+            self._fates.look_beside(track)
+        if fate is State.PENDING:
+            fate, error = self._fates.whole(track)
+        if error is not None:
+            self._commands.append(m.Blame(track.node, (0,), error))
         if fate is not State.PENDING:
             self._end_whole(track, fate)
         elif track.node.mapped:
-            self._commands.append(Size(track.node))
+            self._commands.append(m.Size(track.node))
         else:
-            self._commands.append(Resolve(track.node, (0,)))
+            self._commands.append(m.Resolve(track.node, (0,)))
 
     def _unsized(self, track: Track) -> bool:
         return track.count is None and track.verdict is None
-
-    def _fate(self, track: Track, extra: list[State]) -> State:
-        states = extra
-        for up in track.whole:
-            states = states + self._seen_whole(self.tracks[up])
-        if all(state in SUCCESSFUL for state in states):
-            return State.PENDING
-        options = track.node.task.options
-        return decide(options.trigger, states, skip_on_upstream_skip=options.skip_on_upstream_skip)
-
-    def _seen_whole(self, above: Track) -> list[State]:
-        """The states a node sees of one it takes whole; skipped elements count only when all are."""
-        if above.verdict is not None:
-            return [above.verdict]
-        if not above.states.translate(None, _GOOD):
-            return []
-        states = [State(s) for s in above.states]
-        if not above.node.mapped or all(state is State.SKIPPED for state in states):
-            return states
-        return [state for state in states if state is not State.SKIPPED]
 
     def _sized(self, track: Track, count: int) -> None:
         track.count = count
@@ -222,51 +162,46 @@ class Machine:
         if not track.aligned:
             self._ready(track, range(count))
             return
-        columns = [self.tracks[up].states for up in track.aligned]
-        self._ready(track, [i for i in range(count) if all(column[i] in _DONE for column in columns)])
+        columns = [self.tracks[up].column(count) for up in track.aligned]
+        self._ready(track, [i for i in range(count) if all(column[i] in DONE for column in columns)])
 
-    def _ready(self, track: Track, indices: Indices) -> None:
+    def _ready(self, track: Track, indices: m.Indices) -> None:
         """Elements all of whose elements above have ended."""
         indices = [i for i in indices if not track.claimed[i]]
         if not indices:
             return
         for i in indices:
             track.claimed[i] = 1
-        columns = [self.tracks[up].states for up in track.aligned]
-        if all(column[i] in _GOOD for column in columns for i in indices):
-            self._commands.append(Resolve(track.node, indices))
-            return
-        options = track.node.task.options
-        fates: dict[State, list[int]] = {}
-        for i in indices:
-            states = [State(column[i]) for column in columns]
-            fate = decide(options.trigger, states, skip_on_upstream_skip=options.skip_on_upstream_skip)
-            fates.setdefault(fate, []).append(i)
-        if runnable := fates.pop(State.PENDING, None):
-            self._commands.append(Resolve(track.node, runnable))
+        runnable, fates, errors = self._fates.elements(track, indices)
+        if runnable:
+            self._commands.append(m.Resolve(track.node, runnable))
+        for i, error in errors.items():
+            self._commands.append(m.Blame(track.node, (i,), error))
         for fate, those in fates.items():
             self._finish(track, those, fate)
 
-    def _finish(self, track: Track, indices: Indices, state: State) -> None:
+    def _finish(self, track: Track, indices: m.Indices, state: State) -> None:
         self._set(track, indices, state)
         track.left -= len(indices)
         if track.held:
             self._release_held(track, indices)
         for below in track.neighbours:
-            if below.count is not None and below.opened:
+            if below.count is not None and below.opened and below.verdict is None:
                 self._work.append(partial(self._neighbour_ready, below, indices))
         if track.left == 0:
             self._release(track)
 
-    def _neighbour_ready(self, below: Track, indices: Indices) -> None:
-        columns = [self.tracks[up].states for up in below.aligned]
+    def _neighbour_ready(self, below: Track, indices: m.Indices) -> None:
         count = below.count or 0
-        self._ready(below, [i for i in indices if i < count and all(column[i] in _DONE for column in columns)])
+        columns = [self.tracks[up].column(count) for up in below.aligned]
+        self._ready(below, [i for i in indices if i < count and all(column[i] in DONE for column in columns)])
 
     def _end_whole(self, track: Track, state: State) -> None:
         track.opened = True
         if track.node.mapped:
             track.verdict, track.count, track.left = state, 0, 0
+            if track.hooked:
+                self._commands.append(m.Changed(track.node, (), State.PENDING, state))
             for below in track.neighbours:
                 self._work.append(partial(self._open, below))
             self._release(track)
@@ -281,27 +216,79 @@ class Machine:
             below.waiting -= 1
             if below.waiting == 0:
                 self._work.append(partial(self._open, below))
+        if track.awaited:
+            self._settle(track)
+        self._demand.decided(track)
 
-    def _failed(self, track: Track, index: int, *, retriable: bool) -> None:
+    # Nodes that are wanted, or not, only when a branch is decided.
+
+    def _wanted(self, track: Track) -> None:
+        if track.waiting == 0:
+            self._work.append(partial(self._open, track))
+
+    def _unwanted(self, track: Track) -> None:
+        if not track.finished and not track.opened:
+            fate = self._fates.branch(track)
+            self._end_whole(track, State.SKIPPED if fate is State.PENDING else fate)
+
+    # Elements whose result consists of nodes.
+
+    def _expanded(self, event: m.Expanded) -> None:
+        track = self.tracks[event.node]
+        if track.states[event.index] == State.PENDING:
+            self._set(track, (event.index,), State.RUNNING)
+        for child in event.children:
+            self._add(child)
+        self.children.setdefault(event.node, []).extend(event.leaves)
+        pending = [self.tracks[leaf] for leaf in event.leaves if not self.tracks[leaf].released]
+        track.expansions[event.index] = len(pending)
+        for each in pending:
+            each.awaited.append((track, event.index))
+            self._demand.want(each)
+        for child in event.children:
+            for up in child.upstreams:
+                self._demand.want(self.tracks[up])
+            if self.tracks[child].waiting == 0:
+                self._work.append(partial(self._open, self.tracks[child]))
+        if not pending:
+            self._commands.append(m.Assemble(event.node, event.index))
+
+    def _settle(self, track: Track) -> None:
+        for user, index in track.awaited:
+            user.expansions[index] -= 1
+            if user.expansions[index] == 0:
+                self._commands.append(m.Assemble(user.node, index))
+        track.awaited.clear()
+
+    # Failures and losses.
+
+    def _failed(self, event: m.Failed) -> None:
+        track, index = self.tracks[event.node], event.index
+        if event.anew:
+            track.attempts.pop(index, None)
         attempt = track.attempts.get(index, 0)
-        if retriable and attempt < track.node.task.options.retries:
+        if event.retriable and attempt < self._attempts(track, event):
             track.attempts[index] = attempt + 1
             self._set(track, (index,), State.RETRYING)
-            self._commands.append(Submit(track.node, (index,), attempt + 1))
+            self._commands.append(m.Submit(event.node, (index,), attempt + 1, event.delay_s))
         else:
             self._finish(track, (index,), State.FAILED)
 
-    def _lost(self, event: Lost) -> None:
+    def _attempts(self, track: Track, event: m.Failed) -> int:
+        options = track.node.task.options
+        return options.retries or (options.max_loops if event.asked else 0)
+
+    def _lost(self, event: m.Lost) -> None:
         track, user = self.tracks[event.node], self.tracks[event.user]
-        again = [i for i in event.indices if track.states[i] in _GOOD]
+        again = [i for i in event.indices if track.states[i] in GOOD]
         if again:
             self._set(track, again, State.PENDING)
             track.left += len(again)
-            self._commands.append(Submit(track.node, again))
+            self._commands.append(m.Submit(event.node, again))
         first = event.indices[0]
         track.held.setdefault(first, []).extend((user, i) for i in event.user_indices or (_SIZE,))
 
-    def _release_held(self, track: Track, indices: Indices) -> None:
+    def _release_held(self, track: Track, indices: m.Indices) -> None:
         for index in indices:
             for user, i in track.held.pop(index, ()):
                 self._work.append(partial(self._resume, user, i))
@@ -314,20 +301,20 @@ class Machine:
                 user, (index,), State.TRIGGER_FAILED
             )
         elif index == _SIZE:
-            self._commands.append(Size(user.node))
+            self._commands.append(m.Size(user.node))
         else:
-            self._commands.append(Resolve(user.node, (index,)))
+            self._commands.append(m.Resolve(user.node, (index,)))
 
     def _stop(self) -> None:
         for track in self.tracks.values():
             for i, state in enumerate(track.states):
-                if state not in _DONE:
+                if state not in DONE:
                     track.states[i] = State.CANCELLED
             if track.count is None:
                 track.verdict, track.count = State.CANCELLED, 0
             track.opened, track.left = True, 0
 
-    def _set(self, track: Track, indices: Indices, new: State) -> None:
+    def _set(self, track: Track, indices: m.Indices, new: State) -> None:
         states = track.states
         allowed = _BEFORE[new]
         for i in indices:
@@ -336,6 +323,8 @@ class Machine:
                 raise IllegalTransition(
                     f"{track.node.name}[{i}]: {old.label} → {new.label} is no legal change of state; please report it"
                 )
+            if track.hooked:
+                self._commands.append(m.Changed(track.node, (i,), State(states[i]), new))
             states[i] = new
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbflow.engine.resolve import ANONYMOUS
+from nbflow.engine.keying import ANONYMOUS
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import is_immutable
-from nbflow.model.graph import Argument, Node
+from nbflow.model.node import Argument, Node
+from nbflow.model.state import SUCCESSFUL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -114,7 +115,7 @@ class Guards:
         for i, value in zip(indices, column, strict=True):
             if is_immutable(value):
                 continue
-            if isinstance(source, Node) and source.mapped:
+            if isinstance(source, Node) and source.mapped and not node.product:
                 yield from self._upstream(argument, source, i, value)
             else:
                 yield from self._shared(argument, value)
@@ -132,6 +133,8 @@ class Guards:
                 return
 
     def _upstream(self, argument: Argument, node: Node, index: int, value: Any) -> Iterator[Guard]:
+        if self._ledger.state(node, index) not in SUCCESSFUL:
+            return
         before = self._ledger.out_id(node, index)
         if not before.startswith(ANONYMOUS):
             yield Guard(argument.name, value, before, node, index)

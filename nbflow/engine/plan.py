@@ -13,9 +13,9 @@ from nbflow.model.state import Freshness, State
 if TYPE_CHECKING:
     from nbflow.engine.machine import Machine
     from nbflow.engine.resolve import Found
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
 
-Question = m.Size | list[m.Resolve]
+Question = m.Size | m.Assemble | list[m.Resolve]
 Answer = m.Event | Sequence["Found"]
 
 
@@ -53,14 +53,21 @@ def survey(machine: Machine) -> Generator[Question, Answer, Survey]:
         command = todo.popleft()
         if isinstance(command, m.Submit):
             found.missed.setdefault(command.node, []).extend(command.indices)
-        elif isinstance(command, m.Size):
-            todo.extend(machine.handle(_event((yield command))))
-        else:
+        elif isinstance(command, m.Blame):
+            found.refused.setdefault(command.node, {}).update(dict.fromkeys(command.indices, command.error))
+        elif isinstance(command, (m.Size, m.Assemble)):
+            answer = yield command
+            if isinstance(answer, Sequence):
+                for each in _answers(answer):
+                    todo.extend(_take(found, each))
+            else:
+                todo.extend(machine.handle(answer))
+        elif isinstance(command, m.Resolve):
             requests = [command]
             while todo and isinstance(todo[0], m.Resolve):
                 requests.append(todo.popleft())  # type: ignore[arg-type]  # isinstance of the element left in place
-            for answer in _answers((yield requests)):
-                todo.extend(_take(found, answer))
+            for one in _answers((yield requests)):
+                todo.extend(_take(found, one))
     return found
 
 
@@ -71,12 +78,12 @@ def _take(survey_: Survey, answer: Found) -> list[m.Command]:
         survey_.stale.setdefault(answer.node, {}).update(answer.stale)
     if answer.refused:
         survey_.refused.setdefault(answer.node, {}).update(answer.refused)
-    return survey_.machine.handle(m.Reused(answer.node, answer.hits)) if answer.hits else []
-
-
-def _event(answer: Answer) -> m.Event:
-    assert not isinstance(answer, Sequence)
-    return answer
+    commands = survey_.machine.handle(m.Reused(answer.node, answer.hits)) if answer.hits else []
+    if answer.skipped:
+        commands += survey_.machine.handle(m.Skipped(answer.node, answer.skipped))
+    for event in answer.expanded:
+        commands += survey_.machine.handle(event)
+    return commands
 
 
 def _answers(answer: Answer) -> Sequence[Found]:

@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
-from nbflow.engine.keys import Ingredient, Recipe, make_keys, make_prefix
-from nbflow.errors import UnidentifiableError
-from nbflow.identity.value import dict_id, list_id, tuple_id
-from nbflow.model.graph import DERIVED, ITEM, Argument, Node, Parameter
-from nbflow.model.mapping import Items, common_length, items_of
-from nbflow.model.tree import CONTAINERS, fill, leaves
+from nbflow.engine.derive import derive
+from nbflow.engine.expand import Expander, Gone
+from nbflow.engine.keying import Keying
+from nbflow.engine.loops import Loops
+from nbflow.errors import DamagedEntry
+from nbflow.model.node import DERIVED, Node
+from nbflow.model.state import SUCCESSFUL, State
+from nbflow.model.tree import leaves
+from nbflow.model.triggers import all_successful
 from nbflow.probe.files import holds
-from nbflow.probe.secrets import is_secret_name, short_text
+from nbflow.store import LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from nbflow.engine.events import Expanded
     from nbflow.engine.ledger import Ledger
-    from nbflow.engine.machine import Track
+    from nbflow.engine.machine import Machine
     from nbflow.identity.code import CodeIds
-    from nbflow.identity.parts import CodeIdentity
-    from nbflow.identity.value import Identifier
-    from nbflow.model.task import Task
+    from nbflow.model.resource import Resource
     from nbflow.probe.files import StatMemo
     from nbflow.store import Row, Store
 
 
 @dataclass(slots=True)
 class Found:
-    """The answer for some elements of a node. stale: why a stored result no longer holds, by element."""
+    """The answer for some elements of a node. stale: why a stored result no longer holds, by element.
+
+    expanded: events for elements whose known result consists of nodes.
+    """
 
     node: Node
     hits: list[int] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
+    expanded: list[Expanded] = field(default_factory=list)
     misses: list[int] = field(default_factory=list)
     refused: dict[int, Exception] = field(default_factory=dict)
     stale: dict[int, str] = field(default_factory=dict)
 
 
-# How the id of a result begins that has no identity of its own: it cannot be compared with anything.
-ANONYMOUS = bytes(6)
-
-
-class Resolver:
+class Resolver(Keying):
     """Keys and look-ups for one plan or run: every global, file and code object is looked at once."""
 
     def __init__(
         self,
+        machine: Machine,
         ledger: Ledger,
         codes: CodeIds,
         store: Store | None,
@@ -57,15 +60,17 @@ class Resolver:
         now_ns: int,
         force: frozenset[Node] = frozenset(),
     ) -> None:
-        self.ledger = ledger
-        self.codes = codes
+        super().__init__(ledger, codes, store)
+        self.tracks = machine.tracks
+        self.expander = Expander(machine, ledger, lambda task: self.code_of(task).id)
+        self.loops = Loops(ledger, store)
+        # Sets a resource up when its value is taken; None where nothing runs.
+        self.set_up: Callable[[Resource], Any] | None = None
         self._store = store
         self._memo = memo
         self._session = session
         self._now_ns = now_ns
         self._force = force
-        self.recipes: dict[Node, Recipe] = {}
-        self._codes_of: dict[tuple[object, ...], CodeIdentity] = {}
 
     def keeps(self, node: Node) -> bool:
         """Whether results of a node are stored at all."""
@@ -78,156 +83,102 @@ class Resolver:
         for node, indices in requests:
             answer = Found(node)
             found.append(answer)
-            if node.task in DERIVED and self._derive(node, indices):
-                answer.hits.extend(indices)
-            elif not self.keeps(node):
-                answer.misses.extend(indices)
-            else:
-                keyed = self._keyed(answer, indices)
-                asked.append((answer, keyed, self._keys(node, keyed)))
+            left = indices
+            if node.task in DERIVED:
+                left = self._derived(answer, indices)
+            elif not _plain(node):
+                left = self._with_values(answer, indices)
+            if not self.keeps(node):
+                answer.misses.extend(left)
+            elif left:
+                keyed, refused = self.keyed(node, left)
+                answer.refused.update(refused)
+                asked.append((answer, keyed, self.keys(node, keyed)))
         self._look_up(asked)
         return found
 
-    def size(self, node: Node, tracks: dict[Node, Track]) -> int:
-        """The number of elements of a mapped node; takes its sources apart. Raises MapError, LostValue."""
-        book = self.ledger.books[node]
-        lengths: dict[str, int] = {}
-        for argument in node.arguments:
-            if not argument.mapped:
-                continue
-            if isinstance(argument.value, Node) and argument.value.mapped:
-                lengths[argument.name] = tracks[argument.value].count or 0
-                continue
-            items = self._taken_apart(argument) if argument.items is None else argument.items
-            book.items[argument.name] = items
-            lengths[argument.name] = len(items)
-        count = common_length(lengths, strict=node.strict)
-        book.size(count)
-        return count
+    def _derived(self, answer: Found, indices: Sequence[int]) -> Sequence[int]:
+        """Takes in what follows from above; gives the elements that have to be called like any task's."""
+        derived = derive(self, answer.node, indices)
+        answer.hits.extend(derived.hits)
+        answer.skipped.extend(derived.skipped)
+        answer.refused.update(derived.refused)
+        return derived.undecided
 
-    def identify_output(self, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
-        """The id of a result and of its members; a fresh id where it has none, as a connection."""
-        return output_id(self.codes.identifier, value)
+    def _with_values(self, answer: Found, indices: Sequence[int]) -> Sequence[int]:
+        """The elements all of whose inputs have values; the others are called, and not kept."""
+        node = answer.node
+        whole = [up for a in node.arguments if not a.mapped for up in leaves(a.value, Node)]
+        each = [a.value for a in node.arguments if a.mapped and isinstance(a.value, Node) and a.value.mapped]
+        lacking = any(self.lacks(up) for up in whole)
+        without = [i for i in indices if lacking or any(self.ledger.state(up, i) not in SUCCESSFUL for up in each)]
+        self.ledger.books[node].unkept.update(without)
+        answer.misses.extend(without)
+        if not without:
+            return indices
+        gone = set(without)
+        return [i for i in indices if i not in gone]
 
-    def recipe(self, node: Node) -> Recipe:
-        """What a node's keys are made of. Raises UnidentifiableError, LostValue."""
-        if node not in self.recipes:
-            options = node.task.options
-            code = self.code_of(node.task)
-            ingredients = tuple(self._ingredient(a) for a in node.arguments)
-            extra = tuple(self._environment(name) for name in options.env)
-            prefix = make_prefix(code.id, [a.name for a in node.arguments], options, extra)
-            self.recipes[node] = Recipe(prefix, code, ingredients, extra)
-        return self.recipes[node]
-
-    def code_of(self, task: Task) -> CodeIdentity:
-        """The code id of a task's function; tasks that share a function share it."""
-        options = task.options
-        asked = (id(task.fn), options.ignore, *map(id, options.depends_on))
-        if asked not in self._codes_of:
-            self._codes_of[asked] = self.codes.identify(task.fn, ignore=options.ignore, depends_on=options.depends_on)
-        return self._codes_of[asked]
-
-    def _taken_apart(self, argument: Argument) -> Items:
-        members = self.ledger.members(argument.value)
-        if members is not None:
-            return Items(_LoadedLater(self.ledger, argument.value, len(members)))
-        return items_of(self.ledger.value(argument.value), argument.name)
-
-    def _keyed(self, answer: Found, indices: Sequence[int]) -> Sequence[int]:
-        """The elements that can have a key; the others are refused with the reason."""
-        try:
-            self.recipe(answer.node)
-            self._columns(answer.node, indices)
-        except UnidentifiableError as error:
-            if len(indices) == 1 or answer.node not in self.recipes:
-                answer.refused.update(dict.fromkeys(indices, error))
-                return ()
-            good: list[int] = []
-            for i in indices:
-                good.extend(self._keyed(answer, (i,)))
-            return good
-        return indices
-
-    def _keys(self, node: Node, indices: Sequence[int]) -> list[bytes]:
-        if not indices:
-            return []
-        keys = make_keys(self.recipe(node).prefix, self._columns(node, indices), len(indices))
-        book = self.ledger.books[node]
-        for i, key in zip(indices, keys, strict=True):
-            book.keys[i] = key
-        return keys
-
-    def _columns(self, node: Node, indices: Sequence[int]) -> list[bytes | Sequence[bytes]]:
-        shared = self.recipe(node).ingredients
-        return [
-            self._ids(node, argument, indices) if argument.mapped else ingredient.id
-            for argument, ingredient in zip(node.arguments, shared, strict=True)
-        ]
-
-    def _ids(self, node: Node, argument: Argument, indices: Sequence[int]) -> Sequence[bytes]:
-        source = argument.value
-        if isinstance(source, Node) and source.mapped:
-            return [self.ledger.out_id(source, i) for i in indices]
-        items = self.ledger.books[node].items[argument.name]
-        if isinstance(items.values, _LoadedLater):
-            members = self.ledger.members(source) or ()
-            return [members[i] for i in indices]
-        values = items.values if len(indices) == len(items.values) else [items.values[i] for i in indices]
-        return self.codes.identifier.ids(values, argument.name)
-
-    def _ingredient(self, argument: Argument) -> Ingredient:
-        source = argument.value
-        if argument.mapped:
-            return Ingredient("mapped", argument.name, b"", source.name if isinstance(source, Node) else "")
-        id_ = self.tree_id(source, argument.name)
-        if isinstance(source, Parameter):
-            value = self.ledger.value(source)
-            return Ingredient("parameter", source.name, id_, short_text(value, source.name))
-        if isinstance(source, Node):
-            return Ingredient("upstream", source.name, id_)
-        inside = dict.fromkeys(node.name for node in leaves(source, Node))
-        if inside:
-            return Ingredient("upstream", ", ".join(inside), id_)
-        return Ingredient("value", argument.name, id_, short_text(source, argument.name))
-
-    def tree_id(self, value: Any, path: str) -> bytes:
-        """The id of an argument that may hold nodes: theirs are the ids of their values."""
-        if isinstance(value, Node):
-            return self.ledger.whole_id(value)
-        if type(value) not in CONTAINERS or next(leaves(value, Node), None) is None:
-            return self._identified(value, path)
-        if type(value) is dict:
-            pairs = ((self.tree_id(k, path), self.tree_id(v, f"{path}[{k!r}]")) for k, v in value.items())
-            return dict_id(pairs)
-        if type(value) in {list, tuple}:
-            ids = [self.tree_id(item, f"{path}[{i}]") for i, item in enumerate(value)]
-            return list_id(ids) if type(value) is list else tuple_id(ids)
-        return self._identified(fill(value, Node, self.ledger.whole), path)
-
-    def _identified(self, value: Any, path: str) -> bytes:
-        id_ = self.codes.identifier(value, path)
-        if is_secret_name(path) and self._store is not None:
-            return self._store.salted(id_)
-        return id_
-
-    def _environment(self, name: str) -> Ingredient:
-        value = os.environ.get(name)
-        return Ingredient("env", name, self._identified(value, name), short_text(value, name))
+    def lacks(self, node: Node) -> bool:
+        """Whether something stands in place of a value in what a task gets that takes the node whole."""
+        track = self.tracks[node]
+        if track.verdict is not None:
+            return True
+        if not node.mapped:
+            return State(track.states[0]) not in SUCCESSFUL
+        return any(state not in _VALUE_OR_LEFT_OUT for state in track.states)
 
     def _look_up(self, asked: list[tuple[Found, Sequence[int], list[bytes]]]) -> None:
-        wanted = [key for answer, _, keys in asked if not self._always(answer.node) for key in keys]
-        rows = self._store.look_up(wanted) if self._store is not None and wanted else {}
-        for answer, indices, keys in asked:
-            always = self._always(answer.node)
-            book = self.ledger.books[answer.node]
-            for i, key in zip(indices, keys, strict=True):
-                row = None if always else self._valid(rows.get(key, ()), answer, i)
-                if row is None:
-                    answer.misses.append(i)
-                else:
-                    book.rows[i], book.out[i], book.seconds[i] = row, row.out, row.seconds
-                    answer.hits.append(i)
+        while asked:
+            wanted = [key for answer, _, keys in asked if not self._always(answer.node) for key in keys]
+            rows = self._store.look_up(wanted) if self._store is not None and wanted else {}
+            # Known iterations of loops lead to the next ones, which are looked up together.
+            asked = [further for each in asked if (further := self._take_in(*each, rows)) is not None]
+
+    def _take_in(
+        self, answer: Found, indices: Sequence[int], keys: list[bytes], rows: Mapping[bytes, Sequence[Row]]
+    ) -> tuple[Found, Sequence[int], list[bytes]] | None:
+        always = self._always(answer.node)
+        book = self.ledger.books[answer.node]
+        following: list[tuple[int, bytes]] = []
+        for i, key in zip(indices, keys, strict=True):
+            row = None if always else self._valid(rows.get(key, ()), answer, i)
+            if row is None:
+                answer.misses.append(i)
+            elif row.kind == VALUE:
+                book.rows[i], book.out[i], book.seconds[i] = row, row.out, row.seconds
+                answer.hits.append(i)
+            else:
+                further = self._other_kind(answer, i, row)
+                if further is not None:
+                    following.append((i, further))
+        return (answer, [i for i, _ in following], [key for _, key in following]) if following else None
+
+    def _other_kind(self, answer: Found, index: int, row: Row) -> bytes | None:
+        """Takes in a result that is no value; gives the key to look at next, for a loop that goes on."""
+        node, book = answer.node, self.ledger.books[answer.node]
+        book.seconds[index] += row.seconds
+        if row.kind == SKIP:
+            answer.skipped.append(index)
+            return None
+        try:
+            if row.kind != LOOP_STEP:
+                answer.expanded.append(self._expanded(node, index, row))
+                return None
+            key = self.loops.follow(node, index, row)
+        except (Gone, DamagedEntry):
+            # What it was made of is there no more: it is made again.
+            answer.misses.append(index)
+            return None
+        if key is None:
+            book.rows[index], book.out[index] = row, row.out
+            answer.hits.append(index)
+        return key
+
+    def _expanded(self, node: Node, index: int, row: Row) -> Expanded:
+        assert self._store is not None
+        value = self.expander.thaw(node, self._store.load(row))
+        return self.expander.expand(node, index, value, reused=True, step=row.kind == LOOP_EXPRESSION)
 
     def _always(self, node: Node) -> bool:
         return node.task.options.always or node in self._force
@@ -251,77 +202,11 @@ class Resolver:
         marks = self._store.traces([trace]).get(trace)
         return "that it read (no longer known)" if marks is None else holds(marks, self._memo)
 
-    def _derive(self, node: Node, indices: Sequence[int]) -> bool:
-        """Fills the book of a node whose ids follow from its upstreams'; False where they do not."""
-        derive = self._derived_item if node.task is ITEM else self._gathered
-        return all(derive(node, i) for i in indices)
 
-    def _derived_item(self, node: Node, index: int) -> bool:
-        source, item = node.arguments[0].value, node.arguments[1].value
-        if not isinstance(source, Node) or type(item) is not int:
-            return False
-        if source.mapped and not node.mapped:
-            present = list(self.ledger.present(source))
-            if not -len(present) <= item < len(present):
-                return False
-            out = self.ledger.out_id(source, present[item])
-            derive = partial(_whole_item, self.ledger, source, present[item])
-        else:
-            members = self.ledger.members(source, index)
-            if members is None or not -len(members) <= item < len(members):
-                return False
-            out = members[item]
-            derive = partial(_member, self.ledger, source, item)
-        book = self.ledger.books[node]
-        book.out[index], book.derive = out, derive
-        return True
-
-    def _gathered(self, node: Node, index: int) -> bool:
-        book = self.ledger.books[node]
-        ids = tuple(self.tree_id(a.value, a.name) for a in node.arguments)
-        book.out[index], book.members[index] = list_id(ids), ids
-        book.derive = partial(_gathered_values, self.ledger, node)
-        return True
+def _plain(node: Node) -> bool:
+    """Whether a node only ever runs with the values of all its upstreams."""
+    options = node.task.options
+    return options.trigger is all_successful and options.skip_on_upstream_skip
 
 
-def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
-    """The id of a result, and its members' ids where it is a list or tuple.
-
-    What has no identity gets an id of its own each time, never one that another value could have.
-    """
-    try:
-        members = identifier.members(value, "result")
-        if members is None:
-            return identifier(value, "result"), None
-        return (list_id(members) if type(value) is list else tuple_id(members)), members
-    except UnidentifiableError:
-        return ANONYMOUS + os.urandom(10), None
-
-
-class _LoadedLater(Sequence[Any]):
-    """The members of a stored list, loaded when the first of them is wanted."""
-
-    def __init__(self, ledger: Ledger, node: Node, length: int) -> None:
-        self._ledger, self._node, self._length = ledger, node, length
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        return self._ledger.value(self._node)[index]
-
-
-def _whole_item(ledger: Ledger, source: Node, position: int, _index: int) -> Any:
-    return ledger.value(source, position)
-
-
-def _member(ledger: Ledger, source: Node, item: int, index: int) -> Any:
-    return ledger.value(source, index)[item]
-
-
-def _gathered_values(ledger: Ledger, node: Node, _index: int) -> Any:
-    return [fill(a.value, Node, ledger.whole) for a in node.arguments]
+_VALUE_OR_LEFT_OUT = SUCCESSFUL | {State.SKIPPED}

@@ -11,21 +11,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbflow.engine import events as m
+from nbflow.engine.assemble import assemble
 from nbflow.engine.batching import Batcher, LostArguments
-from nbflow.engine.ledger import LostValue
+from nbflow.engine.hooks import Hooks
+from nbflow.engine.ledger import LostValue, Resume
 from nbflow.engine.mutation import Guards
-from nbflow.errors import MapError, UnidentifiableError
+from nbflow.engine.resources import ResourceFailed, Resources
+from nbflow.engine.sizes import size_of
+from nbflow.errors import GraphError, MapError, RunawayLoop, UnidentifiableError
 from nbflow.model.state import State
+from nbflow.signals import FAIL, PAUSE, RETRY, SKIP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
     from nbflow.engine.resolve import Found, Resolver
     from nbflow.executors.base import Batch, Executor, Outcome
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
 
 # How long the shell waits at most before it looks at interrupts and delayed retries again.
 WAIT_S = 0.2
@@ -57,6 +62,7 @@ class Shell:
         *,
         default_executor: str = "threads",
         tell: Callable[[str], None] = warnings.warn,
+        approved: Collection[Node] = (),
     ) -> None:
         self.machine = machine
         self.ledger = ledger
@@ -73,6 +79,12 @@ class Shell:
         self._in_flight: dict[Batch, tuple[str, float]] = {}
         self._batcher = Batcher(ledger, resolver)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
+        self._approved = approved
+        self._told: set[str] = set()
+        self._failed_at: dict[tuple[Node, int], int] = {}
+        self._hooks = Hooks(ledger, tell)
+        self._resources = Resources(machine, ledger)
+        resolver.set_up = self._resources.set_up
 
     def run(self) -> None:
         """Runs until nothing is left to do; what finished is kept also when it is interrupted."""
@@ -84,12 +96,14 @@ class Shell:
             self._stop()
             raise
         finally:
+            self._resources.close(self._tell)
             self.keeper.flush()
         self._do(self.machine.handle(m.Stopped()))
 
     def _step(self) -> bool:
         """One turn: submit what there is room for, then take in what has ended. False at the end."""
         self._due_retries()
+        self._resources.clean_up(self._tell)
         self._dispatch()
         if not self._in_flight:
             if not self._later:
@@ -135,15 +149,33 @@ class Shell:
                 return self._size(node)
             case m.Submit(node, indices, 0):
                 self._enqueue(node, indices)
-            case m.Submit(node, indices, attempt):
-                due = time.monotonic() + node.task.options.delay_s(attempt)
+            case m.Submit(node, indices, attempt, delay_s):
+                wait_s = node.task.options.delay_s(attempt) if delay_s is None else delay_s
                 for i in indices:
-                    heapq.heappush(self._later, (due, id(node), node, i))
+                    heapq.heappush(self._later, (time.monotonic() + wait_s, id(node), node, i))
+            case m.Assemble(node, index):
+                return self._assemble(node, index)
+            case m.Blame(node, indices, error):
+                self.ledger.books[node].errors.update(dict.fromkeys(indices, error))
+            case m.Changed():
+                self._hooks.call(command)
         return []
+
+    def _assemble(self, node: Node, index: int) -> list[m.Command]:
+        try:
+            event = assemble(self.resolver, node, index)
+        except LostValue as lost:
+            self.ledger.books[node].errors[index] = lost
+            return self.machine.handle(m.Failed(node, index, retriable=False))
+        if event is None:
+            return self._resolve([(node, (index,))])
+        commands = self.machine.handle(event)
+        self._follow(node, [index])
+        return commands
 
     def _size(self, node: Node) -> list[m.Command]:
         try:
-            count = self.resolver.size(node, self.machine.tracks)
+            count = size_of(node, self.ledger, self.machine.tracks)
         except MapError as error:
             self.ledger.books[node].errors[0] = error
             return self.machine.handle(m.Refused(node))
@@ -162,6 +194,10 @@ class Shell:
         for found in answers:
             if found.hits:
                 commands += self.machine.handle(m.Reused(found.node, found.hits))
+            if found.skipped:
+                commands += self.machine.handle(m.Skipped(found.node, found.skipped))
+            for event in found.expanded:
+                commands += self.machine.handle(event)
             if found.stale:
                 self.stale.setdefault(found.node, {}).update(found.stale)
             for i, error in found.refused.items():
@@ -238,7 +274,7 @@ class Shell:
             self.ledger.lose(lost.node, lost.indices)
             self._do(self.machine.handle(m.Lost(lost.node, lost.indices, node, indices)))
             return
-        except UnidentifiableError as error:
+        except (UnidentifiableError, ResourceFailed) as error:
             self._refuse(node, indices, error)
             return
         self._guards.watch(batch)
@@ -266,7 +302,9 @@ class Shell:
             return
         again = self._guards.check(batch, outcomes, self._in_flight)
         if again:
-            gone = [indices[outcome.position] for outcome in outcomes if outcome.position in again]
+            gone = list(dict.fromkeys(indices[o.position] for o in outcomes if o.position in again))
+            for i in gone:
+                self.ledger.books[node].resume.pop(i, None)
             self.machine.handle(m.Discarded(node, gone))
             self._enqueue(node, gone, private=True)
         self._record(batch, [outcome for outcome in outcomes if outcome.position not in again])
@@ -274,16 +312,21 @@ class Shell:
     def _record(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Writes down what came back, and tells the machine."""
         node, indices = batch.tag
-        good = [outcome for outcome in outcomes if outcome.error is None]
+        self.keeper.keep(batch, [outcome for outcome in outcomes if _keepable(outcome)])
+        ended = [outcome for outcome in outcomes if not outcome.step or outcome.nodes]
+        good = [outcome for outcome in ended if outcome.error is None and not outcome.nodes]
         self._note(node, indices, good)
-        self.keeper.keep(batch, good)
         succeeded = [indices[outcome.position] for outcome in good]
         if succeeded:
             self._do(self.machine.handle(m.Succeeded(node, succeeded)))
-        for outcome in outcomes:
+        for outcome in ended:
+            if outcome.note:
+                self._once(outcome.note)
             if outcome.error is not None:
                 self._failed(node, indices[outcome.position], outcome)
-        self._follow(node, [indices[outcome.position] for outcome in outcomes])
+            elif outcome.nodes:
+                self._expand(node, indices[outcome.position], outcome)
+        self._follow(node, [indices[outcome.position] for outcome in ended])
 
     def _note(self, node: Node, indices: Sequence[int], outcomes: Iterable[Outcome]) -> None:
         book = self.ledger.books[node]
@@ -291,15 +334,64 @@ class Shell:
             i = indices[outcome.position]
             book.values[i], book.out[i], book.seconds[i] = outcome.value, outcome.out, outcome.seconds
             book.errors.pop(i, None)
+            if outcome.count > 1:
+                book.loops[i] = outcome.count
             if outcome.members is not None:
                 book.members[i] = outcome.members
 
+    def _expand(self, node: Node, index: int, outcome: Outcome) -> None:
+        """Makes the nodes of a result part of the run."""
+        self.ledger.books[node].seconds[index] = outcome.seconds
+        if outcome.step and index not in self.ledger.books[node].resume:
+            self.ledger.books[node].resume[index] = Resume(outcome.count, None, None, outcome.previous)
+        try:
+            event = self.resolver.expander.expand(node, index, outcome.value, reused=False, step=outcome.step)
+        except GraphError as error:
+            self.ledger.books[node].errors[index] = error
+            self._do(self.machine.handle(m.Failed(node, index, retriable=False)))
+            return
+        self._do(self.machine.handle(event))
+
     def _failed(self, node: Node, index: int, outcome: Outcome) -> None:
+        book, error = self.ledger.books[node], outcome.error
+        assert error is not None
+        book.seconds[index] = outcome.seconds
+        if isinstance(error, SKIP):
+            book.notes[index] = error.message
+            self._do(self.machine.handle(m.Skipped(node, (index,))))
+        elif isinstance(error, PAUSE):
+            self._paused(node, index, error)
+        else:
+            book.errors[index] = error
+            self._do(self.machine.handle(self._failure(node, index, outcome, error)))
+
+    def _failure(self, node: Node, index: int, outcome: Outcome, error: BaseException) -> m.Failed:
+        """The event of a failure; an iteration of a loop has attempts of its own."""
         book = self.ledger.books[node]
-        assert outcome.error is not None
-        book.errors[index], book.seconds[index] = outcome.error, outcome.seconds
-        retriable = isinstance(outcome.error, node.task.options.retry_on)
-        self._do(self.machine.handle(m.Failed(node, index, retriable=retriable)))
+        anew = False
+        if outcome.count > 1:
+            anew = self._failed_at.get((node, index)) != outcome.count
+            self._failed_at[node, index] = outcome.count
+            if index not in book.resume or book.resume[index].count != outcome.count:
+                book.resume[index] = Resume(outcome.count, None, None, outcome.previous)
+        asked = isinstance(error, RETRY)
+        retriable = asked or isinstance(error, node.task.options.retry_on)
+        retriable = retriable and not isinstance(error, (FAIL, RunawayLoop))
+        return m.Failed(node, index, retriable, anew, asked, error.delay_s if isinstance(error, RETRY) else None)
+
+    def _paused(self, node: Node, index: int, pause: PAUSE) -> None:
+        if node not in self._approved:
+            self.ledger.books[node].notes[index] = pause.message
+            self._do(self.machine.handle(m.Paused(node, index)))
+            return
+        book = self.ledger.books[node]
+        book.values[index], book.out[index] = pause.result, self.resolver.identify_output(pause.result)[0]
+        self._do(self.machine.handle(m.Succeeded(node, (index,))))
+
+    def _once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._tell(message)
 
     def _follow(self, node: Node, indices: Iterable[int]) -> None:
         """Elements that waited for an equal computation get what came of it."""
@@ -329,13 +421,18 @@ class Shell:
         for batch in list(self._in_flight):
             batch.late = self.keeper.keep_late
             node, indices = batch.tag
-            outcomes = [outcome for outcome in batch.take() if outcome.error is None]
+            finished = [outcome for outcome in batch.take() if outcome.error is None]
             if self._guards.clean(batch):
+                self.keeper.keep(batch, finished)
+                outcomes = [outcome for outcome in finished if not outcome.step and not outcome.nodes]
                 self._note(node, indices, outcomes)
-                self.keeper.keep(batch, outcomes)
                 done = [indices[outcome.position] for outcome in outcomes]
                 self.machine.handle(m.Succeeded(node, done))
         self.machine.handle(m.Stopped())
+
+
+def _keepable(outcome: Outcome) -> bool:
+    return outcome.error is None or isinstance(outcome.error, SKIP)
 
 
 def session_id() -> str:

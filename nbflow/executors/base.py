@@ -30,6 +30,31 @@ class Outcome:
     sealed: Sealed | None = None
     unstored: str | None = None
     observed: Observed | None = None
+    count: int = 1
+    step: bool = False
+    nodes: bool = False
+    previous: Any = None
+    last: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopRule:
+    """When loops end. most: iterations before one is taken for a runaway. times, go_on: ends decided from outside."""
+
+    most: int = 1000
+    times: int | None = None
+    go_on: Callable[[Any], Any] | None = None
+
+    @property
+    def bounded(self) -> bool:
+        return self.times is not None or self.go_on is not None
+
+    def over(self, count: int, result: Any) -> bool:
+        """Whether a loop that is bounded from outside ends with this iteration."""
+        if self.times is not None and count >= self.times:
+            return True
+        return self.go_on is not None and not self.go_on(result)
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +63,8 @@ class Batch:
 
     columns: one sequence an argument, each as long as the batch; names: one an argument, None for positional
     ones. identify: gives the id of a value, None where nobody asks. keep: whether values are encoded.
-    late: told when a batch ends that nobody waits for any more.
+    late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
+    of the iteration and the result before it. timeout_s: seconds after which a call fails.
     """
 
     label: str
@@ -50,6 +76,9 @@ class Batch:
     keep: bool = False
     expected_files: Sequence[Sequence[str]] | None = None
     seeds: Sequence[int] | None = None
+    loop: LoopRule = LoopRule()
+    starts: dict[int, tuple[int, Any]] | None = None
+    timeout_s: float | None = None
     tag: Any = None
     outcomes: list[Outcome] = field(default_factory=list)
     cancelled: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import random
 import sys
-import threading
 from contextlib import contextmanager
 from itertools import repeat
 from time import perf_counter
@@ -13,12 +12,18 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import seal
-from nbflow.errors import NotStorable, NotSuccessful
+from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop
 from nbflow.executors.base import Batch, Outcome
+from nbflow.executors.waiting import bounded_call, run_coroutine
+from nbflow.loop import ITERATION
+from nbflow.model.making import BLOCK, Block
+from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
+from nbflow.model.tree import leaves
 from nbflow.probe.files import RandomState, Recorder
+from nbflow.probe.secrets import short_text
+from nbflow.signals import LOOP, SKIP, SUCCESS, Signal
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
     from nbflow.probe.files import StatMemo
@@ -29,20 +34,96 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
     recorder = Recorder()
     # What nobody stores may use random numbers as it likes.
     before = RandomState.snapshot() if batch.keep and batch.seeds is None else None
-    with recorder.watching():
+    made: list[Node] = []
+    with _making(made), recorder.watching():
         for position, (args, kwargs) in enumerate(_calls(batch)):
             if batch.cancelled:
                 break
             if batch.expected_files is not None:
                 recorder.expect(batch.expected_files[position])
-            seed = batch.seeds[position] if batch.seeds is not None else None
-            outcome = _call(batch, position, args, kwargs, seed)
-            # Before the value is encoded: what the encoding opens is not the task's.
-            if recorder.touched:
-                outcome.observed = recorder.take(memo)
-            _describe(batch, outcome)
-            batch.outcomes.append(outcome)
+            for outcome in _iterations(batch, position, args, kwargs, made):
+                # Before the value is encoded: what the encoding opens is not the task's.
+                if recorder.touched:
+                    outcome.observed = recorder.take(memo)
+                _describe(batch, outcome)
+                if batch.keep or not outcome.step or outcome.nodes:
+                    batch.outcomes.append(outcome)
     batch.moved_random = before is not None and before.moved()
+
+
+@contextmanager
+def _making(made: list[Node]) -> Iterator[None]:
+    """Nodes that tasks make in here are theirs, whatever flow is being built outside."""
+    making, building = MAKING.set(made), BUILDING.set(None)
+    block, iteration = BLOCK.set(Block()), ITERATION.set((1, None))
+    try:
+        yield
+    finally:
+        MAKING.reset(making)
+        BUILDING.reset(building)
+        BLOCK.reset(block)
+        ITERATION.reset(iteration)
+
+
+def _iterations(
+    batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, Any], made: list[Node]
+) -> Iterator[Outcome]:
+    """The outcome of an element: one, or as many as its loop has iterations."""
+    start = None if batch.starts is None else batch.starts.get(position)
+    if start is not None:
+        ITERATION.set(start)
+    while True:
+        outcome = _call(batch, position, args, kwargs)
+        error = outcome.error
+        looped = isinstance(error, LOOP)
+        if looped or start is not None or batch.loop.bounded:
+            count, previous = ITERATION.get()
+            outcome.count, outcome.previous = count, previous
+        if isinstance(error, (LOOP, SUCCESS)):
+            outcome.value, outcome.error = error.result, None
+        if made:
+            outcome.nodes = next(leaves(outcome.value, Node), None) is not None
+            _warn_of_lost(batch, outcome, made)
+        else:
+            outcome.nodes = isinstance(outcome.value, Node)
+        if outcome.error is None and (looped or batch.loop.bounded):
+            _decide(batch, outcome, looped=looped)
+        yield outcome
+        if not outcome.step or outcome.nodes or batch.cancelled:
+            break
+        start = (outcome.count + 1, outcome.value)
+        ITERATION.set(start)
+    if start is not None:
+        ITERATION.set((1, None))
+
+
+def _decide(batch: Batch, outcome: Outcome, *, looped: bool) -> None:
+    """Whether a loop goes on after an iteration, or has gone on for too long."""
+    if not outcome.nodes and batch.loop.bounded:
+        outcome.last = batch.loop.over(outcome.count, outcome.value)
+        outcome.step = not outcome.last
+    else:
+        outcome.step = looped or batch.loop.bounded
+    if outcome.step and not batch.loop.bounded and outcome.count >= batch.loop.most:
+        outcome.step = False
+        outcome.error = RunawayLoop(
+            f"{batch.label}: its loop was ended after {outcome.count} iterations (max_loops={batch.loop.most}); the "
+            f"last result was {short_text(outcome.value, 'result')}. If it needs more, give the task "
+            f"max_loops={10 * batch.loop.most}"
+        )
+
+
+def _warn_of_lost(batch: Batch, outcome: Outcome, made: list[Node]) -> None:
+    """Nodes that a task made and did not return run only where returned ones need them."""
+    if outcome.error is None:
+        needed = set(ancestors(leaves(outcome.value, Node)))
+        lost = [node for node in made if node not in needed and node.task not in HIDDEN]
+        if lost:
+            outcome.note = (
+                f"{batch.label} made {lost[0].name!r} and did not return it, so it does not run; "
+                f"return the node, alone or in a list, for its value to stand in its place"
+            )
+    made.clear()
 
 
 def _calls(batch: Batch) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -59,23 +140,25 @@ def _split(row: tuple[Any, ...], keywords: tuple[str | None, ...]) -> tuple[tupl
     return tuple(v for name, v in pairs if name is None), {name: v for name, v in pairs if name is not None}
 
 
-def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int | None) -> Outcome:
+def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
     fn = batch.fn
     started = perf_counter()
     try:
-        if seed is None:
-            value = fn(*args, **kwargs)
-        else:
-            with seeded(seed):
+        if batch.seeds is not None:
+            with seeded(batch.seeds[position]):
                 value = fn(*args, **kwargs)
+        elif batch.timeout_s is not None:
+            value = bounded_call(fn, args, kwargs, batch.timeout_s, batch.label)
+        else:
+            value = fn(*args, **kwargs)
         if inspect.iscoroutine(value):
-            value = run_coroutine(value)
+            value = run_coroutine(value, batch.timeout_s, batch.label)
         if isinstance(value, (GeneratorType, AsyncGeneratorType)):
             raise NotSuccessful(
                 f"{batch.label} returned a generator, which can be read only once; return list(...) of it"
             )
-    # A task may raise anything, also SystemExit; an interrupt alone ends the run.
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (what a task raises becomes its state)
+    # A task may raise anything, also SystemExit and signals; an interrupt alone ends the run.
+    except (Exception, SystemExit, Signal) as error:  # noqa: BLE001 (what a task raises becomes its state)
         # The first frame is this one.
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
         return Outcome(position, error=error, seconds=perf_counter() - started)
@@ -83,7 +166,12 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _describe(batch: Batch, outcome: Outcome) -> None:
-    if batch.identify is None or outcome.error is not None:
+    if batch.identify is None or outcome.nodes:
+        return
+    if isinstance(outcome.error, SKIP):
+        outcome.out, outcome.sealed = _SKIPPED_ID, seal(outcome.error.message)
+        return
+    if outcome.error is not None:
         return
     outcome.out, outcome.members = batch.identify(outcome.value)
     if batch.keep:
@@ -109,28 +197,4 @@ def seeded(seed: int) -> Iterator[None]:
             numpy.random.set_state(kept_numpy)
 
 
-def run_coroutine(coroutine: Any) -> Any:
-    """The result of a coroutine, run on nbflow's own event loop, so that a running loop is no hindrance."""
-    import asyncio
-
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
-    try:
-        return future.result()
-    except KeyboardInterrupt:
-        future.cancel()
-        raise
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    import asyncio
-
-    with _LOOP_LOCK:
-        if not _LOOPS:
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="nbflow-async", daemon=True).start()
-            _LOOPS.append(loop)
-        return _LOOPS[0]
-
-
-_LOOPS: list[asyncio.AbstractEventLoop] = []
-_LOOP_LOCK = threading.Lock()
+_SKIPPED_ID = b"nbflow skipped  "

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
-from nbflow.engine.events import Lost, Refused, Size, Sized
+from nbflow.engine.assemble import assemble
+from nbflow.engine.events import Assemble, Lost, Refused, Size, Sized
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.plan import Answer, Question, Survey, survey
 from nbflow.engine.resolve import Found
+from nbflow.engine.sizes import size_of
 from nbflow.engine.why import Part, Reason, argument_parts, compare, parts_of
 from nbflow.errors import MapError, UnidentifiableError
-from nbflow.model.graph import DERIVED, Node, Parameter
+from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import Freshness
 from nbflow.results.report import PlanRow
 from nbflow.store import Last
@@ -94,18 +96,31 @@ def _answer(workshop: Workshop, question: Question) -> Answer:
     if isinstance(question, Size):
         node = question.node
         try:
-            return Sized(node, workshop.resolver.size(node, workshop.machine.tracks))
+            return Sized(node, size_of(node, workshop.ledger, workshop.machine.tracks))
         except MapError as error:
             workshop.ledger.books[node].errors[0] = error
             return Refused(node)
         except LostValue as lost:
             return Lost(lost.node, (lost.index,), node, ())
+    if isinstance(question, Assemble):
+        return _assembled(workshop, question)
     requests = [(command.node, command.indices) for command in question]
     try:
         return workshop.resolver.resolve(requests)
     except LostValue as lost:
         note = f"the stored result of `{lost.node.name}` is damaged or missing"
         return [Found(n, misses=list(i), stale=dict.fromkeys(i, note)) for n, i in requests]
+
+
+def _assembled(workshop: Workshop, question: Assemble) -> Answer:
+    node, index = question.node, question.index
+    try:
+        event = assemble(workshop.resolver, node, index)
+    except LostValue:
+        return [Found(node, misses=[index])]
+    if event is None:
+        return workshop.resolver.resolve([(node, (index,))])
+    return event
 
 
 def _row(workshop: Workshop, found: Survey, node: Node, before: Last | None, rows: dict[Node, PlanRow]) -> PlanRow:

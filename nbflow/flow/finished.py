@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbflow.engine.why import Reason
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
 
 
@@ -110,6 +110,21 @@ class Run:
         nodes = self._workshop.nodes if self.flow.reference is None else self.flow.reference
         tracks = self._workshop.machine.tracks
         return not any(tracks[node].state() in UNSUCCESSFUL for node in nodes if node in tracks)
+
+    @property
+    def overall(self) -> State:
+        """How the run ended as a whole: success, failed, paused or cancelled."""
+        states = {track.state() for track in self._workshop.machine.tracks.values()}
+        if not self.ok:
+            return State.CANCELLED if State.CANCELLED in states else State.FAILED
+        return State.PAUSED if State.PAUSED in states else State.SUCCESS
+
+    @property
+    def paused(self) -> list[str]:
+        """The names of the nodes that wait for `flow.run(approve=[...])`."""
+        tracks = self._workshop.machine.tracks
+        waiting = [node for node, track in tracks.items() if track.state() is State.PAUSED]
+        return [node.name for node in waiting if not any(up in waiting for up in node.upstreams)]
 
     def counts(self) -> tuple[int, int, int]:
         """How many elements ran (failed ones among them), were reused, failed."""

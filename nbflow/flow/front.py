@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
+from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
@@ -18,8 +19,13 @@ from nbflow.flow.explain import make_plan, remember
 from nbflow.flow.finished import Run
 from nbflow.flow.picture import flow_picture, plan_picture
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
-from nbflow.model.graph import BUILDING, FLOW_FACTORY, Graph, Node, ancestors
+from nbflow.model.control import chain
+from nbflow.model.graph import Graph
+from nbflow.model.inline import Inlined, building_graph, inline
+from nbflow.model.node import BUILDING, FLOW_FACTORY, Builder, Node, ancestors
+from nbflow.model.state import State
 from nbflow.results.report import PlanRow, plan_table, why_text
+from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -46,6 +52,7 @@ class Flow:
 
     store: the folder that keeps results; by default `.nbflow` in the project's folder (design section 8).
     executor: "threads" (default) or "sync". reference: the nodes whose success decides `run.ok`; by default all.
+    on_state: called with a StateChange when a run begins and ends.
     """
 
     def __init__(
@@ -55,25 +62,48 @@ class Flow:
         store: str | Path | None = None,
         executor: str = "threads",
         reference: Iterable[Node] | None = None,
+        on_state: Callable[[StateChange], Any] | None = None,
     ) -> None:
         if executor not in {"threads", "sync"}:
             raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, ["threads", "sync"]))
         self.name = name
         self.executor = executor
+        self.on_state = on_state
         self.reference = None if reference is None else list(reference)
         self.graph: Graph = Graph(name, self)
         self.last_run: Run | None = None
         # What users should know goes here: a warning, or a line in a notebook.
         self.tell: Callable[[str], None] = warn_user
         self._place = store
-        self._tokens: list[Token[Graph | None]] = []
+        self._tokens: list[Token[Builder | None]] = []
 
     def __enter__(self) -> Self:
+        outer = building_graph()
+        if outer is not None:
+            self.graph.nest(outer)
         self._tokens.append(BUILDING.set(self.graph))
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         BUILDING.reset(self._tokens.pop())
+        # A function that builds nodes may end the block so; the nodes made so far stay.
+        return isinstance(error, LOOP)
+
+    def __call__(self, **parameters: Any) -> Inlined:
+        """Makes this flow a part of the one that is being built, with its parameters bound to values or nodes.
+
+        Gives its nodes by name: `part = inner(n=3)`, then `part["report"]`. Raises ParameterError.
+        """
+        into = building_graph()
+        if into is None:
+            raise GraphError(
+                f"flow {self.name!r} is called inside another flow, to be a part of it; to run it: flow.run(...)"
+            )
+        return inline(self.graph, into, parameters)
+
+    def chain(self, *steps: Node | Iterable[Node]) -> None:
+        """Orders nodes one after the other; a list in between fans out and joins: `flow.chain(a, [b, c], d)`."""
+        chain(*steps)
 
     @property
     def store(self) -> Store:
@@ -94,6 +124,7 @@ class Flow:
         *,
         targets: Targets = None,
         force: Targets = None,
+        approve: Targets = None,
         check: bool = False,
         dry: bool = False,
         **parameters: Any,
@@ -101,18 +132,20 @@ class Flow:
         """Runs what is not fresh and gives the Run, also when something failed.
 
         targets: nodes or names; only they and what they need (default: everything). force: nodes that run
-        although their results are known. check: raise RunFailed when something failed. dry: run nothing,
-        show only what would. The rest are the flow's parameters by name; ParameterError for an unknown one.
+        although their results are known. approve: nodes with trigger=manual_only, or that raised PAUSE, that may
+        go on. check: raise RunFailed when something failed. dry: run nothing, show only what would. The rest are
+        the flow's parameters by name; ParameterError for an unknown one.
         """
         check_parameters(self.graph.parameters, parameters, self.name)
-        workshop = self._workshop(targets, parameters, force)
+        workshop = self._workshop(targets, parameters, force, approve)
         if dry:
             return Run.planned(self, workshop, make_plan(workshop, self.name))
         run = Run(self, workshop, parameters)
         self.last_run = run
         started = time.time_ns()
+        self._tell_state(workshop, State.PENDING, State.RUNNING)
         try:
-            run.stale = self._work(workshop, self._chosen(force))
+            run.stale = self._work(workshop, self._chosen(force), self._chosen(approve))
         except KeyboardInterrupt:
             ran, _, failed = run.counts()
             self.tell(
@@ -122,6 +155,7 @@ class Flow:
         finally:
             run.reasons = remember(workshop, self.name)
             run.finish(started)
+            self._tell_state(workshop, State.RUNNING, run.overall)
         if check:
             run.check()
         return run
@@ -141,7 +175,11 @@ class Flow:
             raise UnknownName(f"{node.name!r} is no task; `why` tells of tasks" + nearest(node.name, rows))
         return Why(why_text(row) + _last_reasons(self.last_run, row))
 
-    def _work(self, workshop: Workshop, force: Sequence[Node]) -> dict[Node, dict[int, str]]:
+    def _tell_state(self, workshop: Workshop, old: State, new: State) -> None:
+        if self.on_state is not None:
+            Hooks(workshop.ledger, self.tell).call_one(self.on_state, StateChange(self.name, None, old, new))
+
+    def _work(self, workshop: Workshop, force: Sequence[Node], approved: Sequence[Node]) -> dict[Node, dict[int, str]]:
         keeper = Keeper(
             workshop.ledger,
             workshop.resolver,
@@ -159,6 +197,7 @@ class Flow:
             keeper,
             default_executor=self.executor,
             tell=self.tell,
+            approved=frozenset(approved),
         )
         try:
             shell.run()
@@ -167,9 +206,18 @@ class Flow:
                 executor.close()
         return shell.stale
 
-    def _workshop(self, targets: Targets, parameters: dict[str, Any], force: Targets = None) -> Workshop:
+    def _workshop(
+        self, targets: Targets, parameters: dict[str, Any], force: Targets = None, approve: Targets = None
+    ) -> Workshop:
         chosen = self._chosen(targets) if targets is not None else list(self.graph.nodes.values())
-        return open_workshop(ancestors(chosen), self.store, parameters, self._chosen(force))
+        return open_workshop(
+            ancestors(chosen),
+            self.store,
+            parameters,
+            force=self._chosen(force),
+            targets=None if targets is None else chosen,
+            approved=frozenset(self._chosen(approve)),
+        )
 
     def _chosen(self, targets: Targets) -> list[Node]:
         if targets is None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
-from nbflow.model.graph import DERIVED, Graph, Node, Parameter
+from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import short_text
 
 if TYPE_CHECKING:
     from nbflow.flow.finished import Run
+    from nbflow.model.graph import Graph
     from nbflow.results.report import PlanRow
 
 Describe = Callable[[Node], dict[str, Any]]
@@ -57,7 +58,7 @@ def _picture(graph: Graph, describe: Describe) -> Picture:
 
 def _box(node: Node, describe: Describe) -> Box:
     if isinstance(node, Parameter):
-        label = node.name if node.required else f"{node.name} = {short_text(node.default, node.name, 24)}"
+        label = node.name if node.required else f"{node.name} = {short_text(node.default_value, node.name, 24)}"
         return Box(name=node.name, label=label, kind="parameter")
     kind = "item" if node.task in DERIVED else "task"
     return Box(name=node.name, label=node.name, kind=kind, mapped=node.mapped, **describe(node))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nbflow.engine.keying import output_id
 from nbflow.engine.ledger import Ledger
 from nbflow.engine.machine import Machine
-from nbflow.engine.resolve import Resolver, output_id
+from nbflow.engine.resolve import Resolver
 from nbflow.engine.run import session_id
 from nbflow.errors import ParameterError, nearest
 from nbflow.identity.code import CodeIds
-from nbflow.model.graph import Node, Parameter
+from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.probe.packages import Packages
 from nbflow.probe.secrets import is_secret_name
@@ -21,7 +22,7 @@ from nbflow.probe.sources import Sources
 from nbflow.store import Store, find_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nbflow.probe.files import StatMemo
@@ -45,14 +46,21 @@ class Workshop:
 
 
 def open_workshop(
-    nodes: list[Node], store: Store, parameters: Mapping[str, Any], force: Iterable[Node] = ()
+    nodes: list[Node],
+    store: Store,
+    parameters: Mapping[str, Any],
+    *,
+    force: Iterable[Node] = (),
+    targets: Iterable[Node] | None = None,
+    approved: Collection[Node] = (),
 ) -> Workshop:
     """A workshop for the nodes, each after its upstreams, with the parameters given. Raises ParameterError."""
     store.memo.fresh()
     codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
-    machine = Machine(nodes)
+    machine = Machine(nodes, targets=targets, approved=approved)
     ledger = Ledger(machine.tracks, store, partial(output_id, codes.identifier))
     resolver = Resolver(
+        machine,
         ledger,
         codes,
         store,
@@ -86,7 +94,7 @@ def _fill_parameters(
     for node in nodes:
         if not isinstance(node, Parameter):
             continue
-        value = given.get(node.name, node.default)
+        value = given.get(node.name, node.default_value)
         if value is ...:
             raise ParameterError(
                 f"parameter {node.name!r} has no default and was not given; pass it: flow.run({node.name}=...)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from nbflow.errors import MapError, UnequalLengths
 
@@ -38,6 +38,26 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+class Spread(Sequence[Any]):
+    """Items at other positions: those of a product, where each occurs many times. base: each once."""
+
+    def __init__(self, base: Sequence[Any], positions: Sequence[int]) -> None:
+        self.base = base
+        self.positions = positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self.base[at] for at in self.positions[index]]
+        return self.base[self.positions[index]]
 
 
 def items_of(source: Any, argument: str) -> Items:

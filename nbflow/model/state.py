@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 from nbflow.errors import IllegalTransition
@@ -45,6 +46,32 @@ class Freshness(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stands for the value of an upstream that failed, in a task whose trigger lets it run all the same. Falsy."""
+
+    error: BaseException | None = None
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class _Skipped:
+    """Stands for the value of an upstream that was skipped. Falsy; there is only one."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "Skipped"
+
+    def __reduce__(self) -> str:
+        return "Skipped"
+
+
+Skipped = _Skipped()
 
 
 SUCCESSFUL = frozenset({State.SUCCESS, State.CACHED})

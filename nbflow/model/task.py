@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
 from nbflow.errors import BindError, GraphError, nearest
-from nbflow.model.triggers import Trigger, all_successful
+from nbflow.model.triggers import BUILT_IN, Trigger, all_successful
 
 if TYPE_CHECKING:
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
 
 Delay = float | Sequence[float] | Callable[[int], float]
 
@@ -22,14 +23,26 @@ Delay = float | Sequence[float] | Callable[[int], float]
 class Options:
     """How a task is run and kept.
 
-    retries: further attempts after a failure, >= 0. retry_delay_s: seconds before each, a number, a
-    list (the last one repeats) or a function of the attempt (from 1). retry_on: exception types worth
-    another attempt. cache: True keeps results for good, False never, None (default) as long as
-    nothing says that the result depends on the outside world. version: a text that counts in the key.
-    max_age: how long a result is good for, such as "90s", "12h", "1d". always: runs every time;
-    where its output is equal nothing behind it runs. seed: `random` and NumPy are seeded with it and
-    the key before each call. ignore: names of globals and closures that do not count. depends_on: objects
-    that count although the code does not show them. executor: "threads", "sync", or None for the flow's.
+    Failing: retries: further attempts after a failure, >= 0. retry_delay_s: seconds before each, a number, a list
+    (the last one repeats) or a function of the attempt (from 1). retry_on: exception types worth another attempt.
+    timeout_s: seconds after which an attempt fails. on_state: called with a StateChange at each change of state.
+
+    Order: trigger: whether it runs, given how its upstreams ended (nbflow.triggers). skip_on_upstream_skip: False
+    runs it although an upstream was skipped.
+
+    Reuse: cache: True keeps results for good, False never, None (default) as long as nothing says that the
+    result depends on the outside world. version: a text that counts in the key. max_age: how long a result is good
+    for, such as "90s", "12h", "1d". always: runs every time; where its output is equal nothing behind it runs.
+    seed: `random` and NumPy are seeded with it and the key before each call. ignore: names of globals and
+    closures that do not count. depends_on: objects that count although the code does not show them. env: names of
+    environment variables that count.
+
+    Loops: max_loops: iterations after which a LOOP is taken for a runaway. loop_times: runs it so many times (an
+    int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
+    the result is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
+
+    executor: "threads", "sync", or None for the flow's. nout: how many parts its result has, so that a node of it
+    can be unpacked.
     """
 
     retries: int = 0
@@ -46,6 +59,12 @@ class Options:
     depends_on: tuple[object, ...] = ()
     env: tuple[str, ...] = ()
     executor: str | None = None
+    nout: int | None = None
+    max_loops: int = 1000
+    loop_times: Any = None
+    loop_while: Callable[[Any], Any] | None = None
+    timeout_s: float | None = None
+    on_state: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("ignore", "env"):
@@ -55,12 +74,31 @@ class Options:
             object.__setattr__(self, "retry_on", (self.retry_on,))
         if not isinstance(self.retries, int) or self.retries < 0:
             raise GraphError(f"retries={self.retries!r}: a whole number of further attempts is needed, 0 or more")
+        if isinstance(self.trigger, str) and self.trigger in BUILT_IN:
+            object.__setattr__(self, "trigger", BUILT_IN[self.trigger])
         if not callable(self.trigger):
-            raise GraphError(f"trigger={self.trigger!r} is not callable; take one from nbflow.triggers")
+            hint = nearest(self.trigger, BUILT_IN) if isinstance(self.trigger, str) else ""
+            raise GraphError(f"trigger={self.trigger!r} is not callable; take one from nbflow.triggers{hint}")
+        self._check_loops()
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise GraphError(f"timeout_s={self.timeout_s!r}: a number of seconds above 0 is needed")
+        if self.on_state is not None and not callable(self.on_state):
+            raise GraphError(f"on_state={self.on_state!r} is not callable; it is called with each change of state")
         if self.max_age is not None:
             seconds_of(self.max_age)
         if self.executor not in {None, "threads", "sync"}:
             raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), ["threads", "sync"]))
+
+    def _check_loops(self) -> None:
+        for name in ("nout", "max_loops"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise GraphError(f"{name}={value!r}: a whole number, 1 or more, is needed")
+        times = self.loop_times
+        if isinstance(times, int) and (isinstance(times, bool) or times < 1):
+            raise GraphError(f"loop_times={times!r}: a whole number, 1 or more, or a Parameter is needed")
+        if self.loop_while is not None and not callable(self.loop_while):
+            raise GraphError(f"loop_while={self.loop_while!r} is not callable; it is asked with each result")
 
     def delay_s(self, attempt: int) -> float:
         """Seconds to wait before the attempt-th retry, counted from 1."""
@@ -100,6 +138,8 @@ class Task:
         self.fn = fn
         self.name: str = name or str(getattr(fn, "__name__", type(fn).__name__))
         self.options = make_options(options, self.name)
+        # Of a task that travelled by value: the id that its code had where it was made.
+        self.frozen_code: bytes | None = None
         functools.update_wrapper(self, fn, updated=())  # gives help() and inspect what they look for
 
     @functools.cached_property
@@ -110,6 +150,22 @@ class Task:
         except (ValueError, TypeError):
             return None
 
+    @functools.cached_property
+    def nout(self) -> int | None:
+        """How many parts a result has: from `nout=`, or from an annotation such as `tuple[int, str]`."""
+        if self.options.nout is not None:
+            return self.options.nout
+        hint = getattr(self.fn, "__annotations__", {}).get("return")
+        if isinstance(hint, str):
+            try:
+                hint = inspect.get_annotations(self.fn, eval_str=True).get("return")
+            # An annotation that only a type checker can read says nothing here.
+            except (NameError, AttributeError, TypeError, SyntaxError):
+                return None
+        if typing.get_origin(hint) is tuple and Ellipsis not in typing.get_args(hint):
+            return len(typing.get_args(hint)) or None
+        return None
+
     def __call__(
         self, *args: Any, upstream: Node | Iterable[Node] = (), name: str | None = None, **kwargs: Any
     ) -> Node:
@@ -119,7 +175,7 @@ class Task:
         have succeeded before, with no data passed; it orders and is not part of the key. name: how
         this use is called in the flow.
         """
-        from nbflow.model.graph import make_node
+        from nbflow.model.making import make_node
 
         return make_node(self, args, kwargs, upstream=upstream, name=name)
 
@@ -137,9 +193,24 @@ class Task:
         Series (values), DataFrames (rows as dicts), arrays (first axis) and nodes; `unmapped(x)` is
         passed whole to every element. strict: unequal lengths are an error; False stops at the shortest.
         """
-        from nbflow.model.graph import make_mapped
+        from nbflow.model.making import make_mapped
 
         return make_mapped(self, args, kwargs, strict=strict, upstream=upstream, name=name)
+
+    def product(
+        self,
+        *args: Any,
+        upstream: Node | Iterable[Node] = (),
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Node:
+        """A mapped node: the task once for each combination of its arguments' items, the last fastest.
+
+        Arguments as for `map`; its frame has an index with a level for each.
+        """
+        from nbflow.model.making import make_mapped
+
+        return make_mapped(self, args, kwargs, product=True, upstream=upstream, name=name)
 
     def with_options(self, **changes: Any) -> Task:
         """The same function under changed options (and `name=`)."""

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, MapError
-from nbflow.model.graph import BUILDING, ITEM, Graph, Node, make_mapped, make_node
+from nbflow.model.making import make_mapped, make_node
 from nbflow.model.mapping import items_of, unmapped
+from nbflow.model.node import BUILDING, ITEM, Node
 from nbflow.model.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from nbflow.model.graph import Graph
     from nbflow.notebook.build import CellTask
     from nbflow.notebook.header import Head
 

@@ -10,7 +10,7 @@ from nbflow.notebook.tracebacks import TaskFailed
 
 if TYPE_CHECKING:
     from nbflow.flow import Run
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
 
 
 def raise_first_failure(run: Run) -> None:

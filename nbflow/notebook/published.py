@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nbflow.flow import Run
-    from nbflow.model.graph import Node
+    from nbflow.model.node import Node
 
 
 class Published:

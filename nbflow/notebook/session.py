@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from nbflow.errors import CellError, UnknownName, nearest
 from nbflow.flow import Flow
 from nbflow.flow.workshop import SOURCES
-from nbflow.model.graph import Graph, Node, Parameter
+from nbflow.model.graph import Graph
+from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.notebook.assembly import Assembly, Declared
 from nbflow.notebook.build import CellTask, build_task

@@ -16,6 +16,8 @@ _STDLIB = tuple(
     os.path.realpath(path) + os.sep for path in {sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"]}
 )
 _SITES = ("site-packages", "dist-packages")
+# The folder of nbflow itself.
+_OWN = str(Path(__file__).parent.parent) + os.sep
 PYTHON = ("python", f"{sys.version_info.major}.{sys.version_info.minor}")
 
 
@@ -43,6 +45,9 @@ class Packages:
             return None
         if file.startswith("<frozen"):
             return PYTHON
+        if file.startswith(_OWN):
+            # Also where it is installed for development: what a task means is told by its version alone.
+            return "nbflow", _version_of_module("nbflow")
         site = _site_of(file)
         if site is None:
             return PYTHON if os.path.realpath(file).startswith(_STDLIB) else None

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
-from nbflow.model.graph import Argument, Node
+from nbflow.model.node import Argument, Node
 from nbflow.model.state import State
 from nbflow.probe.secrets import DOTS, is_secret_name
 

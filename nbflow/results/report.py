@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbflow.model.graph import DERIVED, Node, Parameter
+from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import Freshness, State
 
 if TYPE_CHECKING:

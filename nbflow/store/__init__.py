@@ -2,6 +2,18 @@
 
 from nbflow.store.index import Store
 from nbflow.store.location import find_store
-from nbflow.store.rows import EXPRESSION, LOOP_STEP, VALUE, Entry, Last, Row, RunRow
+from nbflow.store.rows import EXPRESSION, LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE, Entry, Last, Row, RunRow
 
-__all__ = ["EXPRESSION", "LOOP_STEP", "VALUE", "Entry", "Last", "Row", "RunRow", "Store", "find_store"]
+__all__ = [
+    "EXPRESSION",
+    "LOOP_EXPRESSION",
+    "LOOP_STEP",
+    "SKIP",
+    "VALUE",
+    "Entry",
+    "Last",
+    "Row",
+    "RunRow",
+    "Store",
+    "find_store",
+]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from nbflow.codecs import Sealed
 
-VALUE, EXPRESSION, LOOP_STEP = 0, 1, 2
+# What a result is: a value; nodes that give it; one iteration of a loop; one that gave nodes; a skip.
+VALUE, EXPRESSION, LOOP_STEP, LOOP_EXPRESSION, SKIP = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Entry:
     """A result to be stored.
 
     key: 16 bytes; trace: 16, or none when no file was read. out: the value's id; members: the ids of a list's
-    members one after the other. kind: VALUE, EXPRESSION or LOOP_STEP. session: the only one that may use it.
+    members one after the other. kind: VALUE, EXPRESSION … session: the only one that may use it.
     """
 
     key: bytes

@@ -17,8 +17,8 @@ from nbflow.engine.events import (
 )
 from nbflow.engine.machine import Machine
 from nbflow.errors import IllegalTransition
-from nbflow.model.graph import ancestors
 from nbflow.model.mapping import unmapped
+from nbflow.model.node import ancestors
 from nbflow.model.state import State
 from nbflow.model.task import task
 

@@ -12,7 +12,7 @@ from nbflow.errors import (
     UnequalLengths,
     UnknownName,
 )
-from nbflow.model.graph import ancestors
+from nbflow.model.node import ancestors
 
 
 @task

@@ -1,0 +1,171 @@
+"""What computations are made of: recipes of nodes, ids of arguments, and the keys that follow."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from nbflow.engine.keys import Ingredient, Recipe, make_keys, make_prefix
+from nbflow.engine.loops import key_of
+from nbflow.engine.sizes import Elements, LoadedLater
+from nbflow.errors import UnidentifiableError
+from nbflow.identity.parts import CodeIdentity
+from nbflow.identity.value import dict_id, list_id, tuple_id
+from nbflow.model.mapping import Spread
+from nbflow.model.node import Argument, Node, Parameter
+from nbflow.model.tree import CONTAINERS, fill, leaves
+from nbflow.probe.secrets import is_secret_name, short_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbflow.engine.ledger import Ledger
+    from nbflow.identity.code import CodeIds
+    from nbflow.identity.value import Identifier
+    from nbflow.model.task import Task
+    from nbflow.store import Store
+
+# How the id of a result begins that has no identity of its own: it cannot be compared with anything.
+ANONYMOUS = bytes(6)
+
+
+class Keying:
+    """Recipes and keys for one plan or run: every global and code object is looked at once."""
+
+    def __init__(self, ledger: Ledger, codes: CodeIds, store: Store | None) -> None:
+        self.ledger = ledger
+        self.codes = codes
+        self.recipes: dict[Node, Recipe] = {}
+        self._salts = store
+        self._codes_of: dict[tuple[object, ...], CodeIdentity] = {}
+
+    def identify_output(self, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
+        """The id of a result and of its members; a fresh id where it has none, as a connection."""
+        return output_id(self.codes.identifier, value)
+
+    def recipe(self, node: Node) -> Recipe:
+        """What a node's keys are made of. Raises UnidentifiableError, LostValue."""
+        if node not in self.recipes:
+            options = node.task.options
+            code = self.code_of(node.task)
+            ingredients = tuple(self._ingredient(a) for a in node.arguments)
+            extra = tuple(self._environment(name) for name in options.env)
+            prefix = make_prefix(code.id, [a.name for a in node.arguments], options, extra)
+            self.recipes[node] = Recipe(prefix, code, ingredients, extra)
+        return self.recipes[node]
+
+    def code_of(self, task: Task) -> CodeIdentity:
+        """The code id of a task's function; tasks that share a function share it."""
+        if task.frozen_code is not None:
+            return CodeIdentity(task.frozen_code, (), (), (), lambda _value, _name: b"")
+        options = task.options
+        asked = (id(task.fn), options.ignore, *map(id, options.depends_on))
+        if asked not in self._codes_of:
+            self._codes_of[asked] = self.codes.identify(task.fn, ignore=options.ignore, depends_on=options.depends_on)
+        return self._codes_of[asked]
+
+    def keyed(self, node: Node, indices: Sequence[int]) -> tuple[Sequence[int], dict[int, Exception]]:
+        """The elements that can have a key, and for the others why they cannot."""
+        try:
+            self.recipe(node)
+            self._columns(node, indices)
+        except UnidentifiableError as error:
+            if len(indices) == 1 or node not in self.recipes:
+                return (), dict.fromkeys(indices, error)
+            good: list[int] = []
+            refused: dict[int, Exception] = {}
+            for i in indices:
+                one, why = self.keyed(node, (i,))
+                good.extend(one)
+                refused.update(why)
+            return good, refused
+        return indices, {}
+
+    def keys(self, node: Node, indices: Sequence[int]) -> list[bytes]:
+        if not indices:
+            return []
+        keys = make_keys(self.recipe(node).prefix, self._columns(node, indices), len(indices))
+        book = self.ledger.books[node]
+        for i, key in zip(indices, keys, strict=True):
+            book.keys[i] = key
+        if book.resume:
+            return [key_of(book, i) or key for i, key in zip(indices, keys, strict=True)]
+        return keys
+
+    def _columns(self, node: Node, indices: Sequence[int]) -> list[bytes | Sequence[bytes]]:
+        shared = self.recipe(node).ingredients
+        return [
+            self.ids_of(node, argument, indices) if argument.mapped else ingredient.id
+            for argument, ingredient in zip(node.arguments, shared, strict=True)
+        ]
+
+    def ids_of(self, node: Node, argument: Argument, indices: Sequence[int]) -> Sequence[bytes]:
+        """The ids of what elements get for a mapped argument. Raises LostValue, UnidentifiableError."""
+        source = argument.value
+        if isinstance(source, Node) and source.mapped and not node.product:
+            return [self.ledger.out_id(source, i) for i in indices]
+        values = self.ledger.books[node].items[argument.name].values
+        if isinstance(values, Spread):
+            indices = [values.positions[i] for i in indices]
+            values = values.base
+        if isinstance(values, Elements):
+            return [self.ledger.out_id(source, values.present[i]) for i in indices]
+        if isinstance(values, LoadedLater):
+            members = self.ledger.members(source) or ()
+            return [members[i] for i in indices]
+        if len(indices) != len(values):
+            values = [values[i] for i in indices]
+        return self.codes.identifier.ids(values, argument.name)
+
+    def _ingredient(self, argument: Argument) -> Ingredient:
+        source = argument.value
+        if argument.mapped:
+            return Ingredient("mapped", argument.name, b"", source.name if isinstance(source, Node) else "")
+        id_ = self.tree_id(source, argument.name)
+        if isinstance(source, Parameter):
+            value = self.ledger.value(source)
+            return Ingredient("parameter", source.name, id_, short_text(value, source.name))
+        if isinstance(source, Node):
+            return Ingredient("upstream", source.name, id_)
+        inside = dict.fromkeys(node.name for node in leaves(source, Node))
+        if inside:
+            return Ingredient("upstream", ", ".join(inside), id_)
+        return Ingredient("value", argument.name, id_, short_text(source, argument.name))
+
+    def tree_id(self, value: Any, path: str) -> bytes:
+        """The id of an argument that may hold nodes: theirs are the ids of their values."""
+        if isinstance(value, Node):
+            return self.ledger.whole_id(value)
+        if type(value) not in CONTAINERS or next(leaves(value, Node), None) is None:
+            return self._identified(value, path)
+        if type(value) is dict:
+            pairs = ((self.tree_id(k, path), self.tree_id(v, f"{path}[{k!r}]")) for k, v in value.items())
+            return dict_id(pairs)
+        if type(value) in {list, tuple}:
+            ids = [self.tree_id(item, f"{path}[{i}]") for i, item in enumerate(value)]
+            return list_id(ids) if type(value) is list else tuple_id(ids)
+        return self._identified(fill(value, Node, self.ledger.whole), path)
+
+    def _identified(self, value: Any, path: str) -> bytes:
+        id_ = self.codes.identifier(value, path)
+        if is_secret_name(path) and self._salts is not None:
+            return self._salts.salted(id_)
+        return id_
+
+    def _environment(self, name: str) -> Ingredient:
+        value = os.environ.get(name)
+        return Ingredient("env", name, self._identified(value, name), short_text(value, name))
+
+
+def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
+    """The id of a result, and its members' ids where it is a list or tuple.
+
+    What has no identity gets an id of its own each time, never one that another value could have.
+    """
+    try:
+        members = identifier.members(value, "result")
+        if members is None:
+            return identifier(value, "result"), None
+        return (list_id(members) if type(value) is list else tuple_id(members)), members
+    except UnidentifiableError:
+        return ANONYMOUS + os.urandom(10), None

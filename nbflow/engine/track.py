@@ -1,0 +1,89 @@
+"""Track: what the machine knows of one node of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbflow.model.state import FINISHED, State
+
+if TYPE_CHECKING:
+    from nbflow.model.node import Node
+
+DONE = bytes(sorted(FINISHED))
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """What the machine knows of one node."""
+
+    node: Node
+    depth: int
+    count: int | None
+    aligned: tuple[Node, ...]
+    whole: tuple[Node, ...]
+    states: bytearray = field(default_factory=bytearray)
+    claimed: bytearray = field(default_factory=bytearray)
+    """1 for elements that were found ready once, so that two upstreams ending together start them once."""
+    verdict: State | None = None
+    """How the node ended as a whole, where it never had elements."""
+    waiting: int = 0
+    left: int = 0
+    opened: bool = False
+    released: bool = False
+    followers: list[Track] = field(default_factory=list)
+    """Those that wait for all of it."""
+    neighbours: list[Track] = field(default_factory=list)
+    """Those that take its elements one by one."""
+    attempts: dict[int, int] = field(default_factory=dict)
+    held: dict[int, list[tuple[Track, int]]] = field(default_factory=dict)
+    """Elements of others that wait until a lost element of this one is made again."""
+    wanted: bool = True
+    """Whether anything that runs needs it; what only a branch not taken needs is not wanted."""
+    undecided: int = 0
+    """How many of those that use it may still want it, while nobody does."""
+    beside: tuple[list[State], list[State]] = ((), ())  # type: ignore[assignment]  # lists once it is opened
+    """States of what every element takes whole: for its values, and for order only."""
+    expansions: dict[int, int] = field(default_factory=dict)
+    """For elements whose result consists of nodes: how many of those have not ended."""
+    awaited: list[tuple[Track, int]] = field(default_factory=list)
+    """Elements whose result takes this node's value."""
+    hooked: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return self.verdict is not None or (self.count is not None and self.left == 0 and self.opened)
+
+    def counts(self) -> dict[State, int]:
+        """How many elements are in each state; states that do not occur are left out."""
+        if self.verdict is not None:
+            return {self.verdict: 1}
+        return {state: n for state in State if (n := self.states.count(state))}
+
+    def state(self) -> State:
+        """The state of the node as a whole: the worst of its elements, CACHED when all are."""
+        if self.verdict is not None:
+            return self.verdict
+        present = self.counts()
+        return next((state for state in _PRECEDENCE if state in present), self._empty())
+
+    def _empty(self) -> State:
+        return State.SUCCESS if self.finished else State.PENDING
+
+    def column(self, count: int) -> bytes | bytearray:
+        """The state of each element, as those see it that take its elements one by one."""
+        return self.states if self.verdict is None else bytes([self.verdict]) * count
+
+
+_PRECEDENCE = (
+    State.RUNNING,
+    State.RETRYING,
+    State.FAILED,
+    State.TRIGGER_FAILED,
+    State.CANCELLED,
+    State.PAUSED,
+    State.PENDING,
+    State.SUCCESS,
+    State.CACHED,
+    State.SKIPPED,
+)

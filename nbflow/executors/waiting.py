@@ -1,0 +1,88 @@
+"""Calls that are waited for: coroutines, and functions that may take only so long."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import TaskTimeout
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+
+def run_coroutine(coroutine: Any, timeout_s: float | None = None, label: str = "") -> Any:
+    """The result of a coroutine, run on nbflow's own event loop, so that a running loop is no hindrance."""
+    import asyncio  # 0.06 s of CPU that only async tasks should cost
+
+    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
+    try:
+        return future.result(timeout_s)
+    except TimeoutError:
+        if not future.cancel():
+            raise
+        raise _timeout(label, timeout_s) from None
+    except KeyboardInterrupt:
+        future.cancel()
+        raise
+
+
+def bounded_call(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float, label: str
+) -> Any:
+    """What fn gives, on a thread of its own; TaskTimeout after timeout_s seconds.
+
+    The thread is told to end, which Python code does at its next step; code that waits inside C, as in a
+    long query, ends when that does, and what it gives then is dropped.
+    """
+    box: list[tuple[bool, Any]] = []
+    over = threading.Event()
+    context = contextvars.copy_context()
+
+    def call() -> None:
+        try:
+            box.append((True, context.run(fn, *args, **kwargs)))
+        # Whatever it raises is raised again where it is waited for.
+        except BaseException as error:  # noqa: BLE001 (handed over)
+            box.append((False, error))
+        finally:
+            over.set()
+
+    thread = threading.Thread(target=call, name=f"nbflow-{label}", daemon=True)
+    thread.start()
+    if not over.wait(timeout_s):
+        _end(thread)
+        raise _timeout(label, timeout_s)
+    good, what = box[0]
+    if good:
+        return what
+    raise what
+
+
+def _timeout(label: str, timeout_s: float | None) -> TaskTimeout:
+    return TaskTimeout(f"{label} took longer than timeout_s={timeout_s:g}; raise the limit, or give it less to do")
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raises TaskTimeout inside a thread, at its next step of Python code."""
+    import ctypes
+
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TaskTimeout))
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import asyncio
+
+    with _LOOP_LOCK:
+        if not _LOOPS:
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="nbflow-async", daemon=True).start()
+            _LOOPS.append(loop)
+        return _LOOPS[0]
+
+
+_LOOPS: list[asyncio.AbstractEventLoop] = []
+_LOOP_LOCK = threading.Lock()
