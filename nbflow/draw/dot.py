@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from nbflow.draw.theme import LOOKS
+
 if TYPE_CHECKING:
     from graphviz import Digraph
 
@@ -20,8 +22,11 @@ LABEL_SIZE, SMALL_SIZE, SYMBOL_ROOM, MARGIN = 13.0, 11.0, 16.0, 10.0
 _POINTS_AN_INCH = 72.0
 
 
-def to_dot(picture: Picture) -> str:
-    """DOT with ids b0, e0 and c0 for boxes, arrows and clusters: names of users are only ever escaped labels."""
+def to_dot(picture: Picture, *, coloured: bool = False) -> str:
+    """DOT with ids b0, e0 and c0 for boxes, arrows and clusters: names of users are only ever escaped labels.
+
+    coloured: with the colours of the states, for pictures that get no style sheet.
+    """
     import graphviz
 
     graph = graphviz.Digraph(
@@ -32,7 +37,7 @@ def to_dot(picture: Picture) -> str:
         node_attr={"shape": "box", "fontname": "Helvetica", "fontsize": "13", "fixedsize": "true"},
         edge_attr={"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
     )  # fmt: skip
-    _add_boxes(graph, picture, ())
+    _add_boxes(graph, picture, (), coloured=coloured)
     numbers = {box.name: f"b{i}" for i, box in enumerate(picture.boxes)}
     for i, arrow in enumerate(picture.arrows):
         if arrow.tail in numbers and arrow.head in numbers:
@@ -72,20 +77,23 @@ def count_text(box: Box) -> str:
     return f"×{box.total}" if box.done is None else f"{box.done}/{box.total}"
 
 
-def _add_boxes(graph: Digraph, picture: Picture, path: tuple[str, ...]) -> None:
+def _add_boxes(graph: Digraph, picture: Picture, path: tuple[str, ...], *, coloured: bool) -> None:
     import graphviz
 
     for number, box in enumerate(picture.boxes):
         if box.cluster == path:
             attributes = {"peripheries": "2"} if box.mapped else {}
-            name, label = f"b{number}", graphviz.escape(shown(box.label))
+            if coloured and box.state in LOOKS:
+                attributes |= {"color": LOOKS[box.state].colour, "style": "rounded", "penwidth": "2"}
+            words = (LOOKS[box.state].symbol, box.label, count_text(box)) if coloured and box.state else (box.label,)
+            name, label = f"b{number}", graphviz.escape(shown(" ".join(filter(None, words))))
             graph.node(name, label, id=name, width=f"{_width(box):.2f}", height=_height(box), **attributes)
     for number, inner in enumerate(clusters(picture)):
         if inner[:-1] == path:
             name = f"c{number}"
             with graph.subgraph(name=f"cluster_{name}") as part:
                 part.attr(id=name, label=graphviz.escape(shown(inner[-1])), margin="12")
-                _add_boxes(part, picture, inner)
+                _add_boxes(part, picture, inner, coloured=coloured)
 
 
 def label_size(box: Box) -> float:
@@ -115,4 +123,4 @@ def _character_ems(character: str) -> float:
 
 
 def _height(box: Box) -> str:
-    return {"parameter": "0.3", "input": "0.28"}.get(box.kind, "0.44")
+    return {"parameter": "0.3", "input": "0.28", "merge": "0.3", "resource": "0.3"}.get(box.kind, "0.44")

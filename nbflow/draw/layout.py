@@ -18,7 +18,7 @@ TIME_LIMIT_S = 20.0
 _CHILD = """
 import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-sys.stdout.buffer.write(graph.draw(format="svg", prog="dot"))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 """
 
 
@@ -28,29 +28,36 @@ class _NoLayout(Exception):
 
 def to_svg(dot: str) -> str | None:
     """Graphviz's SVG; None where there is no Graphviz, or none that works. Takes at most TIME_LIMIT_S per Graphviz."""
+    drawn = render(dot, "svg")
+    return None if drawn is None else drawn.decode()
+
+
+def render(dot: str, kind: str) -> bytes | None:
+    """What Graphviz makes of DOT, as "svg", "png", "pdf" …; None where none here can."""
     try:
-        return _laid_out(dot)
+        return _laid_out(dot, kind)
     except _NoLayout:
         return None
 
 
 @functools.lru_cache(maxsize=64)
-def _laid_out(dot: str) -> str:
-    for command in _commands():
+def _laid_out(dot: str, kind: str) -> bytes:
+    for command in _commands(kind):
         try:
             done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=TIME_LIMIT_S, check=True)  # noqa: S603 (our own command)
-            svg = done.stdout.decode()
-            ET.fromstring(svg)  # noqa: S314 (Graphviz wrote it; it has no entities)
+            if kind == "svg":
+                ET.fromstring(done.stdout.decode())  # noqa: S314 (Graphviz wrote it; it has no entities)
         except (subprocess.SubprocessError, OSError, UnicodeDecodeError, ET.ParseError):
             continue
-        return svg
+        if done.stdout:
+            return done.stdout
     raise _NoLayout
 
 
-def _commands() -> Iterator[list[str]]:
+def _commands(kind: str) -> Iterator[list[str]]:
     """The ways to run Graphviz, best first: a `dot` that is there may still be broken."""
     if shutil.which("dot"):
-        yield ["dot", "-Tsvg"]
+        yield ["dot", f"-T{kind}"]
     if importlib.util.find_spec("pygraphviz") is not None:
         # -P: a pygraphviz.py or graphviz.py beside the notebook must not be taken for the package.
-        yield [sys.executable, "-P", "-c", _CHILD]
+        yield [sys.executable, "-P", "-c", _CHILD, kind]

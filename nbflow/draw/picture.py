@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One node. name: unique; kind: "task", "parameter", "input", "item" or "missing".
+    """One node. name: unique; kind: "task", "parameter", "input", "item", "merge", "resource"
+    or "missing".
 
     state: of a run or a plan, or "".
     done, total: elements with a result, of all, for mapped nodes. detail: plain text shown on hovering.

@@ -113,7 +113,7 @@ def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
     )
     tip = "\n".join(part for part in (box.name, box.state.replace("_", " "), count_text(box), box.detail) if part)
     ET.SubElement(mine, f"{_SVG}title").text = _printable(tip[:_LONGEST_TIP])
-    radius = area.height / 2 if box.kind in {"parameter", "input"} else 7.0
+    radius = area.height / 2 if box.kind in {"parameter", "input", "merge"} else 7.0
     if box.mapped:
         front = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
         for offset in (2 * _STACK, _STACK):

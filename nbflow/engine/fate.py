@@ -35,12 +35,14 @@ class Fates:
     def look_beside(self, track: Track) -> None:
         """Notes the states of all that a node takes whole; none where they are good and nothing else is asked."""
         node = track.node
-        brief = node.task.options.trigger is all_successful
+        above = [self._tracks[up] for up in track.whole if up is not node.gate]
+        if node.task.options.trigger is all_successful and all(map(_all_good, above)):
+            track.beside = ([], [])
+            return
         data: list[State] = []
         order: list[State] = []
-        for up in track.whole:
-            if up is not node.gate:
-                (data if up in node.data else order).extend(_seen_whole(self._tracks[up], brief=brief))
+        for each in above:
+            (data if each.node in node.data else order).extend(_seen_whole(each))
         track.beside = (data, order)
 
     def whole(self, track: Track) -> tuple[State, Exception | None]:
@@ -108,15 +110,14 @@ def _through_gate(state: State) -> State:
     return state if state in {State.SKIPPED, State.PAUSED} else State.TRIGGER_FAILED
 
 
-def _seen_whole(above: Track, *, brief: bool) -> list[State]:
-    """The states a node sees of one it takes whole; skipped elements count only when all are.
+def _all_good(above: Track) -> bool:
+    return above.verdict is None and not above.states.translate(None, GOOD)
 
-    brief: leaves out those of a node that was successful altogether.
-    """
+
+def _seen_whole(above: Track) -> list[State]:
+    """The states a node sees of one it takes whole; skipped elements count only when all are."""
     if above.verdict is not None:
         return [above.verdict]
-    if brief and not above.states.translate(None, GOOD):
-        return []
     states = [State(s) for s in above.states]
     if not above.node.mapped or all(state is State.SKIPPED for state in states):
         return states

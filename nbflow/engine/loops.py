@@ -54,6 +54,7 @@ class Loops:
         book = self._ledger.books[node]
         count = book.resume[index].count if index in book.resume else 1
         if row.kind != LOOP_EXPRESSION and bounded(node) and not self.goes_on(node, count, row):
+            book.loops[index] = count
             return None
         book.resume[index] = Resume(count + 1, row.out, row)
         return key_of(book, index)

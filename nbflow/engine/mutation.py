@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.keying import ANONYMOUS
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import is_immutable
-from nbflow.model.node import Argument, Node
+from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ class Guards:
                 return
 
     def _upstream(self, argument: Argument, node: Node, index: int, value: Any) -> Iterator[Guard]:
-        if self._ledger.state(node, index) not in SUCCESSFUL:
+        # A resource is a handle, known by what it was made from; using it is no change of it.
+        if node.task is RESOURCE or self._ledger.state(node, index) not in SUCCESSFUL:
             return
         before = self._ledger.out_id(node, index)
         if not before.startswith(ANONYMOUS):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nbflow.engine.resolve import Found
     from nbflow.model.node import Node
 
+# Nothing would run: it is reused, or its branch is not taken.
+_NOTHING_TO_DO = frozenset({State.CACHED, State.SUCCESS, State.SKIPPED})
+
 Question = m.Size | m.Assemble | list[m.Resolve]
 Answer = m.Event | Sequence["Found"]
 
@@ -31,7 +34,7 @@ class Survey:
     def freshness(self, node: Node, *, known_before: bool) -> Freshness:
         """How a node stands; known_before: whether a result of it was ever stored under its name."""
         track = self.machine.tracks[node]
-        if track.finished and track.state() in {State.CACHED, State.SUCCESS} and node not in self.missed:
+        if track.finished and track.state() in _NOTHING_TO_DO and node not in self.missed:
             return Freshness.FRESH
         if not known_before:
             return Freshness.NEW

@@ -146,6 +146,8 @@ class Resolver(Keying):
             if row is None:
                 answer.misses.append(i)
             elif row.kind == VALUE:
+                if i in book.resume:
+                    book.loops[i] = book.resume[i].count
                 book.rows[i], book.out[i], book.seconds[i] = row, row.out, row.seconds
                 answer.hits.append(i)
             else:

@@ -46,7 +46,9 @@ class Resources:
 
     def clean_up(self, tell: Callable[[str], None]) -> None:
         """Closes the resources that nobody needs any more."""
-        for node in list(self._open):
+        for node in reversed(list(self._open)):
+            if any(_uses(other, node) for other in self._open):
+                continue
             if all(track.finished for user, track in self._machine.tracks.items() if _uses(user, node)):
                 self._close(node, tell)
 

@@ -279,7 +279,7 @@ class Shell:
             return
         self._guards.watch(batch)
         self._in_flight[batch] = (name, time.monotonic())
-        self.machine.handle(m.Started(node, indices))
+        self._do(self.machine.handle(m.Started(node, indices)))
         executor.submit(batch)
 
     def _refuse(self, node: Node, indices: Sequence[int], error: Exception) -> None:
@@ -407,8 +407,14 @@ class Shell:
                     other.errors[j] = book.errors[i]
                     self._do(self.machine.handle(m.Failed(follower, j, retriable=False)))
                     continue
+                if State(states[i]) in {State.SKIPPED, State.PAUSED}:
+                    event = m.Skipped(follower, (j,)) if states[i] == State.SKIPPED else m.Paused(follower, j)
+                    self._do(self.machine.handle(event))
+                    continue
                 other.out[j], other.rows[j], other.values[j] = book.out[i], book.rows[i], book.values[i]
                 other.seconds[j] = book.seconds[i]
+                if i in book.expressions:
+                    other.expressions[j] = book.expressions[i]
                 if i in book.members:
                     other.members[j] = book.members[i]
                 self._do(self.machine.handle(m.Reused(follower, [j])))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from nbflow.errors import UnequalLengths
-from nbflow.model.mapping import Items, Spread, common_length, items_of
+from nbflow.model.mapping import Items, Levels, Spread, common_length, items_of
 from nbflow.model.node import Argument, Node
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _combined(book: Book) -> int:
         index = range(len(each)) if each.index is None else each.index
         labels.append([index[at] for at in taken])
     first = next(iter(items))
-    items[first] = Items(items[first].values, (tuple(items), labels))
+    items[first] = Items(items[first].values, Levels(tuple(items), tuple(labels)))
     return len(positions)
 
 

@@ -65,7 +65,7 @@ class Track:
         if self.verdict is not None:
             return self.verdict
         present = self.counts()
-        return next((state for state in _PRECEDENCE if state in present), self._empty())
+        return next((state for state in PRECEDENCE if state in present), self._empty())
 
     def _empty(self) -> State:
         return State.SUCCESS if self.finished else State.PENDING
@@ -75,7 +75,7 @@ class Track:
         return self.states if self.verdict is None else bytes([self.verdict]) * count
 
 
-_PRECEDENCE = (
+PRECEDENCE = (
     State.RUNNING,
     State.RETRYING,
     State.FAILED,

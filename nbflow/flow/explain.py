@@ -14,13 +14,13 @@ from nbflow.engine.resolve import Found
 from nbflow.engine.sizes import size_of
 from nbflow.engine.why import Part, Reason, argument_parts, compare, parts_of
 from nbflow.errors import MapError, UnidentifiableError
-from nbflow.model.node import DERIVED, Node, Parameter
-from nbflow.model.state import Freshness
+from nbflow.model.node import DERIVED, HIDDEN, Node, Parameter
+from nbflow.model.state import Freshness, State
 from nbflow.results.report import PlanRow
 from nbflow.store import Last
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nbflow.flow.workshop import Workshop
 
@@ -127,12 +127,20 @@ def _row(workshop: Workshop, found: Survey, node: Node, before: Last | None, row
     track = workshop.machine.tracks[node]
     freshness = found.freshness(node, known_before=before is not None)
     reasons: list[Reason] = []
-    if node in found.refused:
+    coming = [each for each in found.missed if each.maker is not None and _outermost(each) is node]
+    if coming and node not in found.missed:
+        freshness = Freshness.STALE
+        names = ", ".join(dict.fromkeys(f"`{each.task.name}`" for each in coming))
+        total = sum(_outermost(each) is node for each in workshop.machine.tracks if each.maker is not None)
+        reasons = [Reason(f"{len(coming)} of the {total} nodes that it made run: {names}")]
+    elif node in found.refused:
         reasons = [Reason(str(error)) for error in dict.fromkeys(found.refused[node].values())]
     elif node in found.missed:
         reasons = reasons_for(workshop, node, before, list(found.stale.get(node, {}).values()))
     elif freshness is not Freshness.FRESH:
         reasons = _waiting(workshop, node, rows)
+    elif track.state() is State.SKIPPED:
+        reasons = [Reason("nothing to do: its branch is not taken, or what it needs is skipped")]
     return PlanRow(
         name=node.name,
         freshness=freshness,
@@ -144,12 +152,35 @@ def _row(workshop: Workshop, found: Survey, node: Node, before: Last | None, row
     )
 
 
+def _outermost(node: Node) -> Node:
+    """The node whose task made this one, or made what made it."""
+    while node.maker is not None:
+        node = node.maker
+    return node
+
+
 def _waiting(workshop: Workshop, node: Node, rows: dict[Node, PlanRow]) -> list[Reason]:
     error = workshop.ledger.books[node].errors.get(0)
     if error is not None:
         return [Reason(str(error))]
-    causes = [rows[up].name for up in node.upstreams if up in rows and rows[up].freshness is not Freshness.FRESH]
+    state = workshop.machine.tracks[node].state()
+    if state is State.PAUSED:
+        return [Reason(f"it waits for approval: flow.run(approve=[{node.name!r}])")]
+    if not workshop.machine.tracks[node].wanted:
+        return [Reason("it runs only if a branch that needs it is taken")]
+    causes = dict.fromkeys(name for up in node.upstreams for name in _undecided(up, rows))
     return [Reason("depends on what " + ", ".join(f"`{name}`" for name in causes) + " will give")]
+
+
+def _undecided(node: Node, rows: dict[Node, PlanRow]) -> Iterator[str]:
+    """The names of what is not known yet, as users know them: of a branch what decides it."""
+    if node not in rows or rows[node].freshness is Freshness.FRESH:
+        return
+    if node.task in HIDDEN:
+        for up in node.upstreams:
+            yield from _undecided(up, rows)
+    else:
+        yield rows[node].name
 
 
 def _stored_parts(workshop: Workshop, before: Last) -> list[Part]:

@@ -12,7 +12,7 @@ from nbflow.flow.picture import run_picture
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.probe.secrets import short_text
 from nbflow.results.frame import argument_columns, make_frame
-from nbflow.results.report import duration, node_counts, run_table, visible
+from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,9 +128,18 @@ class Run:
 
     def counts(self) -> tuple[int, int, int]:
         """How many elements ran (failed ones among them), were reused, failed."""
-        rows = [node_counts(self.track(node)) for node in visible(self._workshop.nodes)]
+        rows = [node_counts(track) for node, track in self._workshop.machine.tracks.items() if is_visible(node)]
         ran, reused, failed = zip(*rows, strict=True) if rows else ((), (), ())
         return sum(ran), sum(reused), sum(failed)
+
+    def groups(self) -> list[Group]:
+        """The nodes that running tasks made, by the task that made them."""
+        return groups_of(self._workshop.machine.tracks)
+
+    def loops(self, node: Node) -> int | None:
+        """How many iterations a node's loop took; of a mapped node the longest."""
+        counts = self._workshop.ledger.books[node].loops.values()
+        return max(counts, default=None)
 
     def state(self, node: Node | str) -> State:
         """The state of a node as a whole."""
@@ -219,12 +228,18 @@ class Run:
         return ", ".join(names) or "what it needs"
 
     def _find(self, node: Node | str) -> Node:
+        if not isinstance(node, str) and self.takes_part(node):
+            return node
         name = node if isinstance(node, str) else node.name
+        name = self.graph.aliases.get(name, name)
         if name in self._nodes:
             return self._nodes[name]
         part = self.graph.outputs.get(name)
         if part is not None and self.takes_part(part):
             return part
+        for made in self._workshop.machine.tracks:
+            if made.name == name:
+                return made
         if name in self.graph.nodes:
             raise UnknownName(f"{name!r} did not take part in this run; run it: flow.run(targets=[{name!r}])")
         raise UnknownName(f"the run has no node {name!r}" + nearest(name, self._nodes))

@@ -15,9 +15,10 @@ from nbflow.engine.keeping import Keeper
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
 from nbflow.executors.threads import SyncExecutor, ThreadExecutor
+from nbflow.flow.drawing import Drawing
 from nbflow.flow.explain import make_plan, remember
 from nbflow.flow.finished import Run
-from nbflow.flow.picture import flow_picture, plan_picture
+from nbflow.flow.picture import flow_picture, plan_picture, run_picture
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
 from nbflow.model.graph import Graph
@@ -175,6 +176,19 @@ class Flow:
             raise UnknownName(f"{node.name!r} is no task; `why` tells of tasks" + nearest(node.name, rows))
         return Why(why_text(row) + _last_reasons(self.last_run, row))
 
+    def visualize(self, run: Run | None = None, filename: str | Path | None = None, format: str = "svg") -> Drawing:  # noqa: A002 (as graphviz calls it)
+        """The picture of the flow, with the states of a run if one is given; shows itself in a notebook.
+
+        filename: also saved there, in the format given ("svg", "png", "pdf", "dot" …). `.source` is the DOT.
+
+        >>> Flow("empty").visualize().source.splitlines()[0]
+        'digraph {'
+        """
+        drawing = Drawing(flow_picture(self.graph) if run is None else run_picture(run), format)
+        if filename is not None:
+            drawing.save(filename)
+        return drawing
+
     def _tell_state(self, workshop: Workshop, old: State, new: State) -> None:
         if self.on_state is not None:
             Hooks(workshop.ledger, self.tell).call_one(self.on_state, StateChange(self.name, None, old, new))
@@ -261,7 +275,7 @@ class Plan:
 
     def drawing(self) -> Drawing:
         """The picture without the table."""
-        return Drawing(self)
+        return Drawing(plan_picture(self.flow.graph, self.rows))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
@@ -274,19 +288,6 @@ class Plan:
 
     def __repr__(self) -> str:
         return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
-
-
-class Drawing:
-    """A plan's picture alone: what is fresh, stale and new."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._picture = plan_picture(plan.flow.graph, plan.rows)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return mime_bundle(self._picture)
-
-    def __repr__(self) -> str:
-        return mime_bundle(self._picture)["text/plain"]
 
 
 class Why(str):

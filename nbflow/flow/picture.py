@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
-from nbflow.model.node import DERIVED, Node, Parameter
+from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import short_text
 
@@ -20,12 +21,14 @@ Describe = Callable[[Node], dict[str, Any]]
 
 def flow_picture(graph: Graph, run: Run | None = None) -> Picture:
     """The flow as it stands; with states of its last run, where that knew the nodes."""
-    return _picture(graph, _lasting(_run_state(run)) if run is not None else _plain)
+    if run is None:
+        return _picture(graph, _plain)
+    return _with_children(_picture(graph, _lasting(_run_state(run))), run)
 
 
 def run_picture(run: Run) -> Picture:
     """The flow of a run with the states that the run left."""
-    return _picture(run.graph, _run_state(run))
+    return _with_children(_picture(run.graph, _run_state(run)), run)
 
 
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
@@ -46,29 +49,39 @@ def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
 
 def _picture(graph: Graph, describe: Describe) -> Picture:
     nodes = list(graph.nodes.values())
-    used = {up for node in nodes for up in node.upstreams} | set(graph.outputs.values())
+    used = {up for node in nodes for up in node.data} | set(graph.outputs.values())
     # A part that something uses is drawn as the label of the arrow to it.
-    shown = [node for node in nodes if node.task not in DERIVED or node not in used]
+    shown = [node for node in nodes if node.task not in HIDDEN or (node.task is not GATE and node not in used)]
     missing = dict.fromkeys(name for node in shown for name in node.missing)
     boxes = [Box(name=f"{name} (missing)", label=name, kind="missing") for name in missing]
     boxes += [_box(node, describe) for node in shown]
     arrows = dict.fromkeys(arrow for node in shown for arrow in _arrows(node))
+    arrows.update(dict.fromkeys(loop for node in shown if (loop := _loop(node, describe)) is not None))
     return Picture(name=graph.name, boxes=tuple(boxes), arrows=tuple(arrows))
 
 
 def _box(node: Node, describe: Describe) -> Box:
+    cluster = (*node.cluster, *(up.name for up in node.resources))
     if isinstance(node, Parameter):
-        label = node.name if node.required else f"{node.name} = {short_text(node.default_value, node.name, 24)}"
-        return Box(name=node.name, label=label, kind="parameter")
-    kind = "item" if node.task in DERIVED else "task"
-    return Box(name=node.name, label=node.name, kind=kind, mapped=node.mapped, **describe(node))
+        default = node.default_value
+        label = node.name if node.required else f"{node.name} = {short_text(default, node.name, 24)}"
+        return Box(name=node.name, label=label, kind="parameter", cluster=cluster)
+    described = {key: value for key, value in describe(node).items() if key != "loops"}
+    if node.task is RESOURCE:
+        cluster = (*cluster, node.name)
+    kind = {MERGE: "merge", RESOURCE: "resource"}.get(node.task, "item" if node.task in HIDDEN else "task")
+    return Box(name=node.name, label=node.name, kind=kind, mapped=node.mapped, cluster=cluster, **described)
 
 
 def _arrows(node: Node) -> Iterator[Arrow]:
+    branch = dict(_branch(node))
     for up in node.data:
         for source, label in _seen_through(up):
             mapped = node.mapped and source.mapped and source in node.aligned()
-            yield Arrow(tail=source.name, head=node.name, label=label, mapped=mapped)
+            case = branch.pop(source, "")
+            yield Arrow(tail=source.name, head=node.name, label=" ".join(filter(None, (label, case))), mapped=mapped)
+    for source, case in branch.items():
+        yield Arrow(tail=source.name, head=node.name, label=case, mapped=node.mapped and source.mapped)
     for name in node.missing:
         yield Arrow(tail=f"{name} (missing)", head=node.name)
     for up in node.order:
@@ -76,14 +89,67 @@ def _arrows(node: Node) -> Iterator[Arrow]:
             yield Arrow(tail=up.name, head=node.name, order=True)
 
 
+def _branch(node: Node) -> Iterator[tuple[Node, str]]:
+    """What decides the branch that a node begins: one that follows another of the same branch needs no arrow."""
+    gate = node.gate
+    if gate is None or any(up.gate is gate and up.task is not GATE for up in (*node.data, *node.order)):
+        return
+    for source, label in _seen_through(gate.source):
+        yield source, f"{label} {gate.label}".strip()
+
+
+def _loop(node: Node, describe: Describe) -> Arrow | None:
+    """An arrow of a task onto itself, with the number of iterations."""
+    count = describe(node).get("loops") if not isinstance(node, Parameter) else None
+    options = node.task.options
+    if count is None and isinstance(options.loop_times, (int, Node)):
+        count = options.loop_times.name if isinstance(options.loop_times, Node) else options.loop_times
+    elif count is None and options.loop_while is not None:
+        count = "while …"
+    if count is None:
+        return None
+    label = f"×{count}" if not isinstance(count, str) or count.isidentifier() else count
+    return Arrow(tail=node.name, head=node.name, label=label)
+
+
 def _seen_through(node: Node) -> Iterator[tuple[Node, str]]:
     """The nodes that a part was taken from, with the part as a label."""
-    if node.task not in DERIVED:
+    if node.task not in HIDDEN or isinstance(node, Parameter):
         yield node, ""
         return
     for up in node.data:
         for source, label in _seen_through(up):
             yield source, label + node.part
+
+
+def _with_children(picture: Picture, run: Run) -> Picture:
+    """The picture with what running tasks made: a frame for each of them, with one box a task."""
+    boxes, arrows = list(picture.boxes), dict.fromkeys(picture.arrows)
+    groups = run.groups()
+    homes = {node: group for group in groups for node in group.nodes}
+    for group in groups:
+        total = len(group.nodes)
+        state, done = group.state(run.track)
+        mapped = total > 1
+        boxes.append(
+            Box(
+                name=group.name,
+                label=group.task,
+                kind="task",
+                state=state.label,
+                mapped=mapped,
+                done=done if mapped else None,
+                total=total if mapped else None,
+                cluster=(*group.maker.cluster, f"made by {group.maker.name}"),
+            )
+        )
+        sources = dict.fromkeys(homes[up].name for node in group.nodes for up in node.data if up in homes)
+        for tail in sources:
+            if tail != group.name:
+                arrows[Arrow(tail=tail, head=group.name)] = None
+        if not sources or set(sources) == {group.name}:
+            arrows[Arrow(tail=group.maker.name, head=group.name, order=True)] = None
+    return replace(picture, boxes=tuple(boxes), arrows=tuple(arrows))
 
 
 def _lasting(describe: Describe) -> Describe:
@@ -112,6 +178,9 @@ def _run_state(run: Run) -> Describe:
         described: dict[str, Any] = {"state": track.state().label}
         if error is not None:
             described["detail"] = f"{type(error).__name__}: {error}"
+        loops = run.loops(node)
+        if loops:
+            described["loops"] = loops
         if node.mapped and track.verdict is None and track.count is not None:
             counts = track.counts()
             described["done"] = counts.get(State.SUCCESS, 0) + counts.get(State.CACHED, 0)

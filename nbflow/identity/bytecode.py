@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+import sys
 from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ _MASKED_NAMES = frozenset({"__qualname__", "__firstlineno__", "__module__", "__s
 # Set by where a function stands, or whether it has a docstring.
 _FLAGS_LEFT_OUT = inspect.CO_NESTED | 0x4000000
 _SKIPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
+# What is done with a task that counts by its name alone: it is called, or mapped.
+CALLED_CHAINS = frozenset({(), ("map",), ("product",)})
 _CHAIN = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _LOADS = ("LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
@@ -31,21 +34,28 @@ _STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
 class Reach:
     """A global path that code uses: `numpy.random.rand`, `helper`.
 
-    module: where an import in the body leads, None for globals; level: of a relative import.
+    module: where an import in the body leads, None for globals; level: of a relative import. called: whether what lies
+    at the end of the path is called there, and nothing else is done with it.
     """
 
     names: tuple[str, ...]
     module: str | None = None
     level: int = 0
+    called: bool = False
 
 
 @dataclass(slots=True)
 class Meaning:
-    """What a code object says. digest: 16 bytes; free: its free variables in the order of their first use."""
+    """What a code object says.
+
+    digest: 16 bytes; free: its free variables in the order of their first use; called: those of them that are only
+    ever called, or whose `map` or `product` is.
+    """
 
     digest: bytes
     free: tuple[str, ...]
     reaches: tuple[Reach, ...]
+    called: frozenset[str]
 
 
 def meaning_of(code: CodeType) -> Meaning:
@@ -53,7 +63,8 @@ def meaning_of(code: CodeType) -> Meaning:
     numbers = _Numbers(code.co_freevars, None)
     digest = _encode(code, numbers)
     free = tuple(sorted(code.co_freevars, key=lambda name: numbers.number(name)[1]))
-    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(code, {}))))
+    called = frozenset(free) - frozenset(_used_otherwise(code))
+    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(code, {}))), called)
 
 
 def nested_code(code: CodeType) -> Iterator[CodeType]:
@@ -178,14 +189,42 @@ def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
     for at, instruction in enumerate(instructions):
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
-            yield Reach((instruction.argval, *chain))
+            yield Reach((instruction.argval, *chain), called=_is_called(instructions, at, len(chain)))
         for name in _loaded_locals(code, instruction):
             if name in imported:
                 origin = imported[name]
-                yield Reach((*origin.names, *chain), origin.module, origin.level)
+                called = _is_called(instructions, at, len(chain))
+                yield Reach((*origin.names, *chain), origin.module, origin.level, called)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _reaches(constant, imported)
+
+
+def _used_otherwise(code: CodeType) -> Iterator[str]:
+    """The free variables of a code object, and of all inside it, that are not only called."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in {"CACHE", "EXTENDED_ARG", "NOP"}]
+    for at, instruction in enumerate(instructions):
+        if instruction.opname in {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}:
+            chain = tuple(_chain(instructions, at + 1))
+            if chain not in CALLED_CHAINS or not _is_called(instructions, at, len(chain)):
+                yield instruction.argval
+        elif instruction.opname in {"STORE_DEREF", "DELETE_DEREF"}:
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _used_otherwise(constant)
+
+
+def _is_called(instructions: list[dis.Instruction], at: int, chain_length: int) -> bool:
+    """Whether what is loaded at a place, and the attributes taken from it, is called and nothing else."""
+    last = instructions[at + chain_length]
+    if last.opname == "LOAD_METHOD":
+        return True
+    if last.opname == "LOAD_GLOBAL" or (last.opname == "LOAD_ATTR" and sys.version_info >= (3, 12)):
+        return bool((last.arg or 0) & 1)
+    if sys.version_info >= (3, 13):
+        return at + 1 < len(instructions) and instructions[at + 1].opname == "PUSH_NULL"
+    return chain_length == 0 and at > 0 and instructions[at - 1].opname == "PUSH_NULL"
 
 
 def _loaded_locals(code: CodeType, instruction: dis.Instruction) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import types
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.bytecode import Meaning, Reach, meaning_of
+from nbflow.identity.bytecode import CALLED_CHAINS, Meaning, Reach, meaning_of
 from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
 from nbflow.identity.encoding import atom_id, framed, set_id
@@ -166,6 +166,9 @@ class CodeIds:
         for i, free in enumerate(meaning.free):
             if free in cells:
                 value = _cell_value(cells[free])
+                if free in meaning.called and self._called_by_name(value) is not None:
+                    parts += [b"cell %d" % i, framed("task by name")]
+                    continue
                 parts += [
                     b"cell %d" % i,
                     self._named(unit, "closure", free, value, functools.partial(_cell_value, cells[free]), ignored),
@@ -200,11 +203,13 @@ class CodeIds:
         if dotted in ignored or (reach.names and reach.names[0] in ignored):
             return framed("ignored")
         fetch = functools.partial(self._followed, fn, reach)
-        value, name = fetch()
+        value, name, rest = fetch()
+        if reach.called and self._called_by_name(value) is not None and rest in CALLED_CHAINS:
+            return framed("task by name")
         return self._named(unit, "global", name or dotted, value, lambda: fetch()[0], ignored)
 
-    def _followed(self, fn: types.FunctionType, reach: Reach) -> tuple[Any, str]:
-        """The first thing on a path that is no module of the user's, and the part of the path that leads there."""
+    def _followed(self, fn: types.FunctionType, reach: Reach) -> tuple[Any, str, tuple[str, ...]]:
+        """The first thing on a path that is no module of the user's, the part that leads there, and the rest."""
         names = list(reach.names)
         if reach.module is not None:
             value: Any = self._module(reach.module, reach.level, fn.__globals__)
@@ -216,7 +221,7 @@ class CodeIds:
         while names and isinstance(value, types.ModuleType) and self._package(value.__name__) is None:
             passed.append(names.pop(0))
             value = vars(value).get(passed[-1], MISSING)
-        return value, ".".join(passed)
+        return value, ".".join(passed), tuple(names)
 
     def _module(self, name: str, level: int, namespace: dict[str, Any] | None) -> Any:
         try:

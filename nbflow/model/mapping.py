@@ -40,6 +40,14 @@ class Items:
         return len(self.values)
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The labels of a product's elements: for each argument its name, and one label an element."""
+
+    names: tuple[str, ...]
+    labels: tuple[Sequence[Any], ...]
+
+
 class Spread(Sequence[Any]):
     """Items at other positions: those of a product, where each occurs many times. base: each once."""
 

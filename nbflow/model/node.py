@@ -87,7 +87,7 @@ class Node(Operators):
         self.switches: list[tuple[Any, Switch]] = []
         # The node whose task made it while running.
         self.maker: Node | None = None
-        values = [a.value for a in arguments] + ([task.options.loop_times] if task.options.loop_times else [])
+        values = [*(a.value for a in arguments), task.options.loop_times]
         self.data = tuple(dict.fromkeys(node for value in values for node in leaves(value, Node)))
 
     @property

@@ -83,7 +83,7 @@ NEXT: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(State) - {State.PENDING, State.RETRYING},
     State.RUNNING: frozenset(
         {State.SUCCESS, State.CACHED, State.FAILED, State.SKIPPED, State.RETRYING, State.PAUSED}
-        | {State.CANCELLED, State.PENDING}
+        | {State.CANCELLED, State.PENDING, State.RUNNING, State.TRIGGER_FAILED}
     ),
     State.RETRYING: frozenset({State.RUNNING, State.CANCELLED}),
     State.SUCCESS: frozenset({State.PENDING}),

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
+from nbflow.model.mapping import Levels
 from nbflow.model.node import Argument, Node
 from nbflow.model.state import State
 from nbflow.probe.secrets import DOTS, is_secret_name
@@ -41,7 +42,7 @@ def make_frame(node: Node, ledger: Ledger, track: Track) -> pd.DataFrame:
     index = index_of(node, ledger)
     frame = pd.DataFrame({name: _series(column, count) for name, column in columns.items()})
     if index is not None:
-        frame.index = pd.Index(index)[:count]
+        frame.index = _labels(index)[:count]
     return frame
 
 
@@ -50,7 +51,7 @@ def index_of(node: Node, ledger: Ledger) -> Any:
     for argument in node.arguments:
         if not argument.mapped:
             continue
-        if isinstance(argument.value, Node) and argument.value.mapped:
+        if isinstance(argument.value, Node) and argument.value.mapped and not node.product:
             index = index_of(argument.value, ledger)
         else:
             items = ledger.books[node].items.get(argument.name)
@@ -60,14 +61,23 @@ def index_of(node: Node, ledger: Ledger) -> Any:
     return None
 
 
+def _labels(index: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(index, Levels):
+        labels = [list(each) for each in index.labels]
+        return pd.MultiIndex.from_arrays(labels, names=list(index.names))
+    return pd.Index(index)
+
+
 def argument_columns(node: Node, ledger: Ledger, count: int, columns: dict[str, Sequence[Any]]) -> None:
     """Adds the mapped arguments of a node, those of the root sources first."""
     mapped = [argument for argument in node.arguments if argument.mapped]
     for argument in mapped:
-        if isinstance(argument.value, Node) and argument.value.mapped:
+        if isinstance(argument.value, Node) and argument.value.mapped and not node.product:
             argument_columns(argument.value, ledger, count, columns)
     for argument in mapped:
-        if not isinstance(argument.value, Node) or not argument.value.mapped:
+        if node.product or not isinstance(argument.value, Node) or not argument.value.mapped:
             columns.setdefault(argument.name, _items(node, argument, ledger, count))
         elif argument.name not in columns:
             columns[argument.name] = [_upstream_item(ledger, argument.value, i) for i in range(count)]

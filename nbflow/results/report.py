@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbflow.engine.track import PRECEDENCE
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import Freshness, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
 
-    from nbflow.engine.ledger import Ledger
+    from nbflow.engine.ledger import Book, Ledger
     from nbflow.engine.machine import Machine, Track
     from nbflow.engine.why import Reason
 
@@ -37,6 +38,38 @@ class PlanRow:
         return f"{self.fresh}/{'?' if self.count is None else self.count}"
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The nodes of one task that a running task made. maker: the outermost one that did not itself come so."""
+
+    maker: Node
+    task: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.maker.name}/{self.task}"
+
+    def state(self, track: Callable[[Node], Track]) -> tuple[State, int]:
+        """The worst state of the nodes, and how many of them have a value."""
+        states = [track(node).state() for node in self.nodes]
+        done = sum(state.successful for state in states)
+        return next(state for state in PRECEDENCE if state in states), done
+
+
+def groups_of(nodes: Iterable[Node]) -> list[Group]:
+    """The nodes that running tasks made, by their outermost maker and their task."""
+    found: dict[tuple[Node, str], list[Node]] = {}
+    for node in nodes:
+        maker = node.maker
+        if maker is None or node.task in DERIVED:
+            continue
+        while maker.maker is not None:
+            maker = maker.maker
+        found.setdefault((maker, node.task.name), []).append(node)
+    return [Group(maker, task, tuple(members)) for (maker, task), members in found.items()]
+
+
 def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.DataFrame:
     """One row a node: task, state, elements, how many ran, were reused and failed, seconds of work in this run."""
     import pandas as pd
@@ -52,12 +85,30 @@ def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.Dat
             "ran": ran,
             "reused": reused,
             "failed": failed,
-            "seconds": sum(s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED),
+            "seconds": _seconds(track, book),
+        }
+    for group in groups_of(machine.tracks):
+        tracks = [machine.tracks[node] for node in group.nodes]
+        counts = [node_counts(track) for track in tracks]
+        rows[group.name] = {
+            "task": group.task,
+            "state": group.state(machine.tracks.__getitem__)[0].label,
+            "elements": len(group.nodes),
+            **{
+                name: sum(each)
+                for name, each in zip(("ran", "reused", "failed"), zip(*counts, strict=True), strict=True)
+            },
+            "seconds": sum(_seconds(machine.tracks[node], ledger.books[node]) for node in group.nodes),
         }
     columns = ["task", "state", "elements", "ran", "reused", "failed", "seconds"]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     frame.index.name = "node"
     return frame
+
+
+def _seconds(track: Track, book: Book) -> float:
+    """Seconds of work in this run."""
+    return sum(s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED)
 
 
 def node_counts(track: Track) -> tuple[int, int, int]:
@@ -112,4 +163,9 @@ def duration(seconds: float) -> str:
 
 def visible(nodes: Sequence[Node]) -> list[Node]:
     """The nodes that users made themselves: no parameters, no parts taken out of other nodes."""
-    return [node for node in nodes if node.task not in DERIVED and not isinstance(node, Parameter)]
+    return [node for node in nodes if is_visible(node)]
+
+
+def is_visible(node: Node) -> bool:
+    """Whether a node is one that users made, and that runs."""
+    return node.task not in DERIVED and not isinstance(node, Parameter)

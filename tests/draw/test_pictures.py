@@ -124,7 +124,7 @@ def test_without_any_graphviz_there_is_a_mermaid_chart_and_text(monkeypatch):
 
 
 def test_a_layout_that_fails_is_no_error(monkeypatch):
-    monkeypatch.setattr(layout_module, "_commands", lambda: iter([["false"]]))
+    monkeypatch.setattr(layout_module, "_commands", lambda kind: iter([["false"]]))
     layout_module._laid_out.cache_clear()
     assert "text/vnd.mermaid" in mime_bundle(FLOW)
     layout_module._laid_out.cache_clear()
