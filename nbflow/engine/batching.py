@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
+    from nbflow.model.task import Task
 
 # A batch should take about this long: short enough to keep what is finished, long enough to pay its way.
 BATCH_S = 0.05
 GROWTH = 16
+# Below this a call costs less than handing it to another thread.
+CHEAP_S = 100e-6
 MOST_ELEMENTS = 5_000
 
 
@@ -45,6 +48,7 @@ class Batcher:
         self._resolver = resolver
         self._loops = resolver.loops
         self._size: dict[Node, int] = {}
+        self._cost_s: dict[Task, float] = {}
         self._shared: dict[Node, list[Any]] = {}
 
     def size(self, node: Node, waiting: int, slots: int) -> int:
@@ -57,8 +61,13 @@ class Batcher:
         seconds = sum(outcome.seconds for outcome in batch.outcomes)
         done = len(batch.outcomes)
         if done:
+            self._cost_s[node.task] = seconds / done
             fitting = int(BATCH_S * done / max(seconds, 1e-9))
             self._size[node] = max(1, min(fitting, self._size.get(node, 1) * GROWTH))
+
+    def is_cheap(self, task: Task) -> bool:
+        """Whether the task took next to no time when it was last called."""
+        return self._cost_s.get(task, CHEAP_S) < CHEAP_S
 
     def make(self, node: Node, indices: Sequence[int], *, private: bool) -> Batch:
         """A batch with its arguments. private: on copies that nobody else has. Raises LostArguments."""

@@ -7,20 +7,19 @@ import os
 import time
 import warnings
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbflow.engine import events as m
 from nbflow.engine.assemble import assemble
 from nbflow.engine.batching import Batcher, LostArguments
 from nbflow.engine.hooks import Hooks
-from nbflow.engine.ledger import LostValue, Resume
+from nbflow.engine.intake import Intake
+from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
-from nbflow.errors import GraphError, MapError, RunawayLoop, UnidentifiableError
-from nbflow.model.state import State
-from nbflow.signals import FAIL, PAUSE, RETRY, SKIP
+from nbflow.engine.waiting import Waiting
+from nbflow.errors import MapError, UnidentifiableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,25 +27,14 @@ if TYPE_CHECKING:
     from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
-    from nbflow.engine.resolve import Found, Resolver
-    from nbflow.executors.base import Batch, Executor, Outcome
+    from nbflow.engine.resolve import Resolver
+    from nbflow.executors.base import Batch, Executor
     from nbflow.model.node import Node
 
 # How long the shell waits at most before it looks at interrupts and delayed retries again.
 WAIT_S = 0.2
 # How long a batch may keep what it has finished to itself.
 EARLY_S = 0.5
-
-
-@dataclass(slots=True)
-class Queue:
-    """Elements of one node that are to be called: positions, and those that must run alone on private copies."""
-
-    indices: deque[int] = field(default_factory=deque)
-    private: deque[int] = field(default_factory=deque)
-
-    def __len__(self) -> int:
-        return len(self.indices) + len(self.private)
 
 
 class Shell:
@@ -72,16 +60,12 @@ class Shell:
         self._executors = executors
         self._default = default_executor
         self._tell = tell
-        self._queues: dict[Node, Queue] = {}
-        self._waiting: dict[bytes, list[tuple[Node, int]]] = {}
-        self._leaders: dict[bytes, tuple[Node, int]] = {}
+        self._queue = Waiting()
         self._later: list[tuple[float, int, Node, int]] = []
         self._in_flight: dict[Batch, tuple[str, float]] = {}
         self._batcher = Batcher(ledger, resolver)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
-        self._approved = approved
-        self._told: set[str] = set()
-        self._failed_at: dict[tuple[Node, int], int] = {}
+        self._intake = Intake(machine, ledger, resolver, keeper, approved=frozenset(approved), tell=tell, do=self._do)
         self._hooks = Hooks(ledger, tell)
         self._resources = Resources(machine, ledger)
         resolver.set_up = self._resources.set_up
@@ -107,11 +91,14 @@ class Shell:
         self._dispatch()
         if not self._in_flight:
             if not self._later:
-                return bool(self._queues)
+                return bool(len(self._queue))
             time.sleep(max(0.0, min(WAIT_S, self._later[0][0] - time.monotonic())))
             return True
-        for name in self._busy_executors():
-            for batch in self._executors[name].outcomes(0 if name == "sync" else self._patience()):
+        busy = self._busy_executors()
+        # What was called on this thread has ended: nobody waits for others before going on with that.
+        patience = 0.0 if "sync" in busy else self._patience()
+        for name in busy:
+            for batch in self._executors[name].outcomes(patience):
                 self._arrived(batch)
         self._take_in_early()
         return True
@@ -170,7 +157,7 @@ class Shell:
         if event is None:
             return self._resolve([(node, (index,))])
         commands = self.machine.handle(event)
-        self._follow(node, [index])
+        self._intake.follow(node, [index])
         return commands
 
     def _size(self, node: Node) -> list[m.Command]:
@@ -203,7 +190,7 @@ class Shell:
             for i, error in found.refused.items():
                 self.ledger.books[found.node].errors[i] = error
                 commands += self.machine.handle(m.Failed(found.node, i, retriable=False))
-            self._enqueue(found.node, self._leading(found))
+            self._enqueue(found.node, self._intake.leading(found))
         return commands
 
     def _lost_while_resolving(self, lost: LostValue, requests: list[tuple[Node, Sequence[int]]]) -> list[m.Command]:
@@ -214,23 +201,8 @@ class Shell:
         node, indices = requests[0]
         return self.machine.handle(m.Lost(lost.node, (lost.index,), node, indices))
 
-    def _leading(self, found: Found) -> list[int]:
-        """The misses to call: of equal computations only the first, the others wait for it."""
-        book = self.ledger.books[found.node]
-        leading: list[int] = []
-        for i in found.misses:
-            key = book.keys[i]
-            if key is None or self._leaders.setdefault(key, (found.node, i)) == (found.node, i):
-                leading.append(i)
-            else:
-                self._waiting.setdefault(key, []).append((found.node, i))
-        return leading
-
     def _enqueue(self, node: Node, indices: Iterable[int], *, private: bool = False) -> None:
-        queue = self._queues.get(node) or Queue()
-        (queue.private if private else queue.indices).extend(indices)
-        if len(queue):
-            self._queues[node] = queue
+        self._queue.add(node, self.machine.tracks[node].depth, indices, private=private)
 
     def _due_retries(self) -> None:
         now = time.monotonic()
@@ -240,8 +212,13 @@ class Shell:
 
     def _dispatch(self) -> None:
         """Hands out batches, the deepest node first, while there is room."""
-        while self._queues:
-            node = max(self._queues, key=lambda each: self.machine.tracks[each].depth)
+        while len(self._queue):
+            node = self._queue.deepest()
+            if self._is_cheap(node) and all(self._is_cheap(batch.tag[0]) for batch in self._in_flight):
+                # Never beside others that might end meanwhile, and would not be kept.
+                if not self._in_flight:
+                    self._submit(node, "sync", self._executors["sync"])
+                return
             name = self._executor_for(node)
             executor = self._executors[name]
             busy = sum(1 for where, _ in self._in_flight.values() if where == name)
@@ -251,22 +228,27 @@ class Shell:
             if name == "sync":
                 return
 
+    def _is_cheap(self, node: Node) -> bool:
+        """Whether handing a node to another thread would cost more than to call it here."""
+        options = node.task.options
+        bound = options.seed is not None or options.timeout_s is not None
+        if bound or (options.executor or self._default) != "threads":
+            return False
+        return not node.mapped and self._batcher.is_cheap(node.task)
+
     def _executor_for(self, node: Node) -> str:
         """The sync executor, on this thread, for what runs alone."""
         options = node.task.options
         name = options.executor or self._default
-        alone = not self._in_flight and sum(len(queue) for queue in self._queues.values()) == 1
+        alone = not self._in_flight and len(self._queue) == 1
         return "sync" if alone or options.seed is not None else name
 
     def _submit(self, node: Node, name: str, executor: Executor) -> None:
-        queue = self._queues[node]
-        private = bool(queue.private)
-        source = queue.private if private else queue.indices
+        line = self._queue.line(node)
+        private = bool(line.private)
         # On this thread nobody could take in what a batch has finished while its next element goes on.
-        size = 1 if private or name == "sync" else self._batcher.size(node, len(source), executor.slots)
-        indices = [source.popleft() for _ in range(min(size, len(source)))]
-        if not len(queue):
-            del self._queues[node]
+        size = 1 if private or name == "sync" else self._batcher.size(node, len(line.indices), executor.slots)
+        indices = self._queue.take(node, size)
         try:
             batch = self._batcher.make(node, indices, private=private)
         except LostArguments as lost:
@@ -307,117 +289,7 @@ class Shell:
                 self.ledger.books[node].resume.pop(i, None)
             self.machine.handle(m.Discarded(node, gone))
             self._enqueue(node, gone, private=True)
-        self._record(batch, [outcome for outcome in outcomes if outcome.position not in again])
-
-    def _record(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
-        """Writes down what came back, and tells the machine."""
-        node, indices = batch.tag
-        self.keeper.keep(batch, [outcome for outcome in outcomes if _keepable(outcome)])
-        ended = [outcome for outcome in outcomes if not outcome.step or outcome.nodes]
-        good = [outcome for outcome in ended if outcome.error is None and not outcome.nodes]
-        self._note(node, indices, good)
-        succeeded = [indices[outcome.position] for outcome in good]
-        if succeeded:
-            self._do(self.machine.handle(m.Succeeded(node, succeeded)))
-        for outcome in ended:
-            if outcome.note:
-                self._once(outcome.note)
-            if outcome.error is not None:
-                self._failed(node, indices[outcome.position], outcome)
-            elif outcome.nodes:
-                self._expand(node, indices[outcome.position], outcome)
-        self._follow(node, [indices[outcome.position] for outcome in ended])
-
-    def _note(self, node: Node, indices: Sequence[int], outcomes: Iterable[Outcome]) -> None:
-        book = self.ledger.books[node]
-        for outcome in outcomes:
-            i = indices[outcome.position]
-            book.values[i], book.out[i], book.seconds[i] = outcome.value, outcome.out, outcome.seconds
-            book.errors.pop(i, None)
-            if outcome.count > 1:
-                book.loops[i] = outcome.count
-            if outcome.members is not None:
-                book.members[i] = outcome.members
-
-    def _expand(self, node: Node, index: int, outcome: Outcome) -> None:
-        """Makes the nodes of a result part of the run."""
-        self.ledger.books[node].seconds[index] = outcome.seconds
-        if outcome.step and index not in self.ledger.books[node].resume:
-            self.ledger.books[node].resume[index] = Resume(outcome.count, None, None, outcome.previous)
-        try:
-            event = self.resolver.expander.expand(node, index, outcome.value, reused=False, step=outcome.step)
-        except GraphError as error:
-            self.ledger.books[node].errors[index] = error
-            self._do(self.machine.handle(m.Failed(node, index, retriable=False)))
-            return
-        self._do(self.machine.handle(event))
-
-    def _failed(self, node: Node, index: int, outcome: Outcome) -> None:
-        book, error = self.ledger.books[node], outcome.error
-        assert error is not None
-        book.seconds[index] = outcome.seconds
-        if isinstance(error, SKIP):
-            book.notes[index] = error.message
-            self._do(self.machine.handle(m.Skipped(node, (index,))))
-        elif isinstance(error, PAUSE):
-            self._paused(node, index, error)
-        else:
-            book.errors[index] = error
-            self._do(self.machine.handle(self._failure(node, index, outcome, error)))
-
-    def _failure(self, node: Node, index: int, outcome: Outcome, error: BaseException) -> m.Failed:
-        """The event of a failure; an iteration of a loop has attempts of its own."""
-        book = self.ledger.books[node]
-        anew = False
-        if outcome.count > 1:
-            anew = self._failed_at.get((node, index)) != outcome.count
-            self._failed_at[node, index] = outcome.count
-            if index not in book.resume or book.resume[index].count != outcome.count:
-                book.resume[index] = Resume(outcome.count, None, None, outcome.previous)
-        asked = isinstance(error, RETRY)
-        retriable = asked or isinstance(error, node.task.options.retry_on)
-        retriable = retriable and not isinstance(error, (FAIL, RunawayLoop))
-        return m.Failed(node, index, retriable, anew, asked, error.delay_s if isinstance(error, RETRY) else None)
-
-    def _paused(self, node: Node, index: int, pause: PAUSE) -> None:
-        if node not in self._approved:
-            self.ledger.books[node].notes[index] = pause.message
-            self._do(self.machine.handle(m.Paused(node, index)))
-            return
-        book = self.ledger.books[node]
-        book.values[index], book.out[index] = pause.result, self.resolver.identify_output(pause.result)[0]
-        self._do(self.machine.handle(m.Succeeded(node, (index,))))
-
-    def _once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)
-
-    def _follow(self, node: Node, indices: Iterable[int]) -> None:
-        """Elements that waited for an equal computation get what came of it."""
-        book, states = self.ledger.books[node], self.machine.tracks[node].states
-        for i in indices:
-            key = book.keys[i]
-            if key is None or not State(states[i]).finished:
-                continue
-            self._leaders.pop(key, None)
-            for follower, j in self._waiting.pop(key, ()):
-                other = self.ledger.books[follower]
-                if i in book.errors:
-                    other.errors[j] = book.errors[i]
-                    self._do(self.machine.handle(m.Failed(follower, j, retriable=False)))
-                    continue
-                if State(states[i]) in {State.SKIPPED, State.PAUSED}:
-                    event = m.Skipped(follower, (j,)) if states[i] == State.SKIPPED else m.Paused(follower, j)
-                    self._do(self.machine.handle(event))
-                    continue
-                other.out[j], other.rows[j], other.values[j] = book.out[i], book.rows[i], book.values[i]
-                other.seconds[j] = book.seconds[i]
-                if i in book.expressions:
-                    other.expressions[j] = book.expressions[i]
-                if i in book.members:
-                    other.members[j] = book.members[i]
-                self._do(self.machine.handle(m.Reused(follower, [j])))
+        self._intake.record(batch, [outcome for outcome in outcomes if outcome.position not in again])
 
     def _stop(self) -> None:
         """Ends early: keeps what is finished, and lets what still runs be kept when it ends."""
@@ -431,14 +303,10 @@ class Shell:
             if self._guards.clean(batch):
                 self.keeper.keep(batch, finished)
                 outcomes = [outcome for outcome in finished if not outcome.step and not outcome.nodes]
-                self._note(node, indices, outcomes)
+                self._intake.note(node, indices, outcomes)
                 done = [indices[outcome.position] for outcome in outcomes]
                 self.machine.handle(m.Succeeded(node, done))
         self.machine.handle(m.Stopped())
-
-
-def _keepable(outcome: Outcome) -> bool:
-    return outcome.error is None or isinstance(outcome.error, SKIP)
 
 
 def session_id() -> str:

@@ -64,6 +64,8 @@ class Track:
         """The state of the node as a whole: the worst of its elements, CACHED when all are."""
         if self.verdict is not None:
             return self.verdict
+        if not self.node.mapped:
+            return _BY_NUMBER[self.states[0]]
         present = self.counts()
         return next((state for state in PRECEDENCE if state in present), self._empty())
 
@@ -75,6 +77,7 @@ class Track:
         return self.states if self.verdict is None else bytes([self.verdict]) * count
 
 
+_BY_NUMBER = tuple(State)
 PRECEDENCE = (
     State.RUNNING,
     State.RETRYING,

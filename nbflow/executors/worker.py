@@ -35,34 +35,31 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
     # What nobody stores may use random numbers as it likes.
     before = RandomState.snapshot() if batch.keep and batch.seeds is None else None
     made: list[Node] = []
-    with _making(made), recorder.watching():
-        for position, (args, kwargs) in enumerate(_calls(batch)):
-            if batch.cancelled:
-                break
-            if batch.expected_files is not None:
-                recorder.expect(batch.expected_files[position])
-            for outcome in _iterations(batch, position, args, kwargs, made):
-                # Before the value is encoded: what the encoding opens is not the task's.
-                if recorder.touched:
-                    outcome.observed = recorder.take(memo)
-                _describe(batch, outcome)
-                if batch.keep or not outcome.step or outcome.nodes:
-                    batch.outcomes.append(outcome)
-    batch.moved_random = before is not None and before.moved()
-
-
-@contextmanager
-def _making(made: list[Node]) -> Iterator[None]:
-    """Nodes that tasks make in here are theirs, whatever flow is being built outside."""
-    making, building = MAKING.set(made), BUILDING.set(None)
-    block, iteration = BLOCK.set(Block()), ITERATION.set((1, None))
+    # Nodes that tasks make in here are theirs, whatever flow and blocks are open outside.
+    making, building, block = MAKING.set(made), BUILDING.set(None), BLOCK.set(_NO_BLOCK)
     try:
-        yield
+        with recorder.watching():
+            _run_elements(batch, memo, recorder, made)
     finally:
         MAKING.reset(making)
         BUILDING.reset(building)
         BLOCK.reset(block)
-        ITERATION.reset(iteration)
+    batch.moved_random = before is not None and before.moved()
+
+
+def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[Node]) -> None:
+    for position, (args, kwargs) in enumerate(_calls(batch)):
+        if batch.cancelled:
+            break
+        if batch.expected_files is not None:
+            recorder.expect(batch.expected_files[position])
+        for outcome in _iterations(batch, position, args, kwargs, made):
+            # Before the value is encoded: what the encoding opens is not the task's.
+            if recorder.touched:
+                outcome.observed = recorder.take(memo)
+            _describe(batch, outcome)
+            if batch.keep or not outcome.step or outcome.nodes:
+                batch.outcomes.append(outcome)
 
 
 def _iterations(
@@ -94,7 +91,7 @@ def _iterations(
         start = (outcome.count + 1, outcome.value)
         ITERATION.set(start)
     if start is not None:
-        ITERATION.set((1, None))
+        ITERATION.set(_FIRST)
 
 
 def _decide(batch: Batch, outcome: Outcome, *, looped: bool) -> None:
@@ -198,3 +195,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 _SKIPPED_ID = b"nbflow skipped  "
+_NO_BLOCK = Block()
+_FIRST = (1, None)
