@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from nbflow.errors import GraphError
 from nbflow.model.node import MERGE
 from nbflow.model.state import SUCCESSFUL, State
-from nbflow.model.triggers import all_successful, decide, manual_only
+from nbflow.model.triggers import all_successful, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbflow.engine.track import Track
     from nbflow.model.node import Node
@@ -19,11 +19,10 @@ GOOD = bytes(sorted(SUCCESSFUL))
 
 
 class Fates:
-    """Decides for the nodes of one run. approved: the nodes that need not wait for approval."""
+    """Decides for the nodes of one run."""
 
-    def __init__(self, tracks: Mapping[Node, Track], approved: Collection[Node]) -> None:
+    def __init__(self, tracks: Mapping[Node, Track]) -> None:
         self._tracks = tracks
-        self._approved = approved
 
     def branch(self, track: Track) -> State:
         """PENDING when the branch a node stands in is taken as a whole, or is decided element by element."""
@@ -99,8 +98,6 @@ class Fates:
             told = GraphError(f"{node.name}: its trigger {trigger!r} raised {type(error).__name__}: {error}")
             told.__cause__ = error
             return State.FAILED, told
-        if fate is State.PENDING and options.trigger is manual_only and node not in self._approved:
-            return State.PAUSED, None
         return fate, None
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbflow.codecs import seal
 from nbflow.engine import events as m
 from nbflow.engine.ledger import Resume
-from nbflow.errors import GraphError, RunawayLoop
+from nbflow.errors import GraphError, NotStorable, RunawayLoop
 from nbflow.model.state import State
 from nbflow.signals import FAIL, PAUSE, RETRY, SKIP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Intake:
-    """Takes outcomes in for one run. approved: nodes that may go on; do: what the machine commands is done by it."""
+    """Takes outcomes in for one run. do: does what the machine commands."""
 
     def __init__(
         self,
@@ -31,7 +32,6 @@ class Intake:
         resolver: Resolver,
         keeper: Keeper,
         *,
-        approved: Collection[Node],
         tell: Callable[[str], None],
         do: Callable[[Sequence[m.Command]], None],
     ) -> None:
@@ -39,7 +39,6 @@ class Intake:
         self.ledger = ledger
         self.resolver = resolver
         self.keeper = keeper
-        self._approved = approved
         self._tell = tell
         self._do = do
         self._told: set[str] = set()
@@ -73,7 +72,7 @@ class Intake:
             if outcome.note:
                 self._once(outcome.note)
             if outcome.error is not None:
-                self._failed(node, indices[outcome.position], outcome)
+                self._failed(batch, indices[outcome.position], outcome)
             elif outcome.nodes:
                 self._expand(node, indices[outcome.position], outcome)
         self.follow(node, [indices[outcome.position] for outcome in ended])
@@ -102,7 +101,8 @@ class Intake:
             return
         self._do(self.machine.handle(event))
 
-    def _failed(self, node: Node, index: int, outcome: Outcome) -> None:
+    def _failed(self, batch: Batch, index: int, outcome: Outcome) -> None:
+        node = batch.tag[0]
         book, error = self.ledger.books[node], outcome.error
         assert error is not None
         book.seconds[index] = outcome.seconds
@@ -110,7 +110,7 @@ class Intake:
             book.notes[index] = error.message
             self._do(self.machine.handle(m.Skipped(node, (index,))))
         elif isinstance(error, PAUSE):
-            self._paused(node, index, error)
+            self._paused(batch, index, outcome, error)
         else:
             book.errors[index] = error
             self._do(self.machine.handle(self._failure(node, index, outcome, error)))
@@ -129,13 +129,22 @@ class Intake:
         retriable = retriable and not isinstance(error, (FAIL, RunawayLoop))
         return m.Failed(node, index, retriable, anew, asked, error.delay_s if isinstance(error, RETRY) else None)
 
-    def _paused(self, node: Node, index: int, pause: PAUSE) -> None:
-        if node not in self._approved:
+    def _paused(self, batch: Batch, index: int, outcome: Outcome, pause: PAUSE) -> None:
+        """Waits for approval; where that is given, what the signal carries is the result."""
+        node = batch.tag[0]
+        if node not in self.resolver.approved:
             self.ledger.books[node].notes[index] = pause.message
             self._do(self.machine.handle(m.Paused(node, index)))
             return
-        book = self.ledger.books[node]
-        book.values[index], book.out[index] = pause.result, self.resolver.identify_output(pause.result)[0]
+        outcome.value, outcome.error = pause.result, None
+        if batch.keep:
+            outcome.out, outcome.members = self.resolver.identify_output(pause.result)
+            try:
+                outcome.sealed = seal(pause.result)
+            except NotStorable as reason:
+                outcome.unstored = str(reason)
+            self.keeper.keep(batch, [outcome])
+        self.note(node, batch.tag[1], [outcome])
         self._do(self.machine.handle(m.Succeeded(node, (index,))))
 
     def _once(self, message: str) -> None:

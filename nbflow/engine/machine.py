@@ -17,7 +17,7 @@ from nbflow.model.state import NEXT, UNSUCCESSFUL, State
 from nbflow.model.tree import leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Machine", "Track"]
 
@@ -25,19 +25,16 @@ __all__ = ["Machine", "Track"]
 class Machine:
     """The states of a run. nodes: all that take part, each after its upstreams.
 
-    targets: those that are wanted for themselves; by default all that nothing else uses. approved: the nodes
-    that need not wait for approval.
+    targets: those that are wanted for themselves; by default all that nothing else uses.
     """
 
-    def __init__(
-        self, nodes: Sequence[Node], *, targets: Iterable[Node] | None = None, approved: Collection[Node] = ()
-    ) -> None:
+    def __init__(self, nodes: Sequence[Node], *, targets: Iterable[Node] | None = None) -> None:
         self.tracks: dict[Node, Track] = {}
         # The nodes that results of running tasks consist of, by the node whose task made them.
         self.children: dict[Node, list[Node]] = {}
         self._work: deque[Callable[[], None]] = deque()
         self._commands: list[m.Command] = []
-        self._fates = Fates(self.tracks, approved)
+        self._fates = Fates(self.tracks)
         for node in nodes:
             self._add(node)
         self._demand = Demand(self.tracks, nodes, targets, self._wanted, self._unwanted)

@@ -82,6 +82,8 @@ def _take(survey_: Survey, answer: Found) -> list[m.Command]:
     if answer.refused:
         survey_.refused.setdefault(answer.node, {}).update(answer.refused)
     commands = survey_.machine.handle(m.Reused(answer.node, answer.hits)) if answer.hits else []
+    for i in answer.paused:
+        commands += survey_.machine.handle(m.Paused(answer.node, i))
     if answer.skipped:
         commands += survey_.machine.handle(m.Skipped(answer.node, answer.skipped))
     for event in answer.expanded:

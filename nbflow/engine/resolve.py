@@ -13,7 +13,7 @@ from nbflow.errors import DamagedEntry
 from nbflow.model.node import DERIVED, Node
 from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.tree import leaves
-from nbflow.model.triggers import all_successful
+from nbflow.model.triggers import all_successful, manual_only
 from nbflow.probe.files import holds
 from nbflow.store import LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
@@ -41,6 +41,7 @@ class Found:
     skipped: list[int] = field(default_factory=list)
     expanded: list[Expanded] = field(default_factory=list)
     misses: list[int] = field(default_factory=list)
+    paused: list[int] = field(default_factory=list)
     refused: dict[int, Exception] = field(default_factory=dict)
     stale: dict[int, str] = field(default_factory=dict)
 
@@ -59,6 +60,7 @@ class Resolver(Keying):
         session: str,
         now_ns: int,
         force: frozenset[Node] = frozenset(),
+        approved: frozenset[Node] = frozenset(),
     ) -> None:
         super().__init__(ledger, codes, store)
         self.tracks = machine.tracks
@@ -71,6 +73,7 @@ class Resolver(Keying):
         self._session = session
         self._now_ns = now_ns
         self._force = force
+        self.approved = approved
 
     def keeps(self, node: Node) -> bool:
         """Whether results of a node are stored at all."""
@@ -95,6 +98,10 @@ class Resolver(Keying):
                 answer.refused.update(refused)
                 asked.append((answer, keyed, self.keys(node, keyed)))
         self._look_up(asked)
+        for answer in found:
+            if answer.node.task.options.trigger is manual_only and answer.node not in self.approved:
+                # What was approved and done is reused; anything new waits.
+                answer.paused, answer.misses = answer.misses, []
         return found
 
     def _derived(self, answer: Found, indices: Sequence[int]) -> Sequence[int]:

@@ -22,7 +22,7 @@ from nbflow.engine.waiting import Waiting
 from nbflow.errors import MapError, UnidentifiableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
@@ -50,7 +50,6 @@ class Shell:
         *,
         default_executor: str = "threads",
         tell: Callable[[str], None] = warnings.warn,
-        approved: Collection[Node] = (),
     ) -> None:
         self.machine = machine
         self.ledger = ledger
@@ -65,7 +64,7 @@ class Shell:
         self._in_flight: dict[Batch, tuple[str, float]] = {}
         self._batcher = Batcher(ledger, resolver)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
-        self._intake = Intake(machine, ledger, resolver, keeper, approved=frozenset(approved), tell=tell, do=self._do)
+        self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, do=self._do)
         self._hooks = Hooks(ledger, tell)
         self._resources = Resources(machine, ledger)
         resolver.set_up = self._resources.set_up
@@ -181,6 +180,8 @@ class Shell:
         for found in answers:
             if found.hits:
                 commands += self.machine.handle(m.Reused(found.node, found.hits))
+            for i in found.paused:
+                commands += self.machine.handle(m.Paused(found.node, i))
             if found.skipped:
                 commands += self.machine.handle(m.Skipped(found.node, found.skipped))
             for event in found.expanded:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbflow.engine.why import Reason
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
+    from nbflow.model.control import Gate
     from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
 
@@ -153,7 +154,8 @@ class Run:
         return node in self._workshop.machine.tracks
 
     def value_id(self, node: Node) -> bytes:
-        """The id of a node's value; of a mapped node that of the list."""
+        """The id of a node's value; of a mapped node that of the list. Raises NotSuccessful."""
+        self._require(node, self.track(node))
         return self._workshop.ledger.whole_id(node)
 
     def identify(self, value: Any) -> bytes:
@@ -221,7 +223,25 @@ class Run:
             raise NotSuccessful(f"{self._failure(node)}") from self.error(node)
         if state is State.TRIGGER_FAILED:
             raise NotSuccessful(f"{node.name} did not run, because {self._cause(node)} failed")
+        if state is State.SKIPPED:
+            raise NotSuccessful(f"{node.name} has no value: it was skipped, {self.why_skipped(node)}")
+        if state is State.PAUSED:
+            raise NotSuccessful(
+                f"{node.name} has no value: it waits for approval, flow.run(approve=[{self.paused[0]!r}])"
+            )
         raise NotSuccessful(f"{node.name} has no value: it is {state.label}")
+
+    def why_skipped(self, node: Node) -> str:
+        """Why a node was skipped: the branch it stands in, its own words, or what it needs."""
+        gate, notes = node.gate, self._workshop.ledger.books[node].notes
+        if gate is not None and not self.track(gate).state().successful:
+            return f"since `{gate.source.name}` {_not_taken(gate)}"
+        if any(notes.values()):
+            return f"as it said itself: {next(filter(None, notes.values()))}"
+        above = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() is State.SKIPPED]
+        if above:
+            return f"since {', '.join(above)} {'was' if len(above) == 1 else 'were'}"
+        return f"since nothing that ran needs it; flow.run(targets=[{node.name!r}]) runs it all the same"
 
     def _cause(self, node: Node) -> str:
         names = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() in UNSUCCESSFUL]
@@ -263,3 +283,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run of {self.summary()}>"
+
+
+def _not_taken(gate: Gate) -> str:
+    if gate.kind == "truthy":
+        return "is not true"
+    return f"is not {gate.expected!r}" if gate.kind == "case" else "has a case of its own"

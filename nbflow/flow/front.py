@@ -146,7 +146,7 @@ class Flow:
         started = time.time_ns()
         self._tell_state(workshop, State.PENDING, State.RUNNING)
         try:
-            run.stale = self._work(workshop, self._chosen(force), self._chosen(approve))
+            run.stale = self._work(workshop, self._chosen(force))
         except KeyboardInterrupt:
             ran, _, failed = run.counts()
             self.tell(
@@ -193,7 +193,7 @@ class Flow:
         if self.on_state is not None:
             Hooks(workshop.ledger, self.tell).call_one(self.on_state, StateChange(self.name, None, old, new))
 
-    def _work(self, workshop: Workshop, force: Sequence[Node], approved: Sequence[Node]) -> dict[Node, dict[int, str]]:
+    def _work(self, workshop: Workshop, force: Sequence[Node]) -> dict[Node, dict[int, str]]:
         keeper = Keeper(
             workshop.ledger,
             workshop.resolver,
@@ -211,7 +211,6 @@ class Flow:
             keeper,
             default_executor=self.executor,
             tell=self.tell,
-            approved=frozenset(approved),
         )
         try:
             shell.run()

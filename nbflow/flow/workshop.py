@@ -57,7 +57,7 @@ def open_workshop(
     """A workshop for the nodes, each after its upstreams, with the parameters given. Raises ParameterError."""
     store.memo.fresh()
     codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
-    machine = Machine(nodes, targets=targets, approved=approved)
+    machine = Machine(nodes, targets=targets)
     ledger = Ledger(machine.tracks, store, partial(output_id, codes.identifier))
     resolver = Resolver(
         machine,
@@ -68,6 +68,7 @@ def open_workshop(
         session=session_id(),
         now_ns=time.time_ns(),
         force=frozenset(force),
+        approved=frozenset(approved),
     )
     _fill_parameters(nodes, parameters, ledger, resolver, store)
     return Workshop(nodes, machine, ledger, resolver, store, store.memo)

@@ -71,6 +71,13 @@ class Graph:
             if not self._has(each):
                 self._take(each)
 
+    def rename(self, node: Node, name: str) -> None:
+        """Gives a node another name, or that name with a number where it is taken."""
+        del self.nodes[node.name]
+        node.name = name
+        self.name_node(node, self.name)
+        self.nodes[node.name] = node
+
     def __getitem__(self, name: str) -> Node:
         try:
             return self.nodes[self.aliases.get(name, name)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, MapError
-from nbflow.model.making import make_mapped, make_node
+from nbflow.model.control import Gate, merge
+from nbflow.model.making import make_mapped, make_node, register
 from nbflow.model.mapping import items_of, unmapped
 from nbflow.model.node import BUILDING, ITEM, Node
 from nbflow.model.task import Task
@@ -85,14 +86,39 @@ class Assembly:
         self._refresh(declared)
         path = (*path, declared)
         inputs = {name: self._input(name, declared, path) for name in declared.built.inputs}
-        if declared.built.loop is None:
-            node = make_node(declared.task, (), inputs)
+        gate = self._gate(declared, path)
+        if gate is None:
+            node = self._made(declared, inputs, path)
         else:
-            node = self._mapped_node(declared, inputs, path)
+            with gate:
+                node = self._made(declared, inputs, path)
         node.missing = self._missing(declared)
         self.nodes[declared] = node
         self._split(declared, node)
         return node
+
+    def _made(self, declared: Declared, inputs: dict[str, Node | None], path: tuple[Declared, ...]) -> Node:
+        branches = [node for node in inputs.values() if node is not None]
+        if declared.built.merges and branches:
+            node = merge(*branches)
+            self._graph.rename(node, declared.name)
+            return node
+        if declared.built.loop is None:
+            return make_node(declared.task, (), {} if declared.built.merges else inputs)
+        return self._mapped_node(declared, inputs, path)
+
+    def _gate(self, declared: Declared, path: tuple[Declared, ...]) -> Gate | None:
+        """The branch that a cell with a condition stands in."""
+        condition = declared.built.condition
+        if condition is None:
+            return None
+        inputs = {name: self._input(name, declared, path) for name in condition.inputs}
+        source = inputs.get(condition.plain) if condition.plain is not None else None
+        if source is None or source.mapped:
+            source = make_node(Task(condition.function, name=f"[{condition.text}]"), (), inputs, name=condition.text)
+        gate = Gate(source, "truthy")
+        register(gate)
+        return gate
 
     def _mapped_node(self, declared: Declared, inputs: dict[str, Node | None], path: tuple[Declared, ...]) -> Node:
         """The node of a cell with a `for`; one without elements, that tells why, where the source fails."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.errors import CellError, nearest
 from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, CellNames, ends_in_semicolon, read_cell
 from nbflow.notebook.hoist import hoist
-from nbflow.notebook.loops import Loop, build_loop
+from nbflow.notebook.loops import Condition, Loop, build_condition, build_loop
 from nbflow.notebook.magic_text import read_magic
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class CellTask:
     inputs: names of parameters that other tasks or flow parameters give; all_inputs: with those of the head.
     free_names: globals that it reads. hides: names it assigns for itself. prelude: imports and functions that later
     cells see. shown: the output that is shown as the cell's value; shows: another value is, returned last.
-    tree: compiles to the function's code; text: for people.
+    tree: compiles to the function's code; text: for people. condition: what decides whether it runs. merges: whether it
+    takes the first of its inputs that was not skipped.
     """
 
     name: str
@@ -51,10 +52,13 @@ class CellTask:
     shown: str | None
     shows: bool
     loop: Loop | None
+    condition: Condition | None = None
+    merges: bool = False
 
     @property
     def all_inputs(self) -> tuple[str, ...]:
-        return self.inputs + (self.loop.inputs if self.loop is not None else ())
+        loop = self.loop.inputs if self.loop is not None else ()
+        return self.inputs + loop + (self.condition.inputs if self.condition is not None else ())
 
     @property
     def new_outputs(self) -> set[str]:
@@ -78,12 +82,17 @@ def build_task(
     first_line: of the body in its cell, from 1. known: tells for a free name whether it is an "output", a
     "parameter", or None for a plain global. Nothing of the body runs.
     """
+    if head.options.merge:
+        return _merging(head, body, filename, known, namespace)
     tree = _parse(body, filename, first_line)
     names = read_cell(tree)
     outputs = _outputs(head, names, tree)
     _check_reserved(outputs.names)
     _refuse_our_magics(tree)
     loop = build_loop(head, known, namespace, filename, taken={*names.reads, *names.local}) if head.generators else None
+    condition = None
+    if head.condition is not None:
+        condition = build_condition(head.condition, known, namespace, filename)
     loop_names = [name for each in head.generators for name in each.names]
     in_magics = [name for name in _magic_reads(names, known, namespace) if name not in loop_names]
     free = [*(name for name in names.reads if name not in loop_names), *in_magics]
@@ -104,12 +113,49 @@ def build_task(
         tree=module,
         text=body.strip("\n"),
         inputs=inputs,
-        free_names=tuple(n for n in free if n not in inputs and n not in names.local and n not in BUILTINS),
+        free_names=(
+            *(n for n in free if n not in inputs and n not in names.local and n not in BUILTINS),
+            *(condition.free_names if condition is not None else ()),
+        ),
         hides=tuple(n for n in names.outputs if n not in outputs.names),
         prelude=_compiled(ast.Module(parts.prelude, []), filename, parts.flags) if parts.prelude else None,
         shown=shown,
         shows=shows,
         loop=loop,
+        condition=condition,
+    )
+
+
+def _merging(head: Head, body: str, filename: str, known: Known, namespace: dict[str, Any]) -> CellTask:
+    """The task of a cell that only joins branches: it has no body."""
+    if len(head.names) != 1:
+        raise CellError("a merge makes one output: `%%task result --merge a,b`")
+    if ast.parse(body).body:
+        raise CellError("a cell with --merge has no body: it takes the first of its inputs that was not skipped")
+    if head.generators or head.condition is not None:
+        raise CellError("a cell with --merge has no `for` and no `if`; they belong to the cells that it joins")
+    (name,) = head.names
+    _check_reserved(head.names)
+    module = ast.parse(f"def {name}(*branches):\n    return next(iter(branches))")
+    code = _compiled(module, filename, 0)
+    inputs = tuple(each for each in head.options.merge if known(each) is not None)
+    (function,) = module.body
+    assert isinstance(function, ast.FunctionDef)
+    return CellTask(
+        name=name,
+        outputs=head.names,
+        function=FunctionType(_code_of(code, function), namespace, name),
+        filename=filename,
+        tree=module,
+        text="",
+        inputs=inputs,
+        free_names=tuple(each for each in head.options.merge if each not in inputs),
+        hides=(),
+        prelude=None,
+        shown=name,
+        shows=False,
+        loop=None,
+        merges=True,
     )
 
 

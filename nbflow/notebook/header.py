@@ -42,11 +42,12 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head, read. text: as it was written, without the options."""
+    """A head, read. text: as it was written, without the options; condition: of an `if` without `for`."""
 
     text: str
     names: tuple[str, ...] = ()
     generators: tuple[Generator, ...] = ()
+    condition: ast.expr | None = None
     options: HeadOptions = field(default_factory=HeadOptions)
 
 
@@ -76,9 +77,12 @@ def parse_head(text: str) -> Head:
     clause = _CLAUSE.search(head.bare)
     names = tuple(_read_names(head, clause.start() if clause else options_at))
     generators: tuple[Generator, ...] = ()
-    if clause is not None:
+    condition: ast.expr | None = None
+    if clause is not None and clause[1] == "if":
+        condition = _read_condition(head, clause)
+    elif clause is not None:
         generators = _read_generators(head, clause)
-    return Head(text[:options_at].strip(), names, generators, options)
+    return Head(text[:options_at].strip(), names, generators, condition, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +186,6 @@ def _check_name(head: _Text, at: int, name: str) -> None:
 def _read_generators(head: _Text, clause: re.Match[str]) -> tuple[Generator, ...]:
     if clause[1] == "async":
         head.fail(clause.start(), "`async for` cannot stand in a head; await in the body below")
-    if clause[1] == "if":
-        _refuse_condition(head, clause)
     tree = _parse(head, clause.start())
     generators = tuple(
         Generator(each.target, tuple(_names_in(each.target)), each.iter, tuple(each.ifs)) for each in tree.generators
@@ -195,15 +197,23 @@ def _read_generators(head: _Text, clause: re.Match[str]) -> tuple[Generator, ...
     return generators
 
 
-def _refuse_condition(head: _Text, clause: re.Match[str]) -> NoReturn:
+def _read_condition(head: _Text, clause: re.Match[str]) -> ast.expr:
     later = re.compile(r"(?<![\w.])for\b").search(head.bare, clause.end())
     if later is not None:
         head.fail(clause.start(), "`for` stands before `if`: %%task big for x in xs if x > 9")
-    head.fail(
-        clause.start(),
-        "a condition without `for` is not there yet; decide inside the body, "
-        "or leave elements out: %%task big for x in xs if x > 9",
-    )
+    source = head.text[clause.end() : len(head.bare)].strip()
+    if not source:
+        head.fail(clause.start(), "a condition is missing behind `if`: %%task report if enough")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(f"({source}\n)", "<head>", mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        message = error.msg if isinstance(error, SyntaxError) else error or "too deep"
+        head.fail(clause.end(), f"the condition cannot be read: {message}; write it like this: %%task report if enough")
+    if any(isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr) for node in ast.walk(tree)):
+        head.fail(clause.end(), "a condition is a plain expression; make it a task of its own, and use its name here")
+    return tree.body
 
 
 def _parse(head: _Text, start: int) -> ast.ListComp:

@@ -62,6 +62,32 @@ class Loop:
         return self.function()
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What decides whether a cell runs. plain: the name of the output where it is only a name; else as for Loop."""
+
+    plain: str | None
+    inputs: tuple[str, ...]
+    free_names: tuple[str, ...]
+    function: FunctionType
+    text: str
+
+
+def build_condition(
+    condition: ast.expr, known: Callable[[str], str | None], namespace: dict[str, Any], filename: str
+) -> Condition:
+    """The condition of a head that has one."""
+    reads = [name for name in read_cell(ast.Module([ast.Expr(condition)], [])).reads if name not in BUILTINS]
+    inputs = tuple(name for name in reads if known(name) is not None)
+    return Condition(
+        plain=condition.id if isinstance(condition, ast.Name) and condition.id in inputs else None,
+        inputs=inputs,
+        free_names=tuple(name for name in reads if name not in inputs),
+        function=_source_function(condition, inputs, namespace, filename),
+        text=ast.unparse(condition),
+    )
+
+
 def build_loop(
     head: Head,
     known: Callable[[str], str | None],

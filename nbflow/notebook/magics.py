@@ -32,6 +32,7 @@ def load(shell: Any) -> Session:
     shell.register_magic_function(magics.flow, "line", "flow")
     session.plain = PlainCells(session)
     shell.ast_transformers.append(session.plain)
+    shell.input_transformers_cleanup.append(keep_empty_body)
     _SESSIONS[id(shell)] = session
     return session
 
@@ -45,7 +46,21 @@ def unload(shell: Any) -> None:
     shell.magics_manager.magics["line"].pop("flow", None)
     if session.plain in shell.ast_transformers:
         shell.ast_transformers.remove(session.plain)
+    if keep_empty_body in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(keep_empty_body)
     session.close()
+
+
+def keep_empty_body(lines: list[str]) -> list[str]:
+    r"""The lines of a cell; IPython takes no cell magic without a body, and `%%task c --merge a,b` needs none.
+
+    >>> keep_empty_body(["%%task c --merge a,b"])
+    ['%%task c --merge a,b\n', '# no body\n']
+    """
+    written = [line for line in lines if line.strip()]
+    if len(written) == 1 and written[0].startswith("%%task"):
+        return [written[0].rstrip("\n") + "\n", "# no body\n"]
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ class Magics:
             "why": Command(self._why, "one", "why a task would run now, or ran last time"),
             "frame": Command(self._frame, "one", "the elements of a task as a DataFrame"),
             "status": Command(self._status, "", "one line a task: fresh, stale, new; and where results are kept"),
+            "approve": Command(self._approve, "any", "let tasks go on that wait for approval, and run what follows"),
             "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
             "help": Command(self._help, "", "this text"),
         }
@@ -146,6 +162,13 @@ class Magics:
             count = f" {row.elements}" if row.mapped else ""
             print(f"{_SYMBOLS[row.freshness.label]} {row.name}{count}: {row.freshness.label}")
         print(f"results are kept in {self._session.store_place()}")
+
+    def _approve(self, names: list[str], _force: bool) -> Any:
+        if not names:
+            raise HeadError("%flow approve takes the names of tasks that wait, such as `%flow approve deploy`")
+        run = self._session.run(None, approve=names)
+        print(run.summary())
+        return run
 
     def _rm(self, names: list[str], _force: bool) -> None:
         if not names:

@@ -19,9 +19,13 @@ _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 
 @dataclass(frozen=True, slots=True)
 class HeadOptions:
-    """The options of a head. name: the task's own, where it is given; task: what `@task` would take."""
+    """The options of a head. name: the task's own, where it is given; task: what `@task` would take.
+
+    merge: the outputs of which the cell takes the first that was not skipped.
+    """
 
     name: str | None = None
+    merge: tuple[str, ...] = ()
     task: dict[str, Any] = field(default_factory=dict)
 
 
@@ -55,21 +59,22 @@ def read_options(text: str, start: int, fail: Callable[[int, str], NoReturn]) ->
         if option.sets in values:
             fail(at, f"{given} says again, or otherwise, what an option before it said; keep one of them")
         values[option.sets] = _value(option, value, given, at, fail)
-    name = values.pop("name", None)
+    name, merge = values.pop("name", None), values.pop("merge", ())
     try:
         Options(**values)
     except GraphError as error:
         fail(start, str(error))
-    return HeadOptions(name, values)
+    return HeadOptions(name, merge, values)
 
 
 def head_help() -> str:
     """How a `%%task` line is written."""
     lines = [
-        "%%task [NAME, …] [for VAR in SOURCE [if CONDITION] …] [options]",
+        "%%task [NAME, …] [for VAR in SOURCE [if CONDITION] … | if CONDITION] [options]",
         "",
         "  NAME     what the task makes: a name the body assigns, or the value of its last expression",
         "  for …    runs the cell once for each item; several `for` give all combinations",
+        "  if …     behind `for` leaves items out; without `for` it runs the task only where it is true",
         "",
     ]
     lines += [f"  --{name + ' ' + option.takes:<24}{option.help}" for name, option in OPTIONS.items()]
@@ -146,6 +151,12 @@ OPTIONS: dict[str, Option] = {
     "seed": Option("seed", _whole, "N", "seed random numbers before each call"),
     "env": Option("env", _names, "A,B", "environment variables that count"),
     "ignore": Option("ignore", _names, "a,b", "global names that do not count"),
+    "trigger": Option("trigger", str, "NAME", "run when all_finished, any_failed, … instead of all_successful"),
+    "no-skip": Option("skip_on_upstream_skip", lambda _: False, "", "run although something above was skipped"),
+    "merge": Option("merge", _names, "a,b", "the first of these that was not skipped; the cell has no body then"),
+    "timeout": Option("timeout_s", _seconds, "SECONDS", "fail when it takes longer"),
+    "loop-times": Option("loop_times", _whole, "N", "run it N times, each with loop.result of the one before"),
+    "max-loops": Option("max_loops", _whole, "N", "iterations after which LOOP is taken for a runaway"),
     "executor": Option("executor", str, "NAME", "threads, or sync for the main thread"),
     "name": Option("name", str, "TEXT", "how the task is called in pictures and tables"),
 }

@@ -11,6 +11,7 @@ from nbflow.flow import Flow
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node, Parameter
+from nbflow.model.state import State
 from nbflow.model.task import Task
 from nbflow.notebook.assembly import Assembly, Declared
 from nbflow.notebook.build import CellTask, build_task
@@ -168,7 +169,14 @@ class Session:
         self._nodes = self._assembly.build()
         return self.flow
 
-    def run(self, names: Sequence[str] | None = None, *, force: bool = False, check: bool = True) -> Run:
+    def run(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        force: bool = False,
+        check: bool = True,
+        approve: Sequence[str] = (),
+    ) -> Run:
         """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
         flow = self.build()
         self._check_names(names)
@@ -177,7 +185,8 @@ class Session:
         targets = list(names) if names is not None else None
         self.busy = True
         try:
-            run = flow.run(targets=targets, force=(targets or list(flow.graph.nodes)) if force else None)
+            forced = (targets or list(flow.graph.nodes)) if force else None
+            run = flow.run(targets=targets, force=forced, approve=approve)
         except KeyboardInterrupt as stop:
             raise Interrupted from stop
         finally:
@@ -227,6 +236,8 @@ class Session:
     def shown_value(self, declared: Declared, run: Run) -> Any:
         """What the cell shows: the value of its last expression; None when it ends in an assignment."""
         node = self._nodes[declared]
+        if run.state(node) in {State.SKIPPED, State.PAUSED}:
+            return None
         if declared.built.shows:
             return run.part(node, len(declared.built.outputs))
         if declared.built.shown is None:
@@ -240,6 +251,10 @@ class Session:
         track = run.track(node)
         elements = len(track.states)
         count = f" · {elements} element{'s' if elements != 1 else ''}" if node.mapped else ""
+        if track.state() is State.SKIPPED:
+            return f"⤼ {', '.join(declared.built.outputs)} · skipped: {run.why_skipped(node)}"
+        if track.state() is State.PAUSED:
+            return f"Ⅱ {', '.join(declared.built.outputs)} · waits for approval: %flow approve {run.paused[0]}"
         return f"✓ {', '.join(declared.built.outputs)}{count} · fresh"
 
     def store_place(self) -> str:
