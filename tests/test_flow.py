@@ -924,3 +924,31 @@ def test_why_shows_the_helpers_diff_across_a_restart(tmp_path):
     assert "use is unknown:\n  depends on what `load` will give" in changed
     assert "code changed" in why(plus=2, start=5)
     assert "load is fresh" in why(plus=2, start=5)
+
+
+@pytest.mark.parametrize("how", ["map", "product"])
+def test_items_of_a_tasks_list_are_told_as_changed_only_by_who_changes_them(store, how):
+    @task
+    def frames():
+        return [pd.DataFrame({"a": [i]}) for i in range(3)]
+
+    @task
+    def reads(frame):
+        return len(frame)
+
+    @task
+    def writes(frame):
+        frame["b"] = 1
+        return len(frame)
+
+    with Flow("f", store=store) as flow:
+        made = frames()
+        getattr(reads, how)(made)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert flow.run()["reads"] == [1, 1, 1]
+    with Flow("f", store=store) as flow:
+        getattr(writes, how)(frames())
+    with pytest.warns(match="'writes' changed its argument 'frame'"):
+        flow.run()
+    assert list(flow.run()["frames"][0].columns) == ["a"]

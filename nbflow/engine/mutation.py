@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.keying import ANONYMOUS
+from nbflow.engine.ledger import LostValue
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
@@ -118,7 +119,16 @@ class Guards:
             if isinstance(source, Node) and source.mapped and not node.product:
                 yield from self._upstream(argument, source, i, value)
             else:
-                yield from self._shared(argument, value)
+                yield from self._item(node, argument, i, value)
+
+    def _item(self, node: Node, argument: Argument, index: int, value: Any) -> Iterator[Guard]:
+        """The guard of one item of a list: what a call gets is a copy of it that nobody else has."""
+        try:
+            (before,) = self._resolver.ids_of(node, argument, [index])
+        except (UnidentifiableError, LostValue):
+            return
+        if not before.startswith(ANONYMOUS):
+            yield Guard(argument.name, value, before, None, 0)
 
     def _shared(self, argument: Argument, value: Any) -> Iterator[Guard]:
         sources = self._sources(argument.value, value)

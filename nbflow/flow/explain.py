@@ -14,7 +14,7 @@ from nbflow.engine.resolve import Found
 from nbflow.engine.sizes import size_of
 from nbflow.engine.why import Part, Reason, argument_parts, compare, parts_of
 from nbflow.errors import MapError, UnidentifiableError
-from nbflow.model.node import DERIVED, HIDDEN, Node, Parameter
+from nbflow.model.node import DERIVED, HIDDEN, RESOURCE, Node, Parameter
 from nbflow.model.state import Freshness, State
 from nbflow.results.report import PlanRow
 from nbflow.store import Last
@@ -34,7 +34,7 @@ def make_plan(workshop: Workshop, flow_name: str) -> list[PlanRow]:
         if isinstance(node, Parameter):
             continue
         rows[node] = _row(workshop, found, node, before.get(node.name), rows)
-    return [row for node, row in rows.items() if node.task not in DERIVED]
+    return [row for node, row in rows.items() if node.task not in HIDDEN and node.task is not RESOURCE]
 
 
 def reasons_for(workshop: Workshop, node: Node, before: Last | None, notes: Sequence[str] = ()) -> list[Reason]:

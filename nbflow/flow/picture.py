@@ -23,12 +23,12 @@ def flow_picture(graph: Graph, run: Run | None = None) -> Picture:
     """The flow as it stands; with states of its last run, where that knew the nodes."""
     if run is None:
         return _picture(graph, _plain)
-    return _with_children(_picture(graph, _lasting(_run_state(run))), run)
+    return _with_children(_picture(graph, _lasting(_run_state(run))), run, lasting=True)
 
 
 def run_picture(run: Run) -> Picture:
     """The flow of a run with the states that the run left."""
-    return _with_children(_picture(run.graph, _run_state(run)), run)
+    return _with_children(_picture(run.graph, _run_state(run)), run, lasting=False)
 
 
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
@@ -122,7 +122,7 @@ def _seen_through(node: Node) -> Iterator[tuple[Node, str]]:
             yield source, label + node.part
 
 
-def _with_children(picture: Picture, run: Run) -> Picture:
+def _with_children(picture: Picture, run: Run, *, lasting: bool) -> Picture:
     """The picture with what running tasks made: a frame for each of them, with one box a task."""
     boxes, arrows = list(picture.boxes), dict.fromkeys(picture.arrows)
     groups = run.groups()
@@ -136,7 +136,7 @@ def _with_children(picture: Picture, run: Run) -> Picture:
                 name=group.name,
                 label=group.task,
                 kind="task",
-                state=state.label,
+                state="fresh" if lasting and state.successful else state.label,
                 mapped=mapped,
                 done=done if mapped else None,
                 total=total if mapped else None,
