@@ -123,4 +123,6 @@ def _character_ems(character: str) -> float:
 
 
 def _height(box: Box) -> str:
+    if box.mapped:
+        return "0.44"
     return {"parameter": "0.3", "input": "0.28", "merge": "0.3", "resource": "0.3"}.get(box.kind, "0.44")

@@ -149,6 +149,7 @@ def _row(workshop: Workshop, found: Survey, node: Node, before: Last | None, row
         mapped=node.mapped,
         reasons=tuple(reasons),
         seconds=None if before is None else before.seconds,
+        skipped=track.state() is State.SKIPPED,
     )
 
 

@@ -40,7 +40,7 @@ def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
         if row is None:
             return {}
         detail = "; ".join(reason.text for reason in row.reasons)
-        return {"state": row.freshness.label, "detail": detail} | (
+        return {"state": row.state, "detail": detail} | (
             {"done": row.fresh, "total": row.count} if row.mapped and row.count is not None else {}
         )
 

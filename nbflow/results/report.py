@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """One node of a plan. count: None when not known yet; seconds: what it took last time, None if never run."""
+    """One node of a plan.
+
+    count: None when not known yet; seconds: what it took last time, None if never run; skipped: nothing of it would run,
+    since its branch is not taken or what it needs is skipped.
+    """
 
     name: str
     freshness: Freshness
@@ -30,6 +34,12 @@ class PlanRow:
     mapped: bool
     reasons: tuple[Reason, ...]
     seconds: float | None
+    skipped: bool = False
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a word: its freshness, or that it would be skipped."""
+        return State.SKIPPED.label if self.skipped else self.freshness.label
 
     @property
     def elements(self) -> str:
@@ -125,7 +135,7 @@ def plan_table(rows: Sequence[PlanRow]) -> pd.DataFrame:
 
     return pd.DataFrame(
         {
-            "state": [row.freshness.label for row in rows],
+            "state": [row.state for row in rows],
             "elements": [row.elements for row in rows],
             "why": ["; ".join(reason.text for reason in row.reasons) for row in rows],
             "seconds": pd.Series([row.seconds for row in rows], dtype=float).to_numpy(),
@@ -136,10 +146,10 @@ def plan_table(rows: Sequence[PlanRow]) -> pd.DataFrame:
 
 def why_text(row: PlanRow) -> str:
     """All that is known of why a node would run, code changes as a diff."""
-    head = f"{row.name} is {row.freshness.label}"
+    head = f"{row.name} is {row.state}"
     if row.mapped and row.count:
         head += f" ({row.fresh} of {row.count} elements are fresh)"
-    if row.freshness is Freshness.FRESH:
+    if row.freshness is Freshness.FRESH and not row.skipped:
         took = "" if row.seconds is None else f"; it took {duration(row.seconds)} when it ran"
         return f"{head}: code, inputs and files are the same as when it ran{took}"
     return "\n".join([f"{head}:", *(f"  {line}" for r in row.reasons for line in str(r).splitlines())])
