@@ -22,7 +22,7 @@ CHAIN = 1_000
 
 
 def main() -> None:
-    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows()]
+    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows(), *control_rows()]
     print(f"{'what':<58}{'median':>12}{'min':>10}{'max':>10}{'floor':>10}{'goal':>10}")
     for what, unit, seconds, floor, goal in rows:
         scale = {"s": 1.0, "µs": 1e6}[unit]
@@ -120,6 +120,42 @@ def chain_rows() -> list[Row]:
                         node = task(cache=cache)(step)(node)
                 seconds.append(cpu_seconds(flow.run) / length)
         rows.append((f"chain of {length:,} tasks, {what}, a node", "µs", seconds, base, "≤ 40"))
+    return rows
+
+
+def control_rows() -> list[Row]:
+    """Iterations of a loop, nodes that a task makes, and branches, each 1,000 and 10,000 of them, without cache."""
+    from nbflow import Flow, loop, signals, task
+
+    def looping(count: int) -> None:
+        def iterate() -> int:
+            if loop.count < count:
+                raise signals.LOOP(result=loop.count)
+            return loop.count
+
+        task(cache=False, max_loops=count)(iterate)()
+
+    def dynamic(count: int) -> None:
+        child = task(cache=False)(abs)
+        task(cache=False)(lambda: [child(i) for i in range(count)])(name="parent")
+
+    def branching(count: int) -> None:
+        kind, body = task(cache=False)(lambda: "a")(name="kind"), task(cache=False)(abs)
+        for i in range(count):
+            # Half of them taken: a gate, and what stands in it.
+            with kind if i % 2 else kind.case(f"b{i}"):
+                body(i)
+
+    rows: list[Row] = []
+    for what, build in (("loop iteration", looping), ("dynamic child", dynamic), ("branch", branching)):
+        for count in (ELEMENTS // 10, ELEMENTS):
+            seconds = []
+            for _ in range(REPEATS):
+                with tempfile.TemporaryDirectory() as folder:
+                    with Flow("bench", store=Path(folder) / "store") as flow:
+                        build(count)
+                    seconds.append(cpu_seconds(flow.run) / count)
+            rows.append((f"{what}, of {count:,}, without cache", "µs", seconds, None, "≤ 60"))
     return rows
 
 

@@ -49,6 +49,7 @@ class Batcher:
         self._loops = resolver.loops
         self._size: dict[Node, int] = {}
         self._cost_s: dict[Task, float] = {}
+        self._rules: dict[Task, LoopRule] = {}
         self._shared: dict[Node, list[Any]] = {}
 
     def size(self, node: Node, waiting: int, slots: int) -> int:
@@ -91,11 +92,19 @@ class Batcher:
             keep=stored,
             expected_files=_expected(columns, len(indices)) if stored else None,
             seeds=None if options.seed is None else [_seed(options.seed, keys[i]) for i in indices],
-            loop=LoopRule(options.max_loops, times_of(node, self._ledger), options.loop_while),
+            loop=self._loop_rule(node),
             starts=self._starts(node, indices),
             timeout_s=options.timeout_s,
             tag=(node, indices),
         )
+
+    def _loop_rule(self, node: Node) -> LoopRule:
+        options = node.task.options
+        rule = self._rules.get(node.task)
+        if rule is None or isinstance(options.loop_times, Node):
+            rule = LoopRule(options.max_loops, times_of(node, self._ledger), options.loop_while)
+            self._rules[node.task] = rule
+        return rule
 
     def _starts(self, node: Node, indices: Sequence[int]) -> dict[int, tuple[int, Any]] | None:
         try:

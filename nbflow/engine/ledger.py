@@ -38,6 +38,10 @@ class LostValue(Exception):
         super().__init__(why)
 
 
+class Gone(Exception):
+    """An expression names a task or node that is there no more."""
+
+
 @dataclass(slots=True)
 class Expression:
     """A result that consists of nodes. reused: found in the store; step: of a loop that goes on with it."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.derive import derive
-from nbflow.engine.expand import Expander, Gone
+from nbflow.engine.expand import Expander
 from nbflow.engine.keying import Keying
+from nbflow.engine.ledger import Gone
 from nbflow.engine.loops import Loops
 from nbflow.errors import DamagedEntry
 from nbflow.model.node import DERIVED, Node

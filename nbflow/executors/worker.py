@@ -48,12 +48,21 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
 
 
 def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[Node]) -> None:
+    # Most tasks neither loop nor make nodes.
+    plain = batch.starts is None and not batch.loop.bounded
     for position, (args, kwargs) in enumerate(_calls(batch)):
         if batch.cancelled:
             break
         if batch.expected_files is not None:
             recorder.expect(batch.expected_files[position])
-        for outcome in _iterations(batch, position, args, kwargs, made):
+        first = _call(batch, position, args, kwargs) if plain else None
+        if first is not None and not made and not isinstance(first.error, Signal) and not isinstance(first.value, Node):
+            if recorder.touched:
+                first.observed = recorder.take(memo)
+            _describe(batch, first)
+            batch.outcomes.append(first)
+            continue
+        for outcome in _iterations(batch, position, args, kwargs, made, first):
             # Before the value is encoded: what the encoding opens is not the task's.
             if recorder.touched:
                 outcome.observed = recorder.take(memo)
@@ -63,14 +72,19 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
 
 
 def _iterations(
-    batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, Any], made: list[Node]
+    batch: Batch,
+    position: int,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    made: list[Node],
+    first: Outcome | None,
 ) -> Iterator[Outcome]:
-    """The outcome of an element: one, or as many as its loop has iterations."""
+    """The outcome of an element: one, or as many as its loop has iterations. first: where that was called already."""
     start = None if batch.starts is None else batch.starts.get(position)
     if start is not None:
         ITERATION.set(start)
     while True:
-        outcome = _call(batch, position, args, kwargs)
+        outcome, first = first or _call(batch, position, args, kwargs), None
         error = outcome.error
         looped = isinstance(error, LOOP)
         if looped or start is not None or batch.loop.bounded:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class PlanRow:
     """One node of a plan.
 
-    count: None when not known yet; seconds: what it took last time, None if never run; skipped: nothing of it would run,
-    since its branch is not taken or what it needs is skipped.
+    count: None when not known yet; seconds: what it took last time, None if never run; skipped: nothing of it would
+    run, since its branch is not taken or what it needs is skipped.
     """
 
     name: str
