@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import linecache
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,8 +15,8 @@ class NbflowError(Exception):
     """Base of all errors that nbflow raises itself."""
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks for this: a notebook shows the message, not nbflow's own frames.
-        return [f"{type(self).__name__}: {self}"]
+        # IPython asks for this: a notebook shows the user's own line and the message, not nbflow's frames.
+        return [*_user_line(self), f"{type(self).__name__}: {self}"]
 
 
 class NbflowWarning(UserWarning):
@@ -115,6 +117,40 @@ class HeadError(NbflowError, ValueError):
 
 class CellError(NbflowError):
     """A cell cannot become a task, or must not run."""
+
+
+def place_of(function: object) -> str:
+    """Where a function of the user's stands, for a message: `flow.py, line 12`, or `a cell, line 3`; "" if unknown.
+
+    >>> place_of(len)
+    ''
+    """
+    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    return "" if code is None else _place(code.co_filename, code.co_firstlineno)
+
+
+def _place(filename: str, line: int) -> str:
+    in_cell = filename.startswith("<") or f"{os.sep}ipykernel_" in filename
+    return f"{'a cell' if in_cell else os.path.basename(filename)}, line {line}"
+
+
+def _user_line(error: BaseException) -> list[str]:
+    """The line of the user's code that an error came from; nothing where it did not come from one."""
+    found: tuple[str, int] | None = None
+    trace = error.__traceback__
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if not filename.startswith(_OWN) and f"{os.sep}IPython{os.sep}" not in filename:
+            found = (filename, trace.tb_lineno)
+        trace = trace.tb_next
+    if found is None:
+        return []
+    source = linecache.getline(*found).strip()
+    return [f"  {_place(*found)}: {source}"] if source and not source.startswith("get_ipython()") else []
+
+
+# The folder of nbflow itself.
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbflow.model.control import Gate
+from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.engine.track import Track
-    from nbflow.model.node import Node
 
 
 class Demand:
@@ -36,8 +37,11 @@ class Demand:
         for node in nodes:
             if node.gate is not None and not node.gate.mapped:
                 self._members.setdefault(node.gate, []).append(tracks[node])
+        chosen = None if targets is None else set(targets)
         if self._members:
-            self._look_back(nodes, None if targets is None else set(targets))
+            self._look_back(nodes, chosen)
+        if any(node.gate is not None and node.gate.mapped for node in nodes):
+            self._look_at_elements(nodes, chosen)
 
     def want(self, track: Track) -> None:
         """Somebody needs this node."""
@@ -94,6 +98,31 @@ class Demand:
             track.wanted = node in targets if targets is not None else not mine
             track.wanted = track.wanted or any(self._needs(user, node) for user in mine)
             track.undecided = len(mine)
+
+    def _look_at_elements(self, nodes: Sequence[Node], targets: set[Node] | None) -> None:
+        """Finds the mapped nodes whose elements are needed only in branches that are decided for each element."""
+        users: dict[Node, list[Node]] = {}
+        for node in nodes:
+            for up in node.upstreams:
+                users.setdefault(up, []).append(node)
+        gates: dict[Node, frozenset[Node]] = {}
+        for node in reversed(nodes):
+            mine = users.get(node, ())
+            wanted = node in targets if targets is not None else not mine
+            if wanted or not node.mapped or node.gate is not None or isinstance(node, Gate):
+                continue
+            by_user = [self._element_gates(user, node, gates) for user in mine]
+            if all(by_user):
+                gates[node] = frozenset[Node]().union(*by_user)
+                self._tracks[node].gates = tuple(self._tracks[gate] for gate in gates[node])
+
+    def _element_gates(self, user: Node, node: Node, gates: Mapping[Node, frozenset[Node]]) -> frozenset[Node]:
+        """The branches that decide which elements a user needs of a node; none where it needs them all."""
+        if node not in user.aligned() or node in user.order or node in self._tracks[user].whole:
+            return frozenset()
+        if user.gate is not None and user.gate.mapped:
+            return frozenset({user.gate}) if user.gate is not node else frozenset()
+        return gates.get(user, frozenset())
 
     def _needs(self, user: Node, node: Node) -> bool:
         """Whether a user wants a node in any case."""

@@ -10,7 +10,7 @@ from xxhash import xxh3_128_digest
 from nbflow.codecs import Sealed, seal
 from nbflow.engine import events as m
 from nbflow.engine.ledger import Expression
-from nbflow.errors import GraphError, NotStorable
+from nbflow.errors import GraphError, NotStorable, place_of
 from nbflow.model.node import Node, ancestors
 from nbflow.model.tree import leaves
 
@@ -39,8 +39,8 @@ class Expander:
         for each in needed:
             if each in tracks and self._machine.waits_for(each, node):
                 raise GraphError(
-                    f"{node.name} returned nodes that need {each.name!r}, which itself waits for {node.name}: "
-                    f"neither could ever run. Give the child the value it needs as an argument"
+                    f"{node.name} ({place_of(node.task.fn)}) returned nodes that need {each.name!r}, which itself "
+                    f"waits for {node.name}: neither could ever run. Give the child the value it needs as an argument"
                 )
         children = [each for each in needed if each not in tracks]
         place = f"{node.name}[{index}]" if node.mapped else node.name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbflow.errors import GraphError
+from nbflow.engine.track import DONE
+from nbflow.errors import GraphError, place_of
 from nbflow.model.node import MERGE
 from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.triggers import all_successful, decide
@@ -95,10 +96,31 @@ class Fates:
         # A trigger may be the user's own function, and raise anything: that is the node's failure.
         except Exception as error:  # noqa: BLE001 (told as the node's error)
             trigger = getattr(options.trigger, "__name__", repr(options.trigger))
-            told = GraphError(f"{node.name}: its trigger {trigger!r} raised {type(error).__name__}: {error}")
+            place = place_of(options.trigger)
+            where = f" ({place})" if place else ""
+            told = GraphError(f"{node.name}: its trigger {trigger!r}{where} raised {type(error).__name__}: {error}")
             told.__cause__ = error
             return State.FAILED, told
         return fate, None
+
+
+def wanted_elements(track: Track, indices: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Of elements that only branches need: those that one taken needs, and those that none will need.
+
+    What is in neither is not decided yet.
+    """
+    count = track.count or 0
+    columns = [gate.column(count) for gate in track.gates if gate.count is not None]
+    decided = len(columns) == len(track.gates)
+    wanted: list[int] = []
+    unwanted: list[int] = []
+    for i in indices:
+        states = [column[i] if i < len(column) else State.SUCCESS for column in columns]
+        if any(state in GOOD for state in states):
+            wanted.append(i)
+        elif decided and all(state in DONE for state in states):
+            unwanted.append(i)
+    return wanted, unwanted
 
 
 def _through_gate(state: State) -> State:

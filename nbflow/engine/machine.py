@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbflow.engine import events as m
 from nbflow.engine.demand import Demand
-from nbflow.engine.fate import GOOD, Fates
+from nbflow.engine.fate import GOOD, Fates, wanted_elements
 from nbflow.engine.track import DONE, Track
 from nbflow.errors import IllegalTransition
 from nbflow.model.node import Node, Parameter
@@ -38,6 +38,9 @@ class Machine:
         for node in nodes:
             self._add(node)
         self._demand = Demand(self.tracks, nodes, targets, self._wanted, self._unwanted)
+        for track in self.tracks.values():
+            for gate in track.gates:
+                gate.waited_for.append(track)
 
     def start(self) -> list[m.Command]:
         """Opens every node that waits for nothing."""
@@ -165,6 +168,12 @@ class Machine:
     def _ready(self, track: Track, indices: m.Indices) -> None:
         """Elements all of whose elements above have ended."""
         indices = [i for i in indices if not track.claimed[i]]
+        if track.gates:
+            indices, unwanted = wanted_elements(track, indices)
+            for i in unwanted:
+                track.claimed[i] = 1
+            if unwanted:
+                self._finish(track, unwanted, State.SKIPPED)
         if not indices:
             return
         for i in indices:
@@ -182,7 +191,7 @@ class Machine:
         track.left -= len(indices)
         if track.held:
             self._release_held(track, indices)
-        for below in track.neighbours:
+        for below in (*track.neighbours, *track.waited_for) if track.waited_for else track.neighbours:
             if below.count is not None and below.opened and below.verdict is None:
                 self._work.append(partial(self._neighbour_ready, below, indices))
         if track.left == 0:
@@ -201,6 +210,9 @@ class Machine:
                 self._commands.append(m.Changed(track.node, (), State.PENDING, state))
             for below in track.neighbours:
                 self._work.append(partial(self._open, below))
+            for below in track.waited_for:
+                if below.opened and below.verdict is None:
+                    self._work.append(partial(self._neighbour_ready, below, range(below.count or 0)))
             self._release(track)
         else:
             self._finish(track, (0,), state)

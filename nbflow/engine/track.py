@@ -49,6 +49,10 @@ class Track:
     awaited: list[tuple[Track, int]] = field(default_factory=list)
     """Elements whose result takes this node's value."""
     hooked: bool = False
+    gates: tuple[Track, ...] = ()
+    """Branches, decided for each element, that alone need this node's elements."""
+    waited_for: list[Track] = field(default_factory=list)
+    """Of a branch: the nodes whose elements wait for what it decides."""
 
     @property
     def finished(self) -> bool:

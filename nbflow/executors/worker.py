@@ -12,7 +12,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import seal
-from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop
+from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop, place_of
 from nbflow.executors.base import Batch, Outcome
 from nbflow.executors.waiting import bounded_call, run_coroutine
 from nbflow.loop import ITERATION
@@ -118,9 +118,9 @@ def _decide(batch: Batch, outcome: Outcome, *, looped: bool) -> None:
     if outcome.step and not batch.loop.bounded and outcome.count >= batch.loop.most:
         outcome.step = False
         outcome.error = RunawayLoop(
-            f"{batch.label}: its loop was ended after {outcome.count} iterations (max_loops={batch.loop.most}); the "
-            f"last result was {short_text(outcome.value, 'result')}. If it needs more, give the task "
-            f"max_loops={10 * batch.loop.most}"
+            f"{batch.label} ({place_of(batch.fn)}): its loop was ended after {outcome.count} iterations "
+            f"(max_loops={batch.loop.most}); the last result was {short_text(outcome.value, 'result')}. "
+            f"If it needs more, give the task max_loops={10 * batch.loop.most}"
         )
 
 

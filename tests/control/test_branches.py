@@ -521,3 +521,64 @@ def test_a_plan_tells_what_is_skipped(shop, store):
     plan = three_ways(shop, store).plan()
     assert plan.will_run == []
     assert "not taken" in str(plan["two"].reasons[0])
+
+
+def test_elements_that_only_a_branch_not_taken_needs_do_not_run(noted, store, calls):
+    @noted
+    def parity(x):
+        return x % 2
+
+    @noted
+    def fetch(x):
+        return x
+
+    @noted
+    def clean(x):
+        return x + 0
+
+    @noted
+    def use(x):
+        return ("used", x)
+
+    with Flow("lazy elements", store=store) as flow:
+        numbers = [1, 2, 3, 4]
+        kinds, dear = parity.map(numbers), clean.map(fetch.map(numbers))
+        with kinds.case(0):
+            a = use.map(dear)
+        with kinds.case(5):
+            b = use.map(dear, name="never")
+        merge(a, b)
+    run = flow.run()
+    assert sorted(call for call in calls if call[0] in {"fetch", "clean"}) == [
+        ("clean", 2), ("clean", 4), ("fetch", 2), ("fetch", 4),
+    ]  # fmt: skip
+    assert run["merge"] == [("used", 2), ("used", 4)]
+    assert run.frame("clean")["state"].tolist() == ["skipped", "success", "skipped", "success"]
+    assert flow.plan().will_run == []
+    # What somebody else needs, too, runs for all elements.
+    calls.clear()
+    with Flow("lazy elements", store=store) as flow:
+        kinds, dear = parity.map(numbers), clean.map(fetch.map(numbers))
+        with kinds.case(0):
+            use.map(dear)
+        noted(lambda xs: len(xs), name="count")(dear)
+    assert flow.run()["count"] == 4
+    assert sorted(call for call in calls if call[0] == "fetch") == [("fetch", 1), ("fetch", 3)]
+
+
+def test_elements_wait_for_a_branch_that_fails(noted, store):
+    @noted
+    def fails(x):
+        raise ValueError("no")
+
+    @noted
+    def fetch(x):
+        return x
+
+    with Flow("fails", store=store) as flow:
+        dear = fetch.map([1, 2])
+        with fails.map([1, 2]).case(0):
+            fetch.map(dear, name="use")
+    run = flow.run()
+    assert run.frame("use")["state"].tolist() == ["trigger_failed"] * 2
+    assert run.frame("fetch")["state"].tolist() == ["skipped"] * 2
