@@ -106,7 +106,7 @@ class Shell:
         """What long batches have finished already is kept before they end: a kill costs only the last second."""
         now = time.monotonic()
         for batch, (_, started) in list(self._in_flight.items()):
-            if batch.count > 1 and now - started > EARLY_S:
+            if now - started > EARLY_S:
                 self._take_in(batch)
 
     def _busy_executors(self) -> list[str]:
@@ -262,6 +262,9 @@ class Shell:
             return
         self._guards.watch(batch)
         self._in_flight[batch] = (name, time.monotonic())
+        if name == "sync":
+            # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
+            batch.report = self._report
         self._do(self.machine.handle(m.Started(node, indices)))
         executor.submit(batch)
 
@@ -276,6 +279,13 @@ class Shell:
         self._take_in(batch)
         self._guards.release(batch)
         self._batcher.measure(batch.tag[0], batch)
+
+    def _report(self, batch: Batch) -> None:
+        """Takes in what a loop on this thread has done, now and then."""
+        name, looked = self._in_flight[batch]
+        if time.monotonic() - looked > EARLY_S:
+            self._in_flight[batch] = (name, time.monotonic())
+            self._take_in(batch)
 
     def _take_in(self, batch: Batch) -> None:
         """Takes in what a batch has finished so far; what cannot be trusted is queued again, to run alone."""

@@ -65,6 +65,7 @@ class Batch:
     ones. identify: gives the id of a value, None where nobody asks. keep: whether values are encoded.
     late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
     of the iteration and the result before it. timeout_s: seconds after which a call fails.
+    report: called after each iteration, on the thread that runs it.
     """
 
     label: str
@@ -84,6 +85,7 @@ class Batch:
     cancelled: bool = False
     moved_random: bool = False
     late: Callable[[Batch], None] | None = None
+    report: Callable[[Batch], None] | None = None
     _taken: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

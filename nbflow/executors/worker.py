@@ -69,6 +69,8 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             _describe(batch, outcome)
             if batch.keep or not outcome.step or outcome.nodes:
                 batch.outcomes.append(outcome)
+            if batch.report is not None and outcome.step:
+                batch.report(batch)
 
 
 def _iterations(
@@ -156,10 +158,11 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
     started = perf_counter()
     try:
         if batch.seeds is not None:
-            with seeded(batch.seeds[position]):
-                value = fn(*args, **kwargs)
+            # Each iteration of a loop has random numbers of its own.
+            with seeded(batch.seeds[position] + ITERATION.get()[0] - 1):
+                value = _called(batch, args, kwargs)
         elif batch.timeout_s is not None:
-            value = bounded_call(fn, args, kwargs, batch.timeout_s, batch.label)
+            value = _called(batch, args, kwargs)
         else:
             value = fn(*args, **kwargs)
         if inspect.iscoroutine(value):
@@ -174,6 +177,12 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
         return Outcome(position, error=error, seconds=perf_counter() - started)
     return Outcome(position, value, seconds=perf_counter() - started)
+
+
+def _called(batch: Batch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if batch.timeout_s is None:
+        return batch.fn(*args, **kwargs)
+    return bounded_call(batch.fn, args, kwargs, batch.timeout_s, batch.label)
 
 
 def _describe(batch: Batch, outcome: Outcome) -> None:

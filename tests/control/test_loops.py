@@ -1,6 +1,12 @@
 """Loops: what a task knows of its iteration, which of them run again, and where they end."""
 
 import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -277,3 +283,59 @@ def test_loop_ends_the_block_of_a_flow(store):
 def test_other_signals_do_not_end_the_block_silently(store):
     with pytest.raises(signals.SKIP), Flow("built", store=store):
         raise signals.SKIP("no")
+
+
+KILLED = """
+import os, sys, time
+from nbflow import Flow, loop, signals, task
+
+@task
+def steps():
+    os.write(1, f"RAN {loop.count}\\n".encode())
+    if loop.count == 5 and not os.environ.get("FAST"):
+        time.sleep(60)
+    if loop.count < 8:
+        time.sleep(0.0 if os.environ.get("FAST") else 0.4)
+        raise signals.LOOP(result=loop.count)
+    return "done"
+
+with Flow("f", store="store", executor=sys.argv[1]) as flow:
+    steps()
+    if sys.argv[1] == "threads":
+        task(cache=False)(time.sleep)(0.01 if os.environ.get("FAST") else 60)
+flow.run()
+"""
+
+
+@pytest.mark.parametrize("executor", ["threads", "sync"])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_iterations_survive_an_interrupt_or_a_kill(tmp_path, executor, sign):
+    (tmp_path / "flow.py").write_text(KILLED)
+    command = [sys.executable, "flow.py", executor]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    while process.stdout.readline().strip() != "RAN 5":
+        assert process.poll() is None
+    # A kill may cost the last second.
+    time.sleep(1.5 if sign is signal.SIGKILL else 0.2)
+    process.send_signal(sign)
+    process.communicate(timeout=20)
+    again = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "FAST": "1"}, capture_output=True, text=True, check=True
+    )
+    ran = [int(line.split()[1]) for line in again.stdout.splitlines() if line.startswith("RAN")]
+    # The last second of a killed process may be lost: iterations take 0.4 s.
+    assert ran[-1] == 8
+    assert ran[0] == 5 if sign is signal.SIGINT else ran[0] in {3, 4, 5}
+
+
+def test_each_iteration_of_a_seeded_loop_has_random_numbers_of_its_own(store):
+    @task(seed=1, loop_times=3)
+    def draw():
+        return [*(loop.result or []), random.random()]
+
+    with Flow("seeded", store=store) as flow:
+        draw()
+    numbers = flow.run()["draw"]
+    assert len(set(numbers)) == 3
+    assert flow.run(force=["draw"])["draw"] == numbers
