@@ -181,6 +181,9 @@ def _fetched(fetch: Callable[[Node, int], Any], node: Node, indices: Sequence[in
     try:
         return [fetch(node, i) for i in indices]
     except LostValue as first:
+        if first.node is not node:
+            # A part of the value: one of the nodes that the result consists of.
+            raise LostArguments(first.node, (first.index,), str(first)) from first
         lost = [i for i in indices if _is_lost(fetch, node, i)]
         raise LostArguments(node, lost or (first.index,), str(first)) from first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -268,9 +269,18 @@ class Run:
         try:
             return self._workshop.ledger.value(node, index)
         except LostValue:
-            # Its stored result is damaged: it is made again, as in any run.
+            # Its stored result is damaged: it is made again, as in any run, with all that is found damaged.
+            self._look_at_children()
             again = self.flow.run(targets=[node], **self.parameters)
-            return again._workshop.ledger.value(again._find(node), index)
+            return again._value(again._find(node), index)
+
+    def _look_at_children(self) -> None:
+        """Reads what running tasks made; what cannot be read leaves the store by that."""
+        ledger = self._workshop.ledger
+        for node in self._workshop.machine.tracks:
+            for index in range(len(ledger.books[node].rows)) if node.maker is not None else ():
+                with contextlib.suppress(LostValue):
+                    ledger.value(node, index)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return mime_bundle(run_picture(self))
