@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dis
 import inspect
-import sys
 from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
+from nbflow.identity.called import is_called
 from nbflow.identity.encoding import atom_id, framed, set_id, tuple_id
 
 if TYPE_CHECKING:
@@ -189,11 +189,11 @@ def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
     for at, instruction in enumerate(instructions):
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
-            yield Reach((instruction.argval, *chain), called=_is_called(instructions, at, len(chain)))
+            yield Reach((instruction.argval, *chain), called=is_called(instructions, at, len(chain)))
         for name in _loaded_locals(code, instruction):
             if name in imported:
                 origin = imported[name]
-                called = _is_called(instructions, at, len(chain))
+                called = is_called(instructions, at, len(chain))
                 yield Reach((*origin.names, *chain), origin.module, origin.level, called)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -206,25 +206,13 @@ def _used_otherwise(code: CodeType) -> Iterator[str]:
     for at, instruction in enumerate(instructions):
         if instruction.opname in {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}:
             chain = tuple(_chain(instructions, at + 1))
-            if chain not in CALLED_CHAINS or not _is_called(instructions, at, len(chain)):
+            if chain not in CALLED_CHAINS or not is_called(instructions, at, len(chain)):
                 yield instruction.argval
         elif instruction.opname in {"STORE_DEREF", "DELETE_DEREF"}:
             yield instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _used_otherwise(constant)
-
-
-def _is_called(instructions: list[dis.Instruction], at: int, chain_length: int) -> bool:
-    """Whether what is loaded at a place, and the attributes taken from it, is called and nothing else."""
-    last = instructions[at + chain_length]
-    if last.opname == "LOAD_METHOD":
-        return True
-    if last.opname == "LOAD_GLOBAL" or (last.opname == "LOAD_ATTR" and sys.version_info >= (3, 12)):
-        return bool((last.arg or 0) & 1)
-    if sys.version_info >= (3, 13):
-        return at + 1 < len(instructions) and instructions[at + 1].opname == "PUSH_NULL"
-    return chain_length == 0 and at > 0 and instructions[at - 1].opname == "PUSH_NULL"
 
 
 def _loaded_locals(code: CodeType, instruction: dis.Instruction) -> tuple[str, ...]:
