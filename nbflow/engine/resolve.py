@@ -168,10 +168,11 @@ class Resolver(Keying):
         """Takes in a result that is no value; gives the key to look at next, for a loop that goes on."""
         node, book = answer.node, self.ledger.books[answer.node]
         book.seconds[index] += row.seconds
-        if row.kind == SKIP:
-            answer.skipped.append(index)
-            return None
         try:
+            if row.kind == SKIP:
+                book.notes[index] = self._loaded(row)
+                answer.skipped.append(index)
+                return None
             if row.kind != LOOP_STEP:
                 answer.expanded.append(self._expanded(node, index, row))
                 return None
@@ -185,9 +186,12 @@ class Resolver(Keying):
             answer.hits.append(index)
         return key
 
-    def _expanded(self, node: Node, index: int, row: Row) -> Expanded:
+    def _loaded(self, row: Row) -> Any:
         assert self._store is not None
-        value = self.expander.thaw(node, self._store.load(row))
+        return self._store.load(row)
+
+    def _expanded(self, node: Node, index: int, row: Row) -> Expanded:
+        value = self.expander.thaw(node, self._loaded(row))
         return self.expander.expand(node, index, value, reused=True, step=row.kind == LOOP_EXPRESSION)
 
     def _always(self, node: Node) -> bool:

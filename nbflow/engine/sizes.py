@@ -76,7 +76,7 @@ class Elements(Sequence[Any]):
 def _taken_apart(argument: Argument, ledger: Ledger) -> Items:
     if argument.value.mapped:
         present = list(ledger.present(argument.value))
-        return Items(Elements(ledger, argument.value, present))
+        return Items(Elements(ledger, argument.value, present), present)
     members = ledger.members(argument.value)
     if members is not None:
         return Items(LoadedLater(ledger, argument.value, len(members)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import mime_bundle
@@ -11,12 +12,13 @@ from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.picture import run_picture
 from nbflow.model.state import UNSUCCESSFUL, State
+from nbflow.model.triggers import all_successful
 from nbflow.probe.secrets import short_text
 from nbflow.results.frame import argument_columns, make_frame
 from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from nbflow.model.control import Gate
     from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
+
+
+_WITHOUT_VALUE = UNSUCCESSFUL | {State.PENDING, State.PAUSED}
 
 
 class Run:
@@ -217,13 +222,13 @@ class Run:
     def _require(self, node: Node, track: Track) -> None:
         state = track.state()
         if state in {State.SUCCESS, State.CACHED} or (
-            node.mapped and track.verdict is None and not (UNSUCCESSFUL | {State.PENDING}) & set(track.counts())
+            node.mapped and track.verdict is None and not _WITHOUT_VALUE & set(track.counts())
         ):
             return
         if state is State.FAILED:
             raise NotSuccessful(f"{self._failure(node)}") from self.error(node)
         if state is State.TRIGGER_FAILED:
-            raise NotSuccessful(f"{node.name} did not run, because {self._cause(node)} failed")
+            raise NotSuccessful(f"{node.name} did not run, because {self._cause(node)}")
         if state is State.SKIPPED:
             raise NotSuccessful(f"{node.name} has no value: it was skipped, {self.why_skipped(node)}")
         if state is State.PAUSED:
@@ -235,6 +240,8 @@ class Run:
     def why_skipped(self, node: Node) -> str:
         """Why a node was skipped: the branch it stands in, its own words, or what it needs."""
         gate, notes = node.gate, self._workshop.ledger.books[node].notes
+        if not self.track(node).wanted:
+            return f"since nothing that ran needs it; flow.run(targets=[{node.name!r}]) runs it all the same"
         if gate is not None and not self.track(gate).state().successful:
             return f"since `{gate.source.name}` {_not_taken(gate)}"
         if any(notes.values()):
@@ -242,11 +249,21 @@ class Run:
         above = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() is State.SKIPPED]
         if above:
             return f"since {', '.join(above)} {'was' if len(above) == 1 else 'were'}"
-        return f"since nothing that ran needs it; flow.run(targets=[{node.name!r}]) runs it all the same"
+        return "as it said itself"
 
     def _cause(self, node: Node) -> str:
         names = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() in UNSUCCESSFUL]
-        return ", ".join(names) or "what it needs"
+        trigger = node.task.options.trigger
+        if names and trigger is all_successful:
+            return f"{', '.join(names)} failed"
+        counts = Counter(label for up in node.upstreams for label in self._ends(up))
+        ends = ", ".join(f"{count} {label}" for label, count in counts.items())
+        return f"its trigger {getattr(trigger, '__name__', trigger)!s} is not met: what it needs ended as {ends}"
+
+    def _ends(self, node: Node) -> Iterator[str]:
+        """How the elements of a node ended, a word each."""
+        for state, count in self.track(node).counts().items():
+            yield from ["success" if state.successful else state.label.replace("_", " ")] * count
 
     def _find(self, node: Node | str) -> Node:
         if not isinstance(node, str) and self.takes_part(node):

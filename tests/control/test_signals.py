@@ -7,7 +7,7 @@ import pytest
 
 from nbflow import Flow, State, signals, task
 from nbflow.engine import signals as engine_signals
-from nbflow.errors import GraphError, RunFailed, TaskTimeout
+from nbflow.errors import GraphError, NotSuccessful, RunFailed, TaskTimeout
 
 
 def one(made, store, **options):
@@ -268,3 +268,37 @@ def test_a_hook_is_no_part_of_what_a_task_computes(store, noted, calls):
 
         one(fine, store).run()
     assert len(calls) == 1
+
+
+def test_what_has_no_value_says_why(store):
+    @task
+    def skips():
+        raise signals.SKIP("nothing new today")
+
+    @task
+    def fine():
+        return 1
+
+    @task(trigger="any_failed")
+    def alarm(xs):
+        return xs
+
+    @task(trigger="manual_only")
+    def each(x):
+        return x
+
+    def build():
+        with Flow("why", store=store) as flow:
+            skips()
+            alarm([fine(), fine()])
+            each.map([1, 2])
+        return flow
+
+    for _ in range(2):
+        run = build().run()
+        with pytest.raises(NotSuccessful, match="skips has no value: it was skipped, as it said itself: nothing new"):
+            run["skips"]
+        with pytest.raises(NotSuccessful, match="trigger any_failed is not met: what it needs ended as 2 success"):
+            run["alarm"]
+        with pytest.raises(NotSuccessful, match=r"waits for approval, flow.run\(approve=\['each'\]\)"):
+            run["each"]
