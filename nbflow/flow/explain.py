@@ -165,6 +165,9 @@ def _waiting(workshop: Workshop, node: Node, rows: dict[Node, PlanRow]) -> list[
     if error is not None:
         return [Reason(str(error))]
     state = workshop.machine.tracks[node].state()
+    if state is State.TRIGGER_FAILED:
+        trigger = node.task.options.trigger
+        return [Reason(f"its trigger {getattr(trigger, '__name__', trigger)!s} is not met by how what it needs ended")]
     if state is State.PAUSED:
         return [Reason(f"it waits for approval: flow.run(approve=[{node.name!r}])")]
     if not workshop.machine.tracks[node].wanted:

@@ -228,12 +228,13 @@ class Run:
         if state is State.FAILED:
             raise NotSuccessful(f"{self._failure(node)}") from self.error(node)
         if state is State.TRIGGER_FAILED:
-            raise NotSuccessful(f"{node.name} did not run, because {self._cause(node)}")
+            raise NotSuccessful(f"{node.name} did not run, because {self.cause(node)}")
         if state is State.SKIPPED:
             raise NotSuccessful(f"{node.name} has no value: it was skipped, {self.why_skipped(node)}")
         if state is State.PAUSED:
             raise NotSuccessful(
-                f"{node.name} has no value: it waits for approval, flow.run(approve=[{self.paused[0]!r}])"
+                f"{node.name} has no value: it waits for approval: flow.run(approve=[{self.paused[0]!r}]), "
+                f"in a notebook %flow approve {self.paused[0]}"
             )
         raise NotSuccessful(f"{node.name} has no value: it is {state.label}")
 
@@ -251,7 +252,8 @@ class Run:
             return f"since {', '.join(above)} {'was' if len(above) == 1 else 'were'}"
         return "as it said itself"
 
-    def _cause(self, node: Node) -> str:
+    def cause(self, node: Node) -> str:
+        """Why a node did not run although nothing was skipped: what failed above it, or its trigger."""
         names = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() in UNSUCCESSFUL]
         trigger = node.task.options.trigger
         if names and trigger is all_successful:

@@ -22,12 +22,16 @@ def raise_first_failure(run: Run) -> None:
         if run.track(node).state() is State.FAILED:
             raise _failure(run, node)
     broken = next(node for node in nodes if run.track(node).state() in UNSUCCESSFUL)
-    raise NotSuccessful(f"{broken.name} did not run: it is {run.track(broken).state().label}")
+    raise NotSuccessful(f"{broken.name} did not run, because {run.cause(broken)}")
 
 
 def _failure(run: Run, node: Node) -> TaskFailed:
     index, error = run.first_error(node)
     headline, hints = f"task {node.name} failed", ["%tb shows the whole traceback"]
+    while isinstance(error, NotSuccessful) and error.__cause__ is not None:
+        # One of the tasks that it made: what that raised is what helps.
+        headline += f": {str(error).partition(': ')[0]}"
+        error = error.__cause__
     if isinstance(error, UnboundLocalError):
         hints.insert(0, "no line gave it a value on the way here; assign it on every path, also where an `if` is false")
     track = run.track(node)

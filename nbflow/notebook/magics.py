@@ -86,7 +86,7 @@ class Magics:
             "why": Command(self._why, "one", "why a task would run now, or ran last time"),
             "frame": Command(self._frame, "one", "the elements of a task as a DataFrame"),
             "status": Command(self._status, "", "one line a task: fresh, stale, new; and where results are kept"),
-            "approve": Command(self._approve, "any", "let tasks go on that wait for approval, and run what follows"),
+            "approve": Command(self._approve, "any", "let tasks run that wait for approval"),
             "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
             "help": Command(self._help, "", "this text"),
         }
@@ -166,7 +166,7 @@ class Magics:
     def _approve(self, names: list[str], _force: bool) -> Any:
         if not names:
             raise HeadError("%flow approve takes the names of tasks that wait, such as `%flow approve deploy`")
-        run = self._session.run(None, approve=names)
+        run = self._session.run(names, approve=names)
         print(run.summary())
         return run
 

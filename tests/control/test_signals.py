@@ -300,5 +300,5 @@ def test_what_has_no_value_says_why(store):
             run["skips"]
         with pytest.raises(NotSuccessful, match="trigger any_failed is not met: what it needs ended as 2 success"):
             run["alarm"]
-        with pytest.raises(NotSuccessful, match=r"waits for approval, flow.run\(approve=\['each'\]\)"):
+        with pytest.raises(NotSuccessful, match=r"waits for approval: flow.run\(approve=\['each'\]\)"):
             run["each"]

@@ -146,3 +146,21 @@ def test_the_picture_shows_branches_loops_and_what_was_made(notebook):
     html = shown.value._repr_mimebundle_()["text/html"]
     assert ">true<" in html
     assert 'data-node="many"' in html
+
+
+def test_a_task_that_a_cell_made_and_that_failed_is_shown_with_its_own_lines(notebook):
+    notebook(
+        "from nbflow import task\n\n@task\ndef child(x):\n    if x == 2:\n        raise ValueError('child broke')\n    return x"
+    )
+    shown = notebook("%%task kids\nkids = [child(i) for i in range(3)]")
+    assert "task kids failed: kids/child-3, which kids returned, failed" in shown.text
+    assert "raise ValueError('child broke')" in shown.text
+    assert "ValueError: child broke" in shown.text
+
+
+def test_a_trigger_that_is_not_met_is_told(notebook):
+    notebook(task("xs", "[1, 2]"))
+    shown = notebook(task("alarm for x in xs --trigger any_failed", "x"))
+    assert "alarm did not run, because its trigger any_failed is not met" in shown.text
+    assert "2 success" in shown.text or "1 success" in shown.text
+    assert "any_failed is not met" in str(notebook("%flow plan").value)
