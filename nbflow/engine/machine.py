@@ -15,6 +15,7 @@ from nbflow.errors import IllegalTransition
 from nbflow.model.node import Node, Parameter
 from nbflow.model.state import NEXT, UNSUCCESSFUL, State
 from nbflow.model.tree import leaves
+from nbflow.model.triggers import all_successful
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -303,9 +304,10 @@ class Machine:
                 self._work.append(partial(self._resume, user, i))
 
     def _resume(self, user: Track, index: int) -> None:
-        above = [] if index == _SIZE else [self.tracks[up].states[index] for up in user.aligned]
-        above += chain.from_iterable(self.tracks[up].states for up in user.whole)
-        if any(state in UNSUCCESSFUL for state in above):
+        count = user.count or 0
+        above = [] if index == _SIZE else [self.tracks[up].column(count)[index] for up in user.aligned]
+        above += chain.from_iterable(self.tracks[up].column(1) for up in user.whole)
+        if user.node.task.options.trigger is all_successful and any(state in UNSUCCESSFUL for state in above):
             self._end_whole(user, State.TRIGGER_FAILED) if index == _SIZE else self._finish(
                 user, (index,), State.TRIGGER_FAILED
             )
