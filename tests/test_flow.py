@@ -1,5 +1,6 @@
 """The front door: what flows give back, keep and say."""
 
+import gc
 import os
 import random
 import signal
@@ -952,3 +953,34 @@ def test_items_of_a_tasks_list_are_told_as_changed_only_by_who_changes_them(stor
     with pytest.warns(match="'writes' changed its argument 'frame'"):
         flow.run()
     assert list(flow.run()["frames"][0].columns) == ["a"]
+
+
+@pytest.mark.parametrize("executor", ["threads", "sync"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_as_the_user_left_it(store, executor, enabled):
+    @task(cache=False)
+    def seen(x):
+        if x == 3:
+            raise ValueError("no")
+        return gc.isenabled()
+
+    @nbflow.resource
+    def thing():
+        yield gc.isenabled()
+
+    with Flow("gc", store=store, executor=executor) as flow:
+        alone = seen(0)
+        seen(3, name="fails", upstream=[alone])
+        with thing() as made:
+            task(cache=False)(lambda x: x)(made, name="held")
+    before = gc.isenabled()
+    try:
+        gc.enable() if enabled else gc.disable()
+        run = flow.run()
+        assert gc.isenabled() == enabled
+        assert run["held"] == enabled
+        assert run[alone] == enabled or executor == "threads"
+        flow.plan()
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable() if before else gc.disable()

@@ -28,6 +28,7 @@ BATCH_S = 0.05
 GROWTH = 16
 # Below this a call costs less than handing it to another thread.
 CHEAP_S = 100e-6
+_SLOW = (1.0, 1.0)
 MOST_ELEMENTS = 5_000
 
 
@@ -48,7 +49,7 @@ class Batcher:
         self._resolver = resolver
         self._loops = resolver.loops
         self._size: dict[Node, int] = {}
-        self._cost_s: dict[Task, float] = {}
+        self._cost_s: dict[Task, tuple[float, float]] = {}
         self._rules: dict[Task, LoopRule] = {}
         self._shared: dict[Node, list[Any]] = {}
 
@@ -62,13 +63,13 @@ class Batcher:
         seconds = sum(outcome.seconds for outcome in batch.outcomes)
         done = len(batch.outcomes)
         if done:
-            self._cost_s[node.task] = seconds / done
+            self._cost_s[node.task] = (self._cost_s.get(node.task, _SLOW)[1], seconds / done)
             fitting = int(BATCH_S * done / max(seconds, 1e-9))
             self._size[node] = max(1, min(fitting, self._size.get(node, 1) * GROWTH))
 
     def is_cheap(self, task: Task) -> bool:
-        """Whether the task took next to no time when it was last called."""
-        return self._cost_s.get(task, CHEAP_S) < CHEAP_S
+        """Whether the task took next to no time in one of its last two calls: one alone may have been held up."""
+        return min(self._cost_s.get(task, _SLOW)) < CHEAP_S
 
     def make(self, node: Node, indices: Sequence[int], *, private: bool) -> Batch:
         """A batch with its arguments. private: on copies that nobody else has. Raises LostArguments."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from nbflow.engine.collector import Collector
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
     from nbflow.model.resource import Resource
@@ -24,7 +25,8 @@ class ResourceFailed(NbflowError):
 class Resources:
     """The resources of one run that are open."""
 
-    def __init__(self, machine: Machine, ledger: Ledger) -> None:
+    def __init__(self, machine: Machine, ledger: Ledger, collector: Collector) -> None:
+        self._collector = collector
         self._machine = machine
         self._ledger = ledger
         self._open: dict[Resource, AbstractContextManager[Any]] = {}
@@ -34,6 +36,7 @@ class Resources:
         arguments = [(a, fill(a.value, Node, self._ledger.whole)) for a in node.arguments]
         args = [value for a, value in arguments if a.keyword is None]
         kwargs = {a.keyword: value for a, value in arguments if a.keyword is not None}
+        rested = self._collector.wake()
         try:
             manager = node.kind.open(*args, **kwargs)
             value = manager.__enter__()
@@ -41,6 +44,9 @@ class Resources:
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise ResourceFailed(f"resource {node.name!r} could not be set up: {what}") from error
+        finally:
+            if rested:
+                self._collector.rest()
         self._open[node] = manager
         return value
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nbflow.engine import events as m
 from nbflow.engine.assemble import assemble
 from nbflow.engine.batching import Batcher, LostArguments
+from nbflow.engine.collector import Collector
 from nbflow.engine.hooks import Hooks
 from nbflow.engine.intake import Intake
 from nbflow.engine.ledger import LostValue
@@ -66,11 +67,13 @@ class Shell:
         self._guards = Guards(self._batcher, resolver, ledger, tell)
         self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, do=self._do)
         self._hooks = Hooks(ledger, tell)
-        self._resources = Resources(machine, ledger)
+        self._collector = Collector()
+        self._resources = Resources(machine, ledger, self._collector)
         resolver.set_up = self._resources.set_up
 
     def run(self) -> None:
         """Runs until nothing is left to do; what finished is kept also when it is interrupted."""
+        self._collector.rest()
         try:
             self._do(self.machine.start())
             while self._step():
@@ -79,6 +82,7 @@ class Shell:
             self._stop()
             raise
         finally:
+            self._collector.wake()
             self._resources.close(self._tell)
             self.keeper.flush()
         self._do(self.machine.handle(m.Stopped()))
@@ -91,13 +95,18 @@ class Shell:
         if not self._in_flight:
             if not self._later:
                 return bool(len(self._queue))
+            self._collector.wake()
             time.sleep(max(0.0, min(WAIT_S, self._later[0][0] - time.monotonic())))
+            self._collector.rest()
             return True
         busy = self._busy_executors()
         # What was called on this thread has ended: nobody waits for others before going on with that.
         patience = 0.0 if "sync" in busy else self._patience()
         for name in busy:
-            for batch in self._executors[name].outcomes(patience):
+            self._collector.wake()
+            ended = self._executors[name].outcomes(patience)
+            self._collector.rest()
+            for batch in ended:
                 self._arrived(batch)
         self._take_in_early()
         return True
@@ -265,8 +274,10 @@ class Shell:
         if name == "sync":
             # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
             batch.report = self._report
+            self._collector.wake()
         self._do(self.machine.handle(m.Started(node, indices)))
         executor.submit(batch)
+        self._collector.rest()
 
     def _refuse(self, node: Node, indices: Sequence[int], error: Exception) -> None:
         for i in indices:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nbflow.engine.collector import Collector
 from nbflow.engine.keying import output_id
 from nbflow.engine.ledger import Ledger
 from nbflow.engine.machine import Machine
@@ -55,6 +56,23 @@ def open_workshop(
     approved: Collection[Node] = (),
 ) -> Workshop:
     """A workshop for the nodes, each after its upstreams, with the parameters given. Raises ParameterError."""
+    collector = Collector()
+    collector.rest()
+    try:
+        return _opened(nodes, store, parameters, force=force, targets=targets, approved=approved)
+    finally:
+        collector.wake()
+
+
+def _opened(
+    nodes: list[Node],
+    store: Store,
+    parameters: Mapping[str, Any],
+    *,
+    force: Iterable[Node],
+    targets: Iterable[Node] | None,
+    approved: Collection[Node],
+) -> Workshop:
     store.memo.fresh()
     codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
     machine = Machine(nodes, targets=targets)

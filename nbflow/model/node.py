@@ -11,7 +11,7 @@ from nbflow.errors import GraphError, NoValueYet, ParameterError
 from nbflow.model.mapping import Items, unmapped
 from nbflow.model.operators import Operators
 from nbflow.model.task import Task
-from nbflow.model.tree import leaves
+from nbflow.model.tree import CONTAINERS, leaves
 from nbflow.model.triggers import not_all_skipped
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ class Node(Operators):
         self.switches: list[tuple[Any, Switch]] = []
         # The node whose task made it while running.
         self.maker: Node | None = None
-        values = [*(a.value for a in arguments), task.options.loop_times]
-        self.data = tuple(dict.fromkeys(node for value in values for node in leaves(value, Node)))
+        self.data = _nodes_in([*(a.value for a in arguments), task.options.loop_times])
 
     @property
     def upstreams(self) -> tuple[Node, ...]:
@@ -292,6 +291,17 @@ def _node(value: Any, where: str) -> Node:
             f"{where}: {value!r} is no node; on both sides stands what calling a task gave, or lists of it"
         )
     return value
+
+
+def _nodes_in(values: Iterable[Any]) -> tuple[Node, ...]:
+    """The nodes in some values, each once."""
+    found: dict[Node, None] = {}
+    for value in values:
+        if isinstance(value, Node):
+            found[value] = None
+        elif type(value) in CONTAINERS:
+            found.update(dict.fromkeys(leaves(value, Node)))
+    return tuple(found)
 
 
 def _gather(*items: Any) -> list[Any]:

@@ -151,6 +151,16 @@ class Task:
             return None
 
     @functools.cached_property
+    def _positional(self) -> tuple[tuple[str, ...], int] | None:
+        """(names, how many must be given) where all parameters may be given by position; None for any other."""
+        parameters = list(self.signature.parameters.values()) if self.signature is not None else []
+        kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        if not all(each.kind in kinds for each in parameters):
+            return None
+        required = sum(each.default is inspect.Parameter.empty for each in parameters)
+        return tuple(each.name for each in parameters), required
+
+    @functools.cached_property
     def nout(self) -> int | None:
         """How many parts a result has: from `nout=`, or from an annotation such as `tuple[int, str]`."""
         if self.options.nout is not None:
@@ -223,6 +233,10 @@ class Task:
         if self.signature is None:
             names = tuple(f"#{i}" for i in range(len(args)))
             return Bound(args, kwargs, names)
+        plain = self._positional
+        if not kwargs and plain is not None and plain[1] <= len(args) <= len(plain[0]):
+            # What most calls are; inspect takes several times as long to say the same.
+            return Bound(args, kwargs, plain[0][: len(args)])
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
