@@ -81,14 +81,7 @@ def _take(survey_: Survey, answer: Found) -> list[m.Command]:
         survey_.stale.setdefault(answer.node, {}).update(answer.stale)
     if answer.refused:
         survey_.refused.setdefault(answer.node, {}).update(answer.refused)
-    commands = survey_.machine.handle(m.Reused(answer.node, answer.hits)) if answer.hits else []
-    for i in answer.paused:
-        commands += survey_.machine.handle(m.Paused(answer.node, i))
-    if answer.skipped:
-        commands += survey_.machine.handle(m.Skipped(answer.node, answer.skipped))
-    for event in answer.expanded:
-        commands += survey_.machine.handle(event)
-    return commands
+    return [command for event in answer.events() for command in survey_.machine.handle(event)]
 
 
 def _answers(answer: Answer) -> Sequence[Found]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.derive import derive
+from nbflow.engine.events import Paused, Reused, Skipped
 from nbflow.engine.expand import Expander
 from nbflow.engine.keying import Keying
 from nbflow.engine.ledger import Gone
@@ -19,9 +20,9 @@ from nbflow.probe.files import holds
 from nbflow.store import LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from nbflow.engine.events import Expanded
+    from nbflow.engine.events import Event, Expanded
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
     from nbflow.identity.code import CodeIds
@@ -45,6 +46,16 @@ class Found:
     paused: list[int] = field(default_factory=list)
     refused: dict[int, Exception] = field(default_factory=dict)
     stale: dict[int, str] = field(default_factory=dict)
+
+    def events(self) -> Iterator[Event]:
+        """What the machine is to hear of the elements that need no call."""
+        if self.hits:
+            yield Reused(self.node, self.hits)
+        if self.skipped:
+            yield Skipped(self.node, self.skipped)
+        for index in self.paused:
+            yield Paused(self.node, index)
+        yield from self.expanded
 
 
 class Resolver(Keying):

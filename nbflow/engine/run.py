@@ -187,13 +187,7 @@ class Shell:
             return self._lost_while_resolving(lost, requests)
         commands: list[m.Command] = []
         for found in answers:
-            if found.hits:
-                commands += self.machine.handle(m.Reused(found.node, found.hits))
-            for i in found.paused:
-                commands += self.machine.handle(m.Paused(found.node, i))
-            if found.skipped:
-                commands += self.machine.handle(m.Skipped(found.node, found.skipped))
-            for event in found.expanded:
+            for event in found.events():
                 commands += self.machine.handle(event)
             if found.stale:
                 self.stale.setdefault(found.node, {}).update(found.stale)
