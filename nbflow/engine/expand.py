@@ -11,7 +11,7 @@ from nbflow.codecs import Sealed, seal
 from nbflow.engine import events as m
 from nbflow.engine.ledger import Expression
 from nbflow.errors import GraphError, NotStorable, place_of
-from nbflow.model.node import Node, ancestors
+from nbflow.model.node import Node, Parameter, ancestors
 from nbflow.model.tree import leaves
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ class Expander:
                     f"waits for {node.name}: neither could ever run. Give the child the value it needs as an argument"
                 )
         children = [each for each in needed if each not in tracks]
+        for child in children:
+            if isinstance(child, Parameter):
+                raise GraphError(
+                    f"{node.name} ({place_of(node.task.fn)}) made Parameter({child.name!r}) while it ran; parameters "
+                    f"are given to flow.run before that. Give the child the value itself"
+                )
         place = f"{node.name}[{index}]" if node.mapped else node.name
         for child in children:
             child.maker = node

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from nbflow import Flow, State, case, merge, task
+from nbflow import Flow, Parameter, State, case, merge, resource, task
 from nbflow.errors import GraphError, NotSuccessful
 
 
@@ -321,3 +321,37 @@ def test_equal_children_of_a_parent_that_ran_again_change_nothing_behind(store, 
     calls.clear()
     flow([1, 2, -1]).run()
     assert [name for name, *_ in calls] == ["parent"]
+
+
+def test_a_parameter_made_while_running_is_an_error_that_says_what_to_do(store):
+    @task
+    def parent():
+        return plain(Parameter("late", default=3))
+
+    with Flow("late", store=store) as flow:
+        parent()
+    error = flow.run().error("parent")
+    assert isinstance(error, GraphError)
+    assert "Parameter('late')" in str(error)
+    assert "test_dynamic.py, line" in str(error)
+    assert "Give the child the value itself" in str(error)
+
+
+def test_a_resource_may_be_used_by_what_a_task_makes(store):
+    seen = []
+
+    @resource
+    def client(n):
+        seen.append("up")
+        yield n
+        seen.append("down")
+
+    @task(ignore=["client", "seen"])
+    def parent():
+        with client(5) as value:
+            return [plain(value), plain([value, 1])]
+
+    with Flow("resource", store=store) as flow:
+        parent()
+    assert flow.run()["parent"] == [5, [5, 1]]
+    assert seen == ["up", "down"]
