@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -23,33 +22,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nbflow.engine.ledger import Ledger
-    from nbflow.engine.resolve import Resolver
+    from nbflow.engine.resolve import Found, Resolver
 
 _TAKEN = xxh3_128_digest(b"nbflow branch taken")
 
 
-@dataclass(slots=True)
-class Derived:
-    """What became of elements. undecided: those whose id does not follow, so that they are called like any task."""
+def derive(resolver: Resolver, answer: Found, indices: Sequence[int]) -> Sequence[int]:
+    """Takes in what follows from above; gives the elements whose id does not, so that they are called like any task's.
 
-    hits: list[int] = field(default_factory=list)
-    skipped: list[int] = field(default_factory=list)
-    undecided: list[int] = field(default_factory=list)
-    refused: dict[int, Exception] = field(default_factory=dict)
-
-
-def derive(resolver: Resolver, node: Node, indices: Sequence[int]) -> Derived:
-    """Fills the book of a node for the elements asked for. Raises LostValue."""
-    found = Derived()
+    Raises LostValue.
+    """
+    node = answer.node
     one = _RULES[node.task.name]
+    undecided: list[int] = []
     for i in indices:
         try:
             verdict = one(resolver, node, i)
         except (GraphError, UnidentifiableError) as error:
-            found.refused[i] = error
+            answer.refused[i] = error
             continue
-        {True: found.hits, False: found.undecided, None: found.skipped}[verdict].append(i)
-    return found
+        if verdict is None:
+            answer.skipped.append(i)
+        else:
+            (answer.hits if verdict else undecided).append(i)
+    return undecided
 
 
 def _item(resolver: Resolver, node: Node, index: int) -> bool:

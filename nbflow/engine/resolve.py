@@ -100,7 +100,7 @@ class Resolver(Keying):
             found.append(answer)
             left = indices
             if node.task in DERIVED:
-                left = self._derived(answer, indices)
+                left = derive(self, answer, indices)
             elif not _plain(node):
                 left = self._with_values(answer, indices)
             if not self.keeps(node):
@@ -115,14 +115,6 @@ class Resolver(Keying):
                 # What was approved and done is reused; anything new waits.
                 answer.paused, answer.misses = answer.misses, []
         return found
-
-    def _derived(self, answer: Found, indices: Sequence[int]) -> Sequence[int]:
-        """Takes in what follows from above; gives the elements that have to be called like any task's."""
-        derived = derive(self, answer.node, indices)
-        answer.hits.extend(derived.hits)
-        answer.skipped.extend(derived.skipped)
-        answer.refused.update(derived.refused)
-        return derived.undecided
 
     def _with_values(self, answer: Found, indices: Sequence[int]) -> Sequence[int]:
         """The elements all of whose inputs have values; the others are called, and not kept."""
