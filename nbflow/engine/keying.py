@@ -113,7 +113,7 @@ class Keying:
         if isinstance(values, LoadedLater):
             members = self.ledger.members(source) or ()
             return [members[i] for i in indices]
-        if len(indices) != len(values):
+        if not _all_in_order(indices, len(values)):
             values = [values[i] for i in indices]
         return self.codes.identifier.ids(values, argument.name)
 
@@ -155,6 +155,13 @@ class Keying:
     def _environment(self, name: str) -> Ingredient:
         value = os.environ.get(name)
         return Ingredient("env", name, self._identified(value, name), short_text(value, name))
+
+
+def _all_in_order(indices: Sequence[int], count: int) -> bool:
+    """Whether the indices are 0, 1, 2 … count - 1."""
+    if len(indices) != count:
+        return False
+    return isinstance(indices, range) or all(i == at for at, i in enumerate(indices))
 
 
 def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:

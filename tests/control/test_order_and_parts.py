@@ -355,3 +355,28 @@ def test_maps_of_maps_run_depth_first(store, calls, noted):
         second.map(first.map(range(3)))
     flow.run()
     assert calls[:2] == [("first", 0), ("second", 0)]
+
+
+def test_elements_of_a_product_that_are_looked_up_alone_keep_their_own_keys(store, noted, calls):
+    @noted
+    def pair(a, b):
+        return f"{a}{b}"
+
+    @noted
+    def kind(x):
+        return x
+
+    def build(kinds):
+        with Flow("partial", store=store) as flow:
+            with kind.map(kinds).case("yes"):
+                pair.product(["a", "b"], ["c", "d"])
+        return flow
+
+    with Flow("known", store=store) as flow:
+        kind.map(["yes", "no"])
+    flow.run()
+    # Only the second and the third, both at once: their items of the second argument come in the other order.
+    assert build(["no", "yes", "yes", "no"]).run()["pair"] == ["ad", "bc"]
+    run = build(["yes", "yes", "yes", "yes"]).run()
+    assert run["pair"] == ["ac", "ad", "bc", "bd"]
+    assert run.frame("pair")["state"].tolist() == ["success", "cached", "cached", "success"]
