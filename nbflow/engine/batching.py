@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +9,7 @@ from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.engine.loops import times_of
 from nbflow.errors import DamagedEntry
 from nbflow.executors.base import Batch, LoopRule
+from nbflow.identity.copies import private_copy
 from nbflow.identity.value import is_immutable
 from nbflow.model.node import Argument, Node
 from nbflow.model.tree import fill
@@ -95,6 +94,7 @@ class Batcher:
             seeds=None if options.seed is None else [_seed(options.seed, keys[i]) for i in indices],
             loop=self._loop_rule(node),
             starts=self._starts(node, indices),
+            fresh=private,
             timeout_s=options.timeout_s,
             tag=(node, indices),
         )
@@ -158,24 +158,6 @@ class Batcher:
     def _private_value(self, node: Node, index: int) -> Any:
         fresh = self._ledger.fresh_copy(node, index)
         return private_copy(self._ledger.value(node, index)) if fresh is MISSING else fresh
-
-
-def private_copy(value: Any) -> Any:
-    """A copy that can be changed in place without anybody noticing; the value itself where none can be made."""
-    if is_immutable(value):
-        return value
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)) and _copies_on_write(pandas):
-        return value.copy(deep=False)
-    try:
-        return copy.deepcopy(value)
-    # Connections, locks and clients refuse in many ways; they are shared, as in any program.
-    except Exception:  # noqa: BLE001 (the value's own __deepcopy__ or __reduce__ raised)
-        return value
-
-
-def _copies_on_write(pandas: Any) -> bool:
-    return int(pandas.__version__.split(".")[0]) >= 3
 
 
 def _fetched(fetch: Callable[[Node, int], Any], node: Node, indices: Sequence[int]) -> list[Any]:

@@ -62,7 +62,8 @@ class Expander:
         """A result's nodes as bytes, with an id. Raises NotStorable.
 
         Tasks are kept by the name that the node's function knows them by, so that an edit of a child's code is
-        seen; tasks made inside the function travel by value. Nodes of the run around go by name.
+        seen; tasks made inside the function travel by value. Nodes of the flow around go by such a name, too,
+        or, where the function has none for them, by theirs in the flow.
         """
         found = ancestors(dict.fromkeys(leaves(value, Node)))
         made = [each for each in found if each not in self._machine.tracks or each.maker is not None]
@@ -70,17 +71,22 @@ class Expander:
 
         stream = io.BytesIO()
         names = Names(node.task.fn)
-        for task in dict.fromkeys(each.task for each in made):
-            if not is_special(task) and names.of(task) is None:
-                # Its source may be gone when it is read again, and with it the id that its source gives.
-                task.frozen_code = self._code_id(task)
+        by_value = [t for t in dict.fromkeys(each.task for each in made) if not is_special(t) and names.of(t) is None]
+        kept = [task.frozen_code for task in by_value]
         pickler = Pickler(stream, made, names)
         try:
+            for task in by_value:
+                # Its source may be gone when it is read again, and with it the id that its source gives.
+                task.frozen_code = self._code_id(task)
             states = [{**each.__dict__, "owner": None, "maker": None, "switches": []} for each in made]
             pickler.dump((states, value))
         # What a value's own __reduce__ raises is any exception.
         except Exception as error:
             raise NotStorable(f"the nodes it returned cannot be pickled ({error})") from error
+        finally:
+            # Here it goes on counting by what it is now: what it reaches may change.
+            for task, code in zip(by_value, kept, strict=True):
+                task.frozen_code = code
         body = stream.getvalue()
         return xxh3_128_digest(body), seal(body)
 

@@ -24,20 +24,23 @@ def is_special(task: Task) -> bool:
 
 
 class Names:
-    """How a function reaches tasks: by global, attribute of a module, or closure."""
+    """How a function reaches tasks and nodes: by global, attribute of a module, or closure."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
         self._tasks: dict[int, tuple[str, ...]] | None = None
 
-    def of(self, task: Task) -> tuple[str, ...] | None:
-        """The path to a task; None for one that was made inside."""
+    def of(self, thing: Task | Node) -> tuple[str, ...] | None:
+        """The path to a task or node; None for one that was made inside."""
         if self._tasks is None:
             self._tasks = {}
-            for path, thing in self._reached():
-                self._tasks.setdefault(id(thing), path)
-        if id(task) in self._tasks:
-            return self._tasks[id(task)]
+            for path, reached in self._reached():
+                self._tasks.setdefault(id(reached), path)
+        if id(thing) in self._tasks:
+            return self._tasks[id(thing)]
+        if isinstance(thing, Node):
+            return None
+        task = thing
         module, name = getattr(task.fn, "__module__", None), getattr(task.fn, "__qualname__", "")
         if module and self._walk(sys.modules.get(module), name.split(".")) is task:
             return ("module", module, *name.split("."))
@@ -62,11 +65,11 @@ class Names:
         names = _names_in(code)
         for name in names:
             value = space.get(name)
-            if isinstance(value, Task):
+            if isinstance(value, (Task, Node)):
                 yield ("global", name), value
             elif isinstance(value, ModuleType):
                 for inner in names:
-                    if isinstance(value.__dict__.get(inner), Task):
+                    if isinstance(value.__dict__.get(inner), (Task, Node)):
                         yield ("global", name, inner), value.__dict__[inner]
 
     def _closure(self) -> dict[str, Any]:
@@ -108,7 +111,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if isinstance(thing, Node):
             if thing in self._numbers:
                 return ("node", self._numbers[thing], type(thing))
-            return ("run", thing.name)
+            # A node's name in the flow may be another one's next time; how the function reaches it may not.
+            return ("outside", self._task_names.of(thing) or ("flow", thing.name))
         if isinstance(thing, Task):
             path = _SPECIAL_PATHS.get(id(thing)) or self._task_names.of(thing)
             return None if path is None else ("task", path)
@@ -130,10 +134,11 @@ class Unpickler(pickle.Unpickler):
                 if number not in self._made:
                     self._made[number] = kind.__new__(kind)
                 return self._made[number]
-            case ("run", name):
-                if name not in self._by_name:
-                    raise Gone(f"the node {name!r} is there no more")
-                return self._by_name[name]
+            case ("outside", path):
+                node = self._by_name.get(path[1]) if path[0] == "flow" else self._task_names.find(path)
+                if not isinstance(node, Node):
+                    raise Gone(f"the node {'.'.join(path[1:])!r} is there no more")
+                return node
             case ("task", ("special", name)):
                 return _SPECIAL[name]
             case ("task", path):

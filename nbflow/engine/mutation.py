@@ -82,7 +82,10 @@ class Guards:
         # Alone and with nobody else at work on the same objects, a call saw what its key says.
         if batch.count == 1 and not overlapping and batch not in self._tainted:
             self._blame(node, changed)
-            return frozenset()
+            if batch.fresh or not any(outcome.count > 1 or outcome.step for outcome in outcomes):
+                return frozenset()
+            # What an iteration changed the next one saw: each is to get it as it was.
+            self._tainted.add(batch)
         return frozenset(outcome.position for outcome in outcomes)
 
     def release(self, batch: Batch) -> None:

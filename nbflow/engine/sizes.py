@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from nbflow.errors import UnequalLengths
 from nbflow.model.mapping import Items, Levels, Spread, common_length, items_of
 from nbflow.model.node import Argument, Node
+from nbflow.model.state import SUCCESSFUL
 
 if TYPE_CHECKING:
     from nbflow.engine.ledger import Book, Ledger
@@ -75,7 +76,7 @@ class Elements(Sequence[Any]):
 
 def _taken_apart(argument: Argument, ledger: Ledger) -> Items:
     if argument.value.mapped:
-        present = list(ledger.present(argument.value))
+        present = [i for i in ledger.present(argument.value) if ledger.state(argument.value, i) in SUCCESSFUL]
         return Items(Elements(ledger, argument.value, present), present)
     members = ledger.members(argument.value)
     if members is not None:

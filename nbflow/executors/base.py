@@ -64,7 +64,8 @@ class Batch:
     columns: one sequence an argument, each as long as the batch; names: one an argument, None for positional
     ones. identify: gives the id of a value, None where nobody asks. keep: whether values are encoded.
     late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
-    of the iteration and the result before it. timeout_s: seconds after which a call fails.
+    of the iteration and the result before it. fresh: whether each iteration of a loop gets copies of its arguments.
+    timeout_s: seconds after which a call fails.
     report: called after each iteration, on the thread that runs it.
     """
 
@@ -79,6 +80,7 @@ class Batch:
     seeds: Sequence[int] | None = None
     loop: LoopRule = LoopRule()
     starts: dict[int, tuple[int, Any]] | None = None
+    fresh: bool = False
     timeout_s: float | None = None
     tag: Any = None
     outcomes: list[Outcome] = field(default_factory=list)

@@ -15,6 +15,7 @@ from nbflow.codecs import seal
 from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop, place_of
 from nbflow.executors.base import Batch, Outcome
 from nbflow.executors.waiting import bounded_call, run_coroutine
+from nbflow.identity.copies import private_copy
 from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
@@ -49,7 +50,7 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
 
 def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[Node]) -> None:
     # Most tasks neither loop nor make nodes.
-    plain = batch.starts is None and not batch.loop.bounded
+    plain = batch.starts is None and not batch.loop.bounded and not batch.fresh
     for position, (args, kwargs) in enumerate(_calls(batch)):
         if batch.cancelled:
             break
@@ -85,6 +86,8 @@ def _iterations(
     start = None if batch.starts is None else batch.starts.get(position)
     if start is not None:
         ITERATION.set(start)
+    # What one iteration changes in place the next one does not see.
+    unchanged = _copied(args, kwargs) if batch.fresh and first is None else (args, kwargs)
     while True:
         outcome, first = first or _call(batch, position, args, kwargs), None
         error = outcome.error
@@ -106,8 +109,13 @@ def _iterations(
             break
         start = (outcome.count + 1, outcome.value)
         ITERATION.set(start)
+        args, kwargs = _copied(*unchanged) if batch.fresh else unchanged
     if start is not None:
         ITERATION.set(_FIRST)
+
+
+def _copied(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(map(private_copy, args)), {name: private_copy(value) for name, value in kwargs.items()}
 
 
 def _decide(batch: Batch, outcome: Outcome, *, looped: bool) -> None:

@@ -339,3 +339,24 @@ def test_each_iteration_of_a_seeded_loop_has_random_numbers_of_its_own(store):
     numbers = flow.run()["draw"]
     assert len(set(numbers)) == 3
     assert flow.run(force=["draw"])["draw"] == numbers
+
+
+@pytest.mark.parametrize("executor", ["threads", "sync"])
+def test_each_iteration_gets_its_arguments_as_they_were(store, executor):
+    def build(times):
+        @task(loop_times=times)
+        def grow(xs):
+            xs.append(0)
+            return [*(loop.result or []), len(xs)]
+
+        with Flow("grow", store=store, executor=executor) as flow:
+            grow([1, 2])
+            grow.map([[1], [1, 2]], name="each")
+        return flow
+
+    with pytest.warns(match="changed its argument 'xs'"):
+        run = build(3).run()
+    assert run["grow"] == [3, 3, 3]
+    assert run["each"] == [[2, 2, 2], [3, 3, 3]]
+    with pytest.warns(match="changed its argument 'xs'"):
+        assert build(5).run()["grow"] == [3] * 5
