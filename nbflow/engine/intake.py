@@ -58,6 +58,11 @@ class Intake:
                 self._waiting.setdefault(key, []).append((found.node, i))
         return leading
 
+    def freed(self, key: bytes) -> list[tuple[Node, int]]:
+        """The elements that waited for a computation which is no longer equal: they are called themselves."""
+        self._leaders.pop(key, None)
+        return self._waiting.pop(key, [])
+
     def record(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Writes down what came back, and tells the machine."""
         node, indices = batch.tag

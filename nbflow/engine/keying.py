@@ -17,7 +17,7 @@ from nbflow.model.tree import CONTAINERS, fill, leaves
 from nbflow.probe.secrets import is_secret_name, short_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbflow.engine.ledger import Ledger
     from nbflow.identity.code import CodeIds
@@ -92,6 +92,26 @@ class Keying:
             return [key_of(book, i) or key for i, key in zip(indices, keys, strict=True)]
         return keys
 
+    def rekey(self, node: Node, indices: Sequence[int], ids: Mapping[str, bytes | list[bytes]]) -> list[bytes]:
+        """Gives elements the keys of what they really get; gives back the former keys of those that differ.
+
+        ids: by argument, of what the elements share, or one for each.
+        """
+        book = self.ledger.books[node]
+        before = [book.keys[i] for i in indices]
+        recipe = self.recipe(node)
+        columns: list[bytes | Sequence[bytes]] = []
+        for argument, ingredient in zip(node.arguments, recipe.ingredients, strict=True):
+            known = ids.get(argument.name)
+            if isinstance(known, bytes):
+                known = self._salted(known, argument.name)
+            columns.append(known or (self.ids_of(node, argument, indices) if argument.mapped else ingredient.id))
+        keys = make_keys(recipe.prefix, columns, len(indices))
+        changed = [(i, old, key) for i, old, key in zip(indices, before, keys, strict=True) if old not in {None, key}]
+        for i, _, key in changed:
+            book.keys[i] = key
+        return [old for _, old, _ in changed if old is not None]
+
     def _columns(self, node: Node, indices: Sequence[int]) -> list[bytes | Sequence[bytes]]:
         shared = self.recipe(node).ingredients
         return [
@@ -147,7 +167,9 @@ class Keying:
         return self._identified(fill(value, Node, self.ledger.whole), path)
 
     def _identified(self, value: Any, path: str) -> bytes:
-        id_ = self.codes.identifier(value, path)
+        return self._salted(self.codes.identifier(value, path), path)
+
+    def _salted(self, id_: bytes, path: str) -> bytes:
         if is_secret_name(path) and self._salts is not None:
             return self._salts.salted(id_)
         return id_

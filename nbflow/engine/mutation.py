@@ -11,6 +11,7 @@ from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
+from nbflow.model.tree import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,17 +45,22 @@ class Guards:
         self._guards: dict[Batch, list[Guard]] = {}
         self._tainted: set[Batch] = set()
 
-    def watch(self, batch: Batch) -> None:
-        """Notes the mutable arguments of a batch before it is called."""
+    def watch(self, batch: Batch) -> list[bytes]:
+        """Notes the mutable arguments of a batch before it is called; gives keys that its elements no longer have."""
         node, indices = batch.tag
         guards: list[Guard] = []
+        own: dict[str, bytes | list[bytes]] = {}
         for argument, column in zip(node.arguments, batch.columns, strict=True):
-            if argument.mapped:
+            if not argument.mapped:
+                if not is_immutable(column[0]):
+                    guards += self._shared(argument, column[0], own)
+            elif isinstance(argument.value, Node):
                 guards += self._mapped(node, argument, indices, column)
-            elif not is_immutable(column[0]):
-                guards += self._shared(argument, column[0])
+            else:
+                guards += self._own_items(argument, column, own)
         if guards:
             self._guards[batch] = guards
+        return self._follow_changes(batch, own) if own else []
 
     def clean(self, batch: Batch) -> bool:
         """Whether nothing that the batch uses was changed in place so far."""
@@ -124,6 +130,37 @@ class Guards:
             else:
                 yield from self._item(node, argument, i, value)
 
+    def _own_items(
+        self, argument: Argument, column: Sequence[Any], own: dict[str, bytes | list[bytes]]
+    ) -> Iterator[Guard]:
+        """Guards of copies of the user's own items; their ids go into own."""
+        if all(map(is_immutable, column)):
+            return
+        try:
+            ids = self._resolver.codes.identifier.ids(column, argument.name)
+        except UnidentifiableError:
+            return
+        own[argument.name] = ids
+        for value, id_ in zip(column, ids, strict=True):
+            if not is_immutable(value):
+                yield Guard(argument.name, value, id_, None, 0)
+
+    def _follow_changes(self, batch: Batch, own: dict[str, bytes | list[bytes]]) -> list[bytes]:
+        """What the user changed since a key was made: the key is that of what the call gets."""
+        node, indices = batch.tag
+        former = self._resolver.rekey(node, indices, own)
+        if not former:
+            return former
+        # Earlier iterations were kept under the key of what they got.
+        batch.keep = batch.keep and not batch.starts
+        if (node, "") not in self._told:
+            self._told.add((node, ""))
+            self._tell(
+                f"{node.name}: what it gets was changed while the run went on ({', '.join(map(repr, own))}); "
+                f"it ran with the changed value"
+            )
+        return former
+
     def _item(self, node: Node, argument: Argument, index: int, value: Any) -> Iterator[Guard]:
         """The guard of one item of a list: what a call gets is a copy of it that nobody else has."""
         try:
@@ -133,17 +170,20 @@ class Guards:
         if not before.startswith(ANONYMOUS):
             yield Guard(argument.name, value, before, None, 0)
 
-    def _shared(self, argument: Argument, value: Any) -> Iterator[Guard]:
+    def _shared(self, argument: Argument, value: Any, own: dict[str, bytes | list[bytes]]) -> Iterator[Guard]:
         sources = self._sources(argument.value, value)
         for node, index, part in sources:
             if not is_immutable(part):
                 yield from self._upstream(argument, node, index, part)
         if not sources:
             try:
-                yield Guard(argument.name, value, self._resolver.codes.identifier(value, argument.name), None, 0)
+                id_ = self._resolver.codes.identifier(value, argument.name)
             except UnidentifiableError:
                 # A connection or client that was declared not to count: nothing to compare.
                 return
+            if next(leaves(argument.value, Node), None) is None:
+                own[argument.name] = id_
+            yield Guard(argument.name, value, id_, None, 0)
 
     def _upstream(self, argument: Argument, node: Node, index: int, value: Any) -> Iterator[Guard]:
         # A resource is a handle, known by what it was made from; using it is no change of it.

@@ -263,7 +263,9 @@ class Shell:
         except (UnidentifiableError, ResourceFailed) as error:
             self._refuse(node, indices, error)
             return
-        self._guards.watch(batch)
+        for former in self._guards.watch(batch):
+            for other, index in self._intake.freed(former):
+                self._enqueue(other, (index,))
         self._in_flight[batch] = (name, time.monotonic())
         if name == "sync":
             # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
