@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PICKLE = "pickle5"
 Buffer = bytes | bytearray | memoryview
+# Results up to this size lie in the database itself.
+INLINE_BYTES = 64 * 1024
 # Buffers start at multiples of this, so that arrays mapped from a file are aligned for any processor.
 ALIGNMENT = 64
 
@@ -40,6 +42,12 @@ class Sealed:
         for part in self.parts:
             state.update(part)
         return state.digest()
+
+    def detached(self) -> Sealed:
+        """The same bytes in memory of their own: the value may be changed in place from now on."""
+        if len(self.parts) == 1:
+            return self
+        return Sealed(self.codec, (b"".join(self.parts),), self.size_bytes)
 
 
 def seal(value: Any) -> Sealed:
@@ -97,7 +105,9 @@ def _framed(body: bytes, buffers: Sequence[memoryview[int]]) -> Sealed:
             parts.append(bytes(gap))
         parts.append(part)
         at += gap + (part.nbytes if isinstance(part, memoryview) else len(part))
-    return Sealed(PICKLE, tuple(parts), at)
+    sealed = Sealed(PICKLE, tuple(parts), at)
+    # Small ones wait in memory until they are committed; large ones are written at once.
+    return sealed.detached() if at <= INLINE_BYTES else sealed
 
 
 def _lengths(view: memoryview) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from nbflow.errors import DamagedEntry
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.copies import private_copy
 from nbflow.identity.value import is_immutable
-from nbflow.model.node import Argument, Node
+from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.tree import fill
 from nbflow.probe.files import argument_files
 
@@ -72,7 +72,7 @@ class Batcher:
 
     def make(self, node: Node, indices: Sequence[int], *, private: bool) -> Batch:
         """A batch with its arguments. private: on copies that nobody else has. Raises LostArguments."""
-        fetch = self._ledger.value if not private else self._private_value
+        fetch = self._value if not private else self._private_value
         shared = self._shared_values(node, fetch, private=private)
         columns = tuple(
             self._column(node, argument, indices, fetch) if argument.mapped else [shared[position]] * len(indices)
@@ -154,6 +154,12 @@ class Batcher:
         except LostValue as lost:
             raise LostArguments(lost.node, (lost.index,), str(lost)) from lost
         return [value if is_immutable(value) else private_copy(value) for value in values]
+
+    def _value(self, node: Node, index: int) -> Any:
+        """The value in memory, which the store can give again should a task change it; else a copy."""
+        value = self._ledger.value(node, index)
+        shared = node.task is RESOURCE or self._ledger.books[node].rows[index] is not None
+        return value if shared else private_copy(value)
 
     def _private_value(self, node: Node, index: int) -> Any:
         fresh = self._ledger.fresh_copy(node, index)

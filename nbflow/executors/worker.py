@@ -68,6 +68,9 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             if recorder.touched:
                 outcome.observed = recorder.take(memo)
             _describe(batch, outcome)
+            if outcome.step and outcome.sealed is not None:
+                # The next iteration gets this result, and may change it in place.
+                outcome.sealed = outcome.sealed.detached()
             if batch.keep or not outcome.step or outcome.nodes:
                 batch.outcomes.append(outcome)
             if batch.report is not None and outcome.step:

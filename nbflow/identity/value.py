@@ -128,6 +128,11 @@ def opaque(value: T, *, id: str) -> T:  # noqa: A002 (the word that the error me
     return value
 
 
+def is_opaque(value: Any) -> bool:
+    """Whether the value counts by an id that the user gave it."""
+    return _opaque_id(value) is not None
+
+
 def is_immutable(value: Any) -> bool:
     """Whether a task certainly cannot change the value in place; cheap, and False when in doubt.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
-from nbflow.codecs import Sealed, unseal
+from nbflow.codecs import INLINE_BYTES, Sealed, unseal
 from nbflow.errors import DamagedEntry
 from nbflow.probe.files import FileMark, Memo, StatMemo
 from nbflow.probe.hook import leave_out
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-INLINE_BYTES = 64 * 1024
 COMMIT_S = 1.0
 AT_ONCE = 900
 
@@ -88,9 +87,12 @@ class Store:
         """A row's value, a fresh object each time; its digest is checked first. Raises DamagedEntry."""
         with self._lock:
             pending = self._pending.get((row.key, row.trace))
-            if pending is not None:
+            # Large values are in their files already; what made them may have been changed in memory since.
+            if pending is not None and row.blob is None:
                 return unseal(pending[1].codec, bytearray().join(pending[1].parts))
-            stored = self._read(PAYLOAD, (row.key, row.trace))
+            stored = [(row.codec, row.digest, row.size_bytes, row.blob, None)]
+            if pending is None:
+                stored = self._read(PAYLOAD, (row.key, row.trace))
         try:
             if not stored:
                 raise DamagedEntry(row.key, "is missing from the store")
