@@ -44,6 +44,7 @@ class Guards:
         self._told: set[tuple[Node, str]] = set()
         self._guards: dict[Batch, list[Guard]] = {}
         self._tainted: set[Batch] = set()
+        self._copies: dict[tuple[Node, str], tuple[Any, bytes]] = {}
 
     def watch(self, batch: Batch) -> list[bytes]:
         """Notes the mutable arguments of a batch before it is called; gives keys that its elements no longer have."""
@@ -53,7 +54,7 @@ class Guards:
         for argument, column in zip(node.arguments, batch.columns, strict=True):
             if not argument.mapped:
                 if not is_immutable(column[0]):
-                    guards += self._shared(argument, column[0], own)
+                    guards += self._shared(node, argument, column[0], own)
             elif isinstance(argument.value, Node):
                 guards += self._mapped(node, argument, indices, column)
             else:
@@ -170,20 +171,29 @@ class Guards:
         if not before.startswith(ANONYMOUS):
             yield Guard(argument.name, value, before, None, 0)
 
-    def _shared(self, argument: Argument, value: Any, own: dict[str, bytes | list[bytes]]) -> Iterator[Guard]:
+    def _shared(
+        self, node: Node, argument: Argument, value: Any, own: dict[str, bytes | list[bytes]]
+    ) -> Iterator[Guard]:
         sources = self._sources(argument.value, value)
-        for node, index, part in sources:
+        for source, index, part in sources:
             if not is_immutable(part):
-                yield from self._upstream(argument, node, index, part)
+                yield from self._upstream(argument, source, index, part)
         if not sources:
             try:
-                id_ = self._resolver.codes.identifier(value, argument.name)
+                id_ = self._id_when_copied(node, argument, value)
             except UnidentifiableError:
                 # A connection or client that was declared not to count: nothing to compare.
                 return
             if next(leaves(argument.value, Node), None) is None:
                 own[argument.name] = id_
             yield Guard(argument.name, value, id_, None, 0)
+
+    def _id_when_copied(self, node: Node, argument: Argument, value: Any) -> bytes:
+        """The id of a copy that batches share: one of them may be changing it at this moment."""
+        known = self._copies.get((node, argument.name))
+        if known is None or known[0] is not value:
+            known = self._copies[node, argument.name] = (value, self._resolver.codes.identifier(value, argument.name))
+        return known[1]
 
     def _upstream(self, argument: Argument, node: Node, index: int, value: Any) -> Iterator[Guard]:
         # A resource is a handle, known by what it was made from; using it is no change of it.
