@@ -136,9 +136,8 @@ class Batcher:
                 return _fetched(fetch, up, [0])[0]
             return _fetched(fetch, up, list(self._ledger.present(up)))
 
-        filled = fill(value, Node, replace)
         # What a task gets is never the user's own object: a change in place stays with the task.
-        return private_copy(value) if filled is value else filled
+        return fill(value, Node, replace, private_copy)
 
     def _column(
         self, node: Node, argument: Argument, indices: Sequence[int], fetch: Callable[[Node, int], Any]

@@ -11,7 +11,7 @@ from nbflow.errors import UnidentifiableError
 from nbflow.identity.value import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
-from nbflow.model.tree import leaves
+from nbflow.model.tree import leaves, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -174,17 +174,20 @@ class Guards:
     def _shared(
         self, node: Node, argument: Argument, value: Any, own: dict[str, bytes | list[bytes]]
     ) -> Iterator[Guard]:
-        sources = self._sources(argument.value, value)
-        for source, index, part in sources:
-            if not is_immutable(part):
-                yield from self._upstream(argument, source, index, part)
-        if not sources:
+        whole = isinstance(argument.value, Node)
+        has_nodes = whole or next(leaves(argument.value, Node), None) is not None
+        if has_nodes:
+            for source, part in pairs(argument.value, value, Node):
+                if isinstance(source, Node):
+                    yield from self._elements(argument, source, part)
+        # Copies of the user's own; a container with nodes in it is shared by the elements of a map.
+        if not whole and (node.mapped or not has_nodes):
             try:
                 id_ = self._id_when_copied(node, argument, value)
             except UnidentifiableError:
                 # A connection or client that was declared not to count: nothing to compare.
                 return
-            if next(leaves(argument.value, Node), None) is None:
+            if not has_nodes:
                 own[argument.name] = id_
             yield Guard(argument.name, value, id_, None, 0)
 
@@ -203,10 +206,11 @@ class Guards:
         if not before.startswith(ANONYMOUS):
             yield Guard(argument.name, value, before, node, index)
 
-    def _sources(self, source: Any, value: Any) -> list[tuple[Node, int, Any]]:
-        """The upstream elements that an argument consists of, where it is a node."""
-        if not isinstance(source, Node):
-            return []
-        if not source.mapped:
-            return [(source, 0, value)]
-        return [(source, i, part) for i, part in zip(self._ledger.present(source), value, strict=True)]
+    def _elements(self, argument: Argument, source: Node, value: Any) -> Iterator[Guard]:
+        """Guards of a node's value, or of those of its elements."""
+        if self._resolver.tracks[source].verdict is not None:
+            return
+        found = zip(self._ledger.present(source), value, strict=True) if source.mapped else [(0, value)]
+        for index, part in found:
+            if not is_immutable(part):
+                yield from self._upstream(argument, source, index, part)

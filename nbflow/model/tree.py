@@ -27,8 +27,8 @@ def leaves(value: Any, kind: type) -> Iterator[Any]:
             stack.extend(reversed(list(item)))
 
 
-def fill(value: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
-    """The value with every instance of kind replaced; containers without one are passed on as they are.
+def fill(value: Any, kind: type, replace: Callable[[Any], Any], rest: Callable[[Any], Any] = lambda part: part) -> Any:
+    """The value with every instance of kind replaced; parts without one become what rest gives for them.
 
     >>> fill([1, {"a": 2.0}], float, lambda x: x + 1)
     [1, {'a': 3.0}]
@@ -36,7 +36,23 @@ def fill(value: Any, kind: type, replace: Callable[[Any], Any]) -> Any:
     if isinstance(value, kind):
         return replace(value)
     if type(value) not in CONTAINERS or next(leaves(value, kind), None) is None:
-        return value
+        return rest(value)
     if type(value) is dict:
-        return {fill(k, kind, replace): fill(v, kind, replace) for k, v in value.items()}
-    return type(value)(fill(item, kind, replace) for item in value)
+        return {fill(k, kind, replace, rest): fill(v, kind, replace, rest) for k, v in value.items()}
+    return type(value)(fill(item, kind, replace, rest) for item in value)
+
+
+def pairs(value: Any, filled: Any, kind: type) -> Iterator[tuple[Any, Any]]:
+    """Each instance of kind, and each part without one, beside what `fill` put there; not the members of sets.
+
+    >>> list(pairs([1.0, ["b"]], ["a", ["b"]], float))
+    [(1.0, 'a'), (['b'], ['b'])]
+    """
+    if isinstance(value, kind) or type(value) not in CONTAINERS or next(leaves(value, kind), None) is None:
+        yield value, filled
+    elif type(value) is dict:
+        for before, after in zip(value.values(), filled.values(), strict=False):
+            yield from pairs(before, after, kind)
+    elif type(value) in {list, tuple}:
+        for before, after in zip(value, filled, strict=True):
+            yield from pairs(before, after, kind)

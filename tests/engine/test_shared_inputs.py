@@ -169,3 +169,34 @@ def test_a_buffer_that_every_call_fills_anew_is_kept_as_each_call_left_it(tmp_pa
     build([1, 2, 3]).run(check=True)
     values = build([3, 1, 2]).run(check=True)["fill"]
     assert [list(value) for value in values] == [[3] * 4, [1] * 4, [2] * 4]
+
+
+@pytest.mark.parametrize("executor", ["sync", "threads"])
+@pytest.mark.parametrize(
+    ("shape", "inner"),
+    [
+        pytest.param(lambda xs: [xs], lambda held: held[0], id="list"),
+        pytest.param(lambda xs: {"a": (1, xs)}, lambda held: held["a"][1], id="nested"),
+    ],
+)
+def test_a_value_inside_an_argument_is_unchanged_for_others(tmp_path, executor, shape, inner):
+    @task
+    def make():
+        return [1, 2]
+
+    @task
+    def change(held):
+        inner(held).append(9)
+        return len(inner(held))
+
+    @task
+    def read(xs):
+        return len(xs)
+
+    with Flow("inside", store=tmp_path / "store", executor=executor) as flow:
+        xs = make()
+        changed = change(shape(xs))
+        read(xs, upstream=[changed])
+    with pytest.warns(UserWarning, match="'change' changed its argument 'held'"):
+        run = flow.run(check=True)
+    assert (run["change"], run["read"], run["make"]) == (3, 2, [1, 2])
