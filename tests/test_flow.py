@@ -16,7 +16,7 @@ import pytest
 
 import nbflow
 from nbflow import Flow, Parameter, State, task, unmapped
-from nbflow.errors import NotSuccessful, ParameterError, RunFailed, UnidentifiableError, UnknownName
+from nbflow.errors import GraphError, NotSuccessful, ParameterError, RunFailed, UnidentifiableError, UnknownName
 from nbflow.identity.value import Identifier
 
 
@@ -463,6 +463,29 @@ def test_a_seed_makes_random_numbers_repeatable_and_leaves_the_users_alone(store
     first = flow.run()["draw"]
     assert random.random() == expected
     assert flow.run()["draw"] == first
+
+
+@pytest.mark.parametrize("cache", [None, False])
+def test_by_position_equal_elements_are_different_draws(store, cache):
+    @task(seed=1, by_position=True, cache=cache)
+    def draw(_):
+        return random.random()
+
+    def run(count):
+        with Flow("f", store=store) as flow:
+            draw.map([0] * count)
+        return flow.run()
+
+    three = run(3)["draw"]
+    assert len(set(three)) == 3
+    longer = run(4)
+    assert longer["draw"][:3] == three
+    assert longer.counts() == ((1, 3, 0) if cache is None else (4, 0, 0))
+
+
+def test_by_position_needs_a_seed():
+    with pytest.raises(GraphError, match="give seed=1 with it"):
+        task(by_position=True)(len)
 
 
 def test_random_numbers_without_a_seed_are_for_this_session_only_and_this_is_said(store):

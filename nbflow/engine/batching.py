@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
-    from nbflow.model.task import Task
+    from nbflow.model.task import Options, Task
 
 # A batch should take about this long: short enough to keep what is finished, long enough to pay its way.
 BATCH_S = 0.05
@@ -91,7 +91,7 @@ class Batcher:
             identify=self._resolver.identify_output if stored else None,
             keep=stored,
             expected_files=_expected(columns, len(indices)) if stored else None,
-            seeds=None if options.seed is None else [_seed(options.seed, keys[i]) for i in indices],
+            seeds=None if options.seed is None else [_seed(options, keys[i], i) for i in indices],
             loop=self._loop_rule(node),
             starts=self._starts(node, indices),
             fresh=private,
@@ -193,5 +193,9 @@ def _expected(columns: tuple[Sequence[Any], ...], count: int) -> list[list[str]]
     return expected if any(expected) and len(expected) == count else None
 
 
-def _seed(seed: int, key: bytes | None) -> int:
-    return seed if key is None else (seed ^ int.from_bytes(key[:8], "little")) & (2**63 - 1)
+def _seed(options: Options, key: bytes | None, index: int) -> int:
+    seed = options.seed or 0
+    if key is None:
+        # Not stored, so no key is made.
+        return seed + index if options.by_position else seed
+    return (seed ^ int.from_bytes(key[:8], "little")) & (2**63 - 1)

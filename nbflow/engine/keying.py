@@ -84,7 +84,7 @@ class Keying:
     def keys(self, node: Node, indices: Sequence[int]) -> list[bytes]:
         if not indices:
             return []
-        keys = make_keys(self.recipe(node).prefix, self._columns(node, indices), len(indices))
+        keys = self._made(node, indices, self._columns(node, indices))
         book = self.ledger.books[node]
         for i, key in zip(indices, keys, strict=True):
             book.keys[i] = key
@@ -106,11 +106,16 @@ class Keying:
             if isinstance(known, bytes):
                 known = self._salted(known, argument.name)
             columns.append(known or (self.ids_of(node, argument, indices) if argument.mapped else ingredient.id))
-        keys = make_keys(recipe.prefix, columns, len(indices))
+        keys = self._made(node, indices, columns)
         changed = [(i, old, key) for i, old, key in zip(indices, before, keys, strict=True) if old not in {None, key}]
         for i, _, key in changed:
             book.keys[i] = key
         return [old for _, old, _ in changed if old is not None]
+
+    def _made(self, node: Node, indices: Sequence[int], columns: list[bytes | Sequence[bytes]]) -> list[bytes]:
+        if node.mapped and node.task.options.by_position:
+            columns = [*columns, [i.to_bytes(16, "little") for i in indices]]
+        return make_keys(self.recipe(node).prefix, columns, len(indices))
 
     def _columns(self, node: Node, indices: Sequence[int]) -> list[bytes | Sequence[bytes]]:
         shared = self.recipe(node).ingredients

@@ -33,9 +33,10 @@ class Options:
     Reuse: cache: True keeps results for good, False never, None (default) as long as nothing says that the
     result depends on the outside world. version: a text that counts in the key. max_age: how long a result is good
     for, such as "90s", "12h", "1d". always: runs every time; where its output is equal nothing behind it runs.
-    seed: `random` and NumPy are seeded with it and the key before each call. ignore: names of globals and
-    closures that do not count. depends_on: objects that count although the code does not show them. env: names of
-    environment variables that count.
+    seed: `random` and NumPy are seeded with it and the key before each call. by_position: with a seed, equal elements
+    of a map are different draws, each known by its place. ignore: names of globals and closures that do not count.
+    depends_on: objects that count although the code does not show them. env: names of environment variables that
+    count.
 
     Loops: max_loops: iterations after which a LOOP is taken for a runaway. loop_times: runs it so many times (an
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
@@ -55,6 +56,7 @@ class Options:
     max_age: str | None = None
     always: bool = False
     seed: int | None = None
+    by_position: bool = False
     ignore: tuple[str, ...] = ()
     depends_on: tuple[object, ...] = ()
     env: tuple[str, ...] = ()
@@ -80,6 +82,8 @@ class Options:
             hint = nearest(self.trigger, BUILT_IN) if isinstance(self.trigger, str) else ""
             raise GraphError(f"trigger={self.trigger!r} is not callable; take one from nbflow.triggers{hint}")
         self._check_loops()
+        if self.by_position and self.seed is None:
+            raise GraphError("by_position=True tells equal elements of a seeded map apart; give seed=1 with it")
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise GraphError(f"timeout_s={self.timeout_s!r}: a number of seconds above 0 is needed")
         if self.on_state is not None and not callable(self.on_state):

@@ -149,6 +149,7 @@ OPTIONS: dict[str, Option] = {
     "max-age": Option("max_age", _age, "AGE", "how long a result is good for: 90s, 12h, 1d"),
     "version": Option("version", str, "TEXT", "a text that counts: change it to run again"),
     "seed": Option("seed", _whole, "N", "seed random numbers before each call"),
+    "by-position": Option("by_position", _flag(True), "", "with --seed: equal elements are different draws"),
     "env": Option("env", _names, "A,B", "environment variables that count"),
     "ignore": Option("ignore", _names, "a,b", "global names that do not count"),
     "trigger": Option("trigger", str, "NAME", "run when all_finished, any_failed, … instead of all_successful"),
