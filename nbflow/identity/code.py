@@ -220,7 +220,9 @@ class CodeIds:
             passed = [first]
         while names and isinstance(value, types.ModuleType) and self._package(value.__name__) is None:
             passed.append(names.pop(0))
-            value = vars(value).get(passed[-1], MISSING)
+            space = vars(value)
+            # A module may make attributes when they are asked for: what makes them counts.
+            value = space.get(passed[-1], space.get("__getattr__", MISSING))
         return value, ".".join(passed), tuple(names)
 
     def _module(self, name: str, level: int, namespace: dict[str, Any] | None) -> Any:

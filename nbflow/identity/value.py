@@ -11,6 +11,7 @@ import decimal
 import enum
 import fractions
 import functools
+import importlib
 import re
 import sys
 import types
@@ -28,6 +29,7 @@ from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
 Encode = Callable[["Walk", Any, str], bytes]
+Family = Callable[["Walk", Any, str], bytes | None]
 
 __all__ = ["Identifier", "atom_id", "dict_id", "is_immutable", "list_id", "opaque", "set_id", "tuple_id"]
 
@@ -354,13 +356,20 @@ IMMUTABLE = frozenset(
     | {types.BuiltinFunctionType, zoneinfo.ZoneInfo}
 )
 # Encoders of whole libraries, by the first part of a type's module; they are loaded with the first such value.
-FAMILIES: dict[str, Callable[[Walk, Any, str], bytes | None]] = {}
+FAMILIES: dict[str, Family] = {}
 
 
-def _arrays(walk: Walk, value: Any, path: str) -> bytes | None:
-    from nbflow.identity.arrays import encode
+def _library(name: str) -> Family:
+    """The encoder of a library's values, loaded with the first of them."""
 
-    return encode(walk, value, path)
+    def encode(walk: Walk, value: Any, path: str) -> bytes | None:
+        module = importlib.import_module(f"nbflow.identity.{name}")
+        found: bytes | None = module.encode(walk, value, path)
+        return found
+
+    return encode
 
 
-FAMILIES.update(dict.fromkeys(("numpy", "pandas", "pyarrow"), _arrays))
+FAMILIES.update(
+    numpy=_library("arrays"), pandas=_library("frames"), pyarrow=_library("tables"), polars=_library("tables")
+)

@@ -11,20 +11,24 @@ CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 
 
 def leaves(value: Any, kind: type) -> Iterator[Any]:
-    """Every instance of kind inside exact lists, tuples, sets and dicts (keys too), in order.
+    """Every instance of kind inside exact lists, tuples, sets and dicts (keys too), in order, each container once.
 
     >>> list(leaves([1, {"a": (2.0, 3)}], int))
     [1, 3]
     """
     stack = [value]
+    # Containers that were opened: one may hold itself.
+    opened: set[int] = set()
     while stack:
         item = stack.pop()
         if isinstance(item, kind):
             yield item
-        elif type(item) is dict:
-            stack.extend(reversed([part for pair in item.items() for part in pair]))
         elif type(item) in CONTAINERS:
-            stack.extend(reversed(list(item)))
+            if id(item) in opened:
+                continue
+            opened.add(id(item))
+            parts = [part for pair in item.items() for part in pair] if type(item) is dict else list(item)
+            stack.extend(reversed(parts))
 
 
 def fill(value: Any, kind: type, replace: Callable[[Any], Any], rest: Callable[[Any], Any] = lambda part: part) -> Any:
