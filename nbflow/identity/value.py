@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
+from nbflow.identity.handles import handle_of, is_handle
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
@@ -110,6 +111,9 @@ class Walk:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
         if isinstance(value, CODE_TYPES):
             return framed("code", self.resolve(value))
+        handle = handle_of(value, path)
+        if handle is not None:
+            return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
         family = FAMILIES.get(kind.__module__.partition(".")[0])
         if family is not None:
             found = family(self, value, path)
@@ -149,7 +153,10 @@ def is_immutable(value: Any) -> bool:
     if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)) or hasattr(kind, "__nbflow_immutable__"):
         return True
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
+    if numpy is not None and isinstance(value, numpy.generic):
+        return not isinstance(value, numpy.void)
+    # What is done through a handle is no change of it.
+    return kind not in BY_TYPE and is_handle(value)
 
 
 def _by_repr(tag: str) -> Encode:

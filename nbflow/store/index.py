@@ -20,6 +20,7 @@ from nbflow.probe.files import FileMark, Memo, StatMemo
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
 from nbflow.store.database import open_database, transaction
+from nbflow.store.live import LIVE, Live
 from nbflow.store.location import make_folder
 from nbflow.store.rows import Entry, Last, Row, RunRow
 from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT
@@ -43,6 +44,7 @@ class Store:
         self.closed = False
         self._tell = tell
         self._told: set[str] = set()
+        self.live = Live()
         self._lock = threading.RLock()
         self._blobs = Blobs(root)
         self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed, bool]] = {}
@@ -78,6 +80,9 @@ class Store:
             for key in keys:
                 if key in self._pending_keys:
                     found[key] = list(reversed(self._pending_keys[key]))
+                live = self.live.row(key) if self.live else None
+                if live is not None:
+                    found.setdefault(key, []).append(live)
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
                 marks = ",".join("?" * len(part))
@@ -87,6 +92,8 @@ class Store:
 
     def load(self, row: Row) -> Any:
         """A row's value, a fresh object each time; its digest is checked first. Raises DamagedEntry."""
+        if row.codec == LIVE:
+            return self.live.value(row)
         with self._lock:
             pending = self._pending.get((row.key, row.trace))
             # Large values are in their files already; what made them may have been changed in memory since.
@@ -144,6 +151,7 @@ class Store:
         """Takes out the results of tasks by name; of all, by default."""
         self.flush()
         names = None if tasks is None else list(tasks)
+        self.live.clear(names)
         where, values = ("", ()) if names is None else (f" WHERE task IN ({','.join('?' * len(names))})", tuple(names))
         with self._lock:
             blobs = self._read(f"SELECT blob FROM entry{where}", values)  # noqa: S608 (only question marks are filled in)
