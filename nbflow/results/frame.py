@@ -80,9 +80,9 @@ def argument_columns(node: Node, ledger: Ledger, count: int, columns: dict[str, 
         if node.product or not isinstance(argument.value, Node) or not argument.value.mapped:
             columns.setdefault(argument.name, _items(node, argument, ledger, count))
         elif argument.name not in columns:
-            secret = is_secret_name(argument.name)
+            hidden = is_secret_name(argument.name)
             columns[argument.name] = [
-                DOTS if secret else _upstream_item(ledger, argument.value, i) for i in range(count)
+                DOTS if hidden else _upstream_item(ledger, argument.value, i) for i in range(count)
             ]
 
 

@@ -141,8 +141,8 @@ def test_a_stored_secret_is_the_secret_again_until_it_changes(monkeypatch):
 
 CELLS = [
     "%load_ext nbflow",
-    "import os\nfrom nbflow import secret\nconfig = {'password': os.environ['PLANTED_TOKEN'], 'host': 'h'}\n"
-    "token = secret('PLANTED_TOKEN')",
+    "import os\nfrom nbflow import secret\ntoken = secret('PLANTED_TOKEN')",
+    "config = {'password': os.environ['PLANTED_TOKEN'], 'host': 'h'}",
     "%%task size\nlen(config['password']) + len(token)",
     "%flow",
     "%flow plan",
