@@ -1,0 +1,158 @@
+"""What a store remembers beside results: files that were read, what keys were made of, runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from nbflow.probe.files import FileMark, Memo, StatMemo
+from nbflow.store.database import open_database, transaction
+from nbflow.store.rows import Last, RunRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+
+class Records:
+    """The database of a store, with all that is kept in it beside results. Any thread may call it.
+
+    root: the store's folder. memo: digests of files, kept from process to process.
+    """
+
+    def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
+        self.root = root
+        self._tell = tell
+        self._told: set[str] = set()
+        self._lock = threading.RLock()
+        self._pending_other: list[tuple[str, tuple[Any, ...]]] = []
+        self._known_traces: dict[bytes, tuple[FileMark, ...]] = {}
+        self._known_recipes: set[bytes] = set()
+        self._database = open_database(root, tell)
+        self._salt = self._meta("salt")
+        self.memo = StatMemo(self._load_stat, self._save_stat)
+
+    def flush(self) -> None:
+        """Commits what is buffered, in one transaction."""
+        raise NotImplementedError
+
+    def salted(self, id_: bytes) -> bytes:
+        """An id that tells nothing of a secret to who does not have this store."""
+        return hashlib.blake2b(id_, key=self._salt, digest_size=16).digest()
+
+    def put_trace(self, trace: bytes, marks: Sequence[FileMark]) -> None:
+        """Keeps what a trace consists of; paths below the store's folder's parent are kept relative to it."""
+        if trace in self._known_traces:
+            return
+        self._known_traces[trace] = tuple(marks)
+        with self._lock:
+            for mark in marks:
+                values = (trace, self._relative(mark.path), mark.kind, mark.digest)
+                self._pending_other.append(("INSERT OR IGNORE INTO trace VALUES (?, ?, ?, ?)", values))
+
+    def traces(self, traces: Sequence[bytes]) -> dict[bytes, tuple[FileMark, ...]]:
+        """The files of each trace; unknown ones are left out."""
+        missing = [trace for trace in traces if trace not in self._known_traces]
+        with self._lock:
+            for trace in missing:
+                rows = self._read("SELECT path, kind, digest FROM trace WHERE trace = ?", (trace,))
+                if rows:
+                    self._known_traces[trace] = tuple(FileMark(self._absolute(p), kind, d) for p, kind, d in rows)
+        return {trace: self._known_traces[trace] for trace in traces if trace in self._known_traces}
+
+    def put_recipe(self, code: bytes, parts: Iterable[tuple[str, str, bytes, str]]) -> None:
+        """Keeps what a code id was made of, for `why`; without secrets."""
+        if code in self._known_recipes:
+            return
+        self._known_recipes.add(code)
+        text = _to_json(parts)
+        with self._lock:
+            self._pending_other.append(("INSERT OR IGNORE INTO component VALUES (?, ?)", (code, text)))
+
+    def recipe(self, code: bytes) -> list[tuple[str, str, bytes, str]]:
+        """What a code id was made of; empty when that is not known."""
+        self.flush()
+        with self._lock:
+            rows = self._read("SELECT parts FROM component WHERE code = ?", (code,))
+        return _from_json(rows[0][0]) if rows else []
+
+    def put_last(self, flow: str, node: str, last: Last) -> None:
+        """Remembers what a node was made of."""
+        values = (flow, node, last.digest, last.code, _to_json(last.arguments), last.keys, last.seconds, last.count)
+        with self._lock:
+            self._pending_other.append(("INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values))
+
+    def last(self, flow: str) -> dict[str, Last]:
+        """What each node of a flow was made of when it last ran."""
+        self.flush()
+        query = "SELECT node, digest, code, arguments, keys, seconds, count FROM last WHERE flow = ?"
+        with self._lock:
+            rows = self._read(query, (flow,))
+        return {node: Last(d, code, tuple(_from_json(a)), k, s, n) for node, d, code, a, k, s, n in rows}
+
+    def add_run(self, *, flow: str, started_ns: int, seconds: float, ran: int, reused: int, failed: int) -> None:
+        """Adds a run to the history."""
+        with self._lock:
+            values = (None, flow, started_ns, seconds, ran, reused, failed)
+            self._pending_other.append(("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", values))
+
+    def runs(self) -> list[RunRow]:
+        """All runs, the oldest first."""
+        self.flush()
+        with self._lock:
+            return [RunRow._make(row) for row in self._read("SELECT * FROM run ORDER BY id", ())]
+
+    def _write(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+        """One transaction; what cannot be written is told and let go, since results are in memory, too."""
+        try:
+            with transaction(self._database):
+                for statement, rows in statements:
+                    self._database.executemany(statement, rows)
+        except sqlite3.Error as error:
+            self._once(f"the store {self.root.name} could not be written ({error}); results are returned, not stored")
+
+    def _read(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._once(f"the store {self.root.name} could not be read ({error}); results are computed again")
+            return []
+
+    def _once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._tell(message)
+
+    def _meta(self, name: str) -> bytes:
+        value: bytes = self._read("SELECT value FROM meta WHERE name = ?", (name,))[0][0]
+        return value
+
+    def _load_stat(self, path: str) -> Memo | None:
+        with self._lock:
+            rows = self._read("SELECT size, mtime, inode, digest, hashed FROM stat WHERE path = ?", (path,))
+        return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4]) if rows else None
+
+    def _save_stat(self, path: str, memo: Memo) -> None:
+        values = (path, *memo.stamp, memo.digest, memo.hashed_ns)
+        with self._lock:
+            self._pending_other.append(("INSERT OR REPLACE INTO stat VALUES (?, ?, ?, ?, ?, ?)", values))
+
+    def _relative(self, path: str) -> str:
+        base = str(self.root.parent) + os.sep
+        return path.removeprefix(base) if path.startswith(base) else path
+
+    def _absolute(self, path: str) -> str:
+        return path if os.path.isabs(path) else str(self.root.parent / path)
+
+
+def _to_json(parts: Iterable[tuple[str, str, bytes, str]]) -> str:
+    return json.dumps([(kind, name, id_.hex(), text) for kind, name, id_, text in parts])
+
+
+def _from_json(text: str) -> list[tuple[str, str, bytes, str]]:
+    return [(kind, name, bytes.fromhex(id_), shown) for kind, name, id_, shown in json.loads(text)]
