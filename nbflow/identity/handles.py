@@ -122,7 +122,7 @@ def _engine(value: Any, path: str) -> Handle:
     url = getattr(engine, "url", None)
     if url is None:
         return Handle((_kind(value),), outside=True)
-    text = url.set(username=None, password=None).render_as_string(hide_password=True)
+    text = _without_credentials(url.render_as_string(hide_password=True))
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         file = os.path.abspath(url.database)
         return Handle((_kind(value), text, _stamp(file), _stamp(file + "-wal")), outside=False)
