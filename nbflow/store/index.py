@@ -21,6 +21,7 @@ from nbflow.store.blobs import Blobs
 from nbflow.store.database import open_database, transaction
 from nbflow.store.location import make_folder
 from nbflow.store.rows import Entry, Last, Row, RunRow
+from nbflow.store.runs import History
 from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ AT_ONCE = 900
 class Store:
     """Results under their keys. Any thread may call it; two kernels may share one.
 
-    root: its folder. memo: digests of files, kept from process to process.
+    root: its folder. memo: digests of files, kept from process to process. history: its runs.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
@@ -53,6 +54,7 @@ class Store:
         self._timer: threading.Timer | None = None
         self._database = open_database(root, tell)
         self._salt = self._meta("salt")
+        self.history = History(self.query, self.queue)
         self.memo = StatMemo(self._load_stat, self._save_stat)
         leave_out(str(root))
 
@@ -142,6 +144,7 @@ class Store:
         """Takes out the results of tasks by name; of all, by default."""
         self.flush()
         names = None if tasks is None else list(tasks)
+        self.history.clear(names)
         where, values = ("", ()) if names is None else (f" WHERE task IN ({','.join('?' * len(names))})", tuple(names))
         with self._lock:
             blobs = self._read(f"SELECT blob FROM entry{where}", values)  # noqa: S608 (only question marks are filled in)
@@ -149,6 +152,17 @@ class Store:
         for (blob,) in blobs:
             if blob is not None:
                 self._blobs.remove(blob)
+
+    def query(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Rows of any table, with what is buffered written before."""
+        self.flush()
+        with self._lock:
+            return self._read(query, values)
+
+    def queue(self, statement: str, values: tuple[Any, ...]) -> None:
+        """A row that is written with the next flush."""
+        with self._lock:
+            self._pending_other.append((statement, values))
 
     def size_bytes(self) -> int:
         """Bytes on disk: database and large values."""
