@@ -16,7 +16,7 @@ from nbflow.model.node import DERIVED, Node
 from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.tree import leaves
 from nbflow.model.triggers import all_successful, manual_only
-from nbflow.probe.files import holds
+from nbflow.probe.files import what_changed
 from nbflow.store import LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class Resolver(Keying):
     def keeps(self, node: Node) -> bool:
         """Whether results of a node are stored at all."""
         return self._store is not None and node.task.options.cache is not False
+
+    def look_at_files_again(self) -> None:
+        """From now on each file is looked at once more."""
+        self._memo.fresh()
 
     def resolve(self, requests: Iterable[tuple[Node, Sequence[int]]]) -> list[Found]:
         """What is known of the requested elements, with one look-up for all of them. Raises LostValue."""
@@ -208,7 +212,7 @@ class Resolver(Keying):
             elif row.session is not None and row.session != self._session:
                 answer.stale[index] = "it depends on the outside world and was made in an earlier session"
             elif row.trace and (changed := self._changed(row.trace)) is not None:
-                answer.stale[index] = f"file {changed} changed"
+                answer.stale[index] = changed
             else:
                 answer.stale.pop(index, None)
                 return row
@@ -217,7 +221,7 @@ class Resolver(Keying):
     def _changed(self, trace: bytes) -> str | None:
         assert self._store is not None
         marks = self._store.traces([trace]).get(trace)
-        return "that it read (no longer known)" if marks is None else holds(marks, self._memo)
+        return "which files it read is no longer known" if marks is None else what_changed(marks, self._memo)
 
 
 def _plain(node: Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import random
 import sys
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from nbflow.identity.copies import private_copy
 from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
-from nbflow.model.tree import leaves
+from nbflow.model.tree import CONTAINERS, leaves
+from nbflow.probe.file import File
 from nbflow.probe.files import RandomState, Recorder
 from nbflow.probe.secrets import short_text
 from nbflow.signals import LOOP, SKIP, SUCCESS, Signal
@@ -58,12 +60,14 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             recorder.expect(batch.expected_files[position])
         first = _call(batch, position, args, kwargs) if plain else None
         if first is not None and not made and not isinstance(first.error, Signal) and not isinstance(first.value, Node):
+            _note_outputs(batch, first, recorder)
             if recorder.touched:
                 first.observed = recorder.take(memo)
             _describe(batch, first)
             batch.outcomes.append(first)
             continue
         for outcome in _iterations(batch, position, args, kwargs, made, first):
+            _note_outputs(batch, outcome, recorder)
             # Before the value is encoded: what the encoding opens is not the task's.
             if recorder.touched:
                 outcome.observed = recorder.take(memo)
@@ -194,6 +198,27 @@ def _called(batch: Batch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if batch.timeout_s is None:
         return batch.fn(*args, **kwargs)
     return bounded_call(batch.fn, args, kwargs, batch.timeout_s, batch.label)
+
+
+def _note_outputs(batch: Batch, outcome: Outcome, recorder: Recorder) -> None:
+    """Files that are results: declared ones, which must be there now, and those that the value names."""
+    if outcome.error is not None or outcome.nodes:
+        return
+    if batch.outputs is not None and not outcome.step:
+        declared = batch.outputs[outcome.position]
+        missing = [path for path in declared if not os.path.exists(path)]
+        if missing:
+            outcome.value, outcome.error = (
+                None,
+                NotSuccessful(f"{batch.label} did not write {os.path.relpath(missing[0])}, which it names in outputs="),
+            )
+            return
+        recorder.wrote(declared)
+    value = outcome.value
+    if batch.keep and (isinstance(value, File) or type(value) in CONTAINERS):
+        files = [each.path for each in leaves(value, File)]
+        if files:
+            recorder.wrote(files)
 
 
 def _describe(batch: Batch, outcome: Outcome) -> None:

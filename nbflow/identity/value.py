@@ -146,7 +146,7 @@ def is_immutable(value: Any) -> bool:
         return True
     if kind is tuple or kind is frozenset:
         return len(value) <= 1000 and all(is_immutable(member) for member in value)
-    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)):
+    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)) or hasattr(kind, "__nbflow_immutable__"):
         return True
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void)

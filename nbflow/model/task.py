@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +37,8 @@ class Options:
     seed: `random` and NumPy are seeded with it and the key before each call. by_position: with a seed, equal elements
     of a map are different draws, each known by its place. ignore: names of globals and closures that do not count.
     depends_on: objects that count although the code does not show them. env: names of environment variables that
-    count.
+    count. outputs: files or folders that it writes: paths, which may name arguments ("plots/{name}.png"), or functions
+    of the arguments that give a path; where one was changed or deleted, the task runs again.
 
     Loops: max_loops: iterations after which a LOOP is taken for a runaway. loop_times: runs it so many times (an
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
@@ -60,6 +62,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     depends_on: tuple[object, ...] = ()
     env: tuple[str, ...] = ()
+    outputs: tuple[Any, ...] = ()
     executor: str | None = None
     nout: int | None = None
     max_loops: int = 1000
@@ -71,6 +74,7 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("ignore", "env"):
             _as_tuple(self, name, str)
+        self._check_outputs()
         _as_tuple(self, "depends_on", object)
         if isinstance(self.retry_on, type):
             object.__setattr__(self, "retry_on", (self.retry_on,))
@@ -92,6 +96,14 @@ class Options:
             seconds_of(self.max_age)
         if self.executor not in {None, "threads", "sync"}:
             raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), ["threads", "sync"]))
+
+    def _check_outputs(self) -> None:
+        if callable(self.outputs):
+            object.__setattr__(self, "outputs", (self.outputs,))
+        _as_tuple(self, "outputs", object)
+        for output in self.outputs:
+            if not isinstance(output, (str, os.PathLike)) and not callable(output):
+                raise GraphError(f"outputs={output!r}: paths are needed, or functions of the arguments that give them")
 
     def _check_loops(self) -> None:
         for name in ("nout", "max_loops"):

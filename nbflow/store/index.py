@@ -15,6 +15,7 @@ from xxhash import xxh3_128_digest
 
 from nbflow.codecs import INLINE_BYTES, Sealed, unseal
 from nbflow.errors import DamagedEntry
+from nbflow.probe.file import remember_in
 from nbflow.probe.files import FileMark, Memo, StatMemo
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
@@ -56,6 +57,7 @@ class Store:
         self._salt = self._meta("salt")
         self.history = History(self.query, self.queue)
         self.memo = StatMemo(self._load_stat, self._save_stat)
+        remember_in(self.memo)
         leave_out(str(root))
 
     @classmethod
