@@ -128,8 +128,10 @@ def outline(value: Any) -> str:
         return short_text(value)
     if isinstance(value, str):
         return f"text of {len(value)} characters"
-    if isinstance(getattr(value, "shape", None), tuple):
-        return short_text(value)
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        # A number of NumPy's has the empty shape.
+        return short_text(value if shape or not hasattr(value, "item") else value.item())
     if isinstance(value, (list, tuple, set, frozenset, bytes, Mapping)):
         return f"{type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"

@@ -35,6 +35,7 @@ class Accepted(str):
     """A text that tells what was adopted. counts: how many results, by node."""
 
     __slots__ = ("counts",)
+    counts: dict[str, int]
 
     def __new__(cls, counts: Mapping[str, tuple[int, int]]) -> Accepted:
         lines = [

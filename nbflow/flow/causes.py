@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.loops import times_of
-from nbflow.engine.why import Part, Reason, argument_parts, at_most, compare, outline, parts_of
+from nbflow.engine.why import Part, Reason, argument_parts, at_most, compare, moment, outline, parts_of
 from nbflow.errors import UnidentifiableError
 from nbflow.model.node import Node
 from nbflow.model.state import State
@@ -59,7 +60,7 @@ class Causes:
             return general
         before = self._before.get(node.name)
         changed = self._changed(node, before) if before is not None else []
-        changed += at_most([Reason(stale[i]) for i in missed if i in stale])
+        changed += at_most([Reason(_with_stat(stale[i])) for i in missed if i in stale])
         unkept = self._workshop.ledger.books[node].unkept
         if not unkept.isdisjoint(missed):
             changed.append(Reason("what it needs failed or was skipped, and the result of such a call is never kept"))
@@ -182,7 +183,7 @@ class Causes:
         told = {**_ENDS, "failed": f"failed last time{': ' + record.error if record.error else ''}"}
         many = node.mapped and count > 1
         return [
-            Reason(f"{number} of {count} elements: {told[end]}" if many else f"it {told[end]}")
+            Reason(f"{number} of {count} elements {told[end]}" if many else f"it {told[end]}".replace("have", "has", 1))
             for end, number in ends.items()
             if number
         ]
@@ -202,6 +203,18 @@ class Causes:
             return outline(ledger.value(source))
         except LostValue:
             return ""
+
+
+def _with_stat(note: str) -> str:
+    """What is said of a changed file, with its size and when it was written."""
+    path = note.removeprefix("file ").removesuffix(" changed")
+    if note != f"file {path} changed":
+        return note
+    try:
+        found = os.stat(path)
+    except OSError:
+        return note
+    return f"{note} (now {found.st_size:,} bytes, written {moment(found.st_mtime_ns)})"
 
 
 def stored_parts(workshop: Workshop, before: Last) -> list[Part]:
@@ -234,6 +247,6 @@ _ENDS = {
     "unstored": "could not be stored last time",
     "stopped": "did not end last time: the run was stopped",
     "not run": "did not run last time, because of what it needs",
-    "cleared": "lost its stored result when it was cleared",
-    "gone": "has no stored result any more: it made room for others, or was damaged or deleted",
+    "cleared": "have no stored result any more, since it was cleared",
+    "gone": "have no stored result any more: it made room for others, or was damaged or deleted",
 }

@@ -107,7 +107,7 @@ def _node(name: str, before: _Side, after: _Side) -> NodeComparison:
 
 
 def _single(name: str, before: _Side, after: _Side, old: NodeRecord, new: NodeRecord) -> NodeComparison:
-    if old.outs == NO_ID or new.outs == NO_ID or not (old.outs and new.outs):
+    if NO_ID in {old.outs, new.outs} or not (old.outs and new.outs):
         lines = tuple(dict.fromkeys(each.error for each in (old, new) if each.error))
         return NodeComparison(name, old.state, new.state, UNKNOWN, lines)
     found = _difference(before, after, old, new, 0, 0)

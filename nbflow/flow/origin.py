@@ -23,18 +23,18 @@ def origin_of(workshop: Workshop, causes: Causes, node: Node, indices: Iterable[
     if not rows or node not in workshop.resolver.recipes:
         return []
     recipe = workshop.resolver.recipes[node]
-    found = [Reason(_made(workshop, rows, recipe.code.id))]
+    found = [Reason(_made(workshop, rows, node.task.name))]
     accepted = workshop.store.history.accepted(recipe.prefix)
     if accepted is not None:
         found.append(Reason(f"accepted on {moment(accepted.at_ns)} after an edit: {accepted.note}"))
     return found + list(_other_texts(workshop, causes, node, recipe.code.id))
 
 
-def _made(workshop: Workshop, rows: list[Row], code: bytes) -> str:
+def _made(workshop: Workshop, rows: list[Row], task: str) -> str:
     first, last = min(row.made_ns for row in rows), max(row.made_ns for row in rows)
     seconds = sum(row.seconds for row in rows)
     when = moment(first) if moment(first) == moment(last) else f"{moment(first)} … {moment(last)}"
-    run = workshop.store.history.maker(last, code)
+    run = workshop.store.history.maker(last, task)
     where = "" if run is None else f", in run {run.id} of flow {run.flow!r}"
     return f"made {when}, in {duration(seconds)}{' of work' if len(rows) > 1 else ''}{where}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ class Glance(StatMemo):
 
 def _unsure(row: PlanRow, memo: Glance) -> PlanRow:
     for path in memo.unread:
-        if any(f"file {path} " in reason.text for reason in row.reasons):
+        if any(f"file {path.removeprefix(os.getcwd() + os.sep)} " in reason.text for reason in row.reasons):
             reason = Reason(f"{path} is large and may have changed; flow.plan() reads it")
             return replace(row, freshness=Freshness.UNKNOWN, reasons=(reason,))
     return row

@@ -28,6 +28,7 @@ class Why(str):
     """A text that shows itself with its line breaks. full: the same with diffs at full length."""
 
     __slots__ = ("full",)
+    full: str
 
     def __new__(cls, head: str, reasons: Sequence[Reason]) -> Why:
         text = super().__new__(cls, _text(head, reasons))

@@ -100,7 +100,7 @@ class History:
     def runs(self, flow: str) -> list[RunRecord]:
         """The runs of a flow, the oldest first."""
         return [
-            RunRecord(*row[:7], row[7] or "", json.loads(row[8] or "{}"), bool(row[9]), row[10] or b"")
+            RunRecord._make((*row[:7], row[7] or "", json.loads(row[8] or "{}"), bool(row[9]), row[10] or b""))
             for row in self._query(_RUNS, (flow,))
         ]
 
@@ -118,12 +118,12 @@ class History:
                 return run, found
         return None
 
-    def maker(self, made_ns: int, code: bytes) -> RunRecord | None:
-        """The run, of any flow, in which code with this id was called at that time; None when not known."""
+    def maker(self, made_ns: int, task: str) -> RunRecord | None:
+        """The run, of any flow, in which a task of that name was called at that time; None when not known."""
         for (flow,) in self._query("SELECT DISTINCT flow FROM run WHERE started <= ?", (made_ns,)):
             for run in self.runs(flow):
                 if run.started_ns <= made_ns <= run.started_ns + (run.seconds + 1) * 1e9 and any(
-                    node.code == code and node.ran for node in self.nodes(run).values()
+                    node.task == task and node.ran for node in self.nodes(run).values()
                 ):
                     return run
         return None
@@ -179,7 +179,7 @@ class History:
         both = self._body(bytes.fromhex(ends))
         at = len(both) // (ID_BYTES + 1) * ID_BYTES
         keys = self._body(bytes.fromhex(keys))
-        return NodeRecord(*head, bytes.fromhex(code), keys, both[:at], both[at:], why, error)
+        return NodeRecord._make((*head, bytes.fromhex(code), keys, both[:at], both[at:], why, error))
 
     def _list(self, ids: bytes) -> bytes:
         """One id as it is; of more the place where they lie, which is marked by its first byte."""
