@@ -11,6 +11,7 @@ from nbflow.engine.expand import Expander
 from nbflow.engine.keying import Keying
 from nbflow.engine.ledger import Gone
 from nbflow.engine.loops import Loops
+from nbflow.engine.why import moment
 from nbflow.errors import DamagedEntry
 from nbflow.model.node import DERIVED, Node
 from nbflow.model.state import SUCCESSFUL, State
@@ -210,7 +211,7 @@ class Resolver(Keying):
         """The newest row whose files are as they were, that has not expired, and is this session's to use."""
         for row in rows:
             if row.expires_ns is not None and row.expires_ns <= self._now_ns:
-                answer.stale[index] = "its max_age is over"
+                answer.stale[index] = f"its max_age is over (it was made {moment(row.made_ns)})"
             elif row.session is not None and row.session != self._session:
                 answer.stale[index] = "it depends on the outside world and was made in an earlier session"
             elif row.trace and (changed := self._changed(row.trace)) is not None:

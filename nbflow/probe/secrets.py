@@ -113,7 +113,7 @@ def short_text(value: Any, name: str = "", limit: int = 120) -> str:
         note_secret(value)
         return DOTS
     shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
+    if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} {' × '.join(map(str, shape))}"
     try:
         text = _SHORT.repr(value)

@@ -134,6 +134,7 @@ class Store(Records):
         self._commit()
         names = None if tasks is None else list(tasks)
         self.live.clear(names)
+        self.history.clear(names)
         with self._lock:
             if names is None:
                 self._write([("DELETE FROM entry", [()])])

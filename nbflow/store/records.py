@@ -15,6 +15,7 @@ from nbflow.probe.file import remember_in
 from nbflow.probe.files import Memo, StatMemo
 from nbflow.store.database import DAMAGED, is_damage, open_database, transaction
 from nbflow.store.rows import Last, RunRow
+from nbflow.store.runs import History
 from nbflow.store.traces import from_rows, storable, to_rows, trace_digest
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Records:
     """The database of a store, with all that is kept in it beside results. Any thread may call it.
 
-    root: the store's folder. memo: digests of files, kept from process to process.
+    root: the store's folder. memo: digests of files, kept from process to process. history: its runs.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
@@ -40,12 +41,24 @@ class Records:
         self._known_recipes: set[bytes] = set()
         self._database = open_database(root, tell)
         self._salt = self._meta("salt")
+        self.history = History(self.query, self.queue)
         self.memo = StatMemo(self._load_stat, self._save_stat)
         remember_in(self.memo)
 
     def flush(self) -> None:
         """Commits what is buffered, in one transaction."""
         raise NotImplementedError
+
+    def query(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Rows of any table, with what is buffered written before."""
+        self.flush()
+        with self._lock:
+            return self._read(query, values)
+
+    def queue(self, statement: str, values: tuple[Any, ...]) -> None:
+        """A row that is written with the next flush."""
+        with self._lock:
+            self._pending_other.append((statement, values))
 
     def salted(self, id_: bytes) -> bytes:
         """An id that tells nothing of a secret to who does not have this store."""
