@@ -161,7 +161,8 @@ def test_what_was_finished_before_the_end_of_a_kernel_is_kept(end, tmp_path, mon
         wait_for_rows(tmp_path / "store", 10)
         if end == "interrupt":
             manager.interrupt_kernel()
-            # The kernel answers again, though one element still waits in its thread.
+            # The cell ends, though one element still waits in its thread.
+            assert client.get_shell_msg(timeout=30)["content"]["ename"] == "KeyboardInterrupt"
             assert 25 in value_of(client, "LOG")
             client.execute("release.set()")
         else:
