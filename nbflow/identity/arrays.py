@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import framed, list_id
 from nbflow.identity.hashing import NOTED_BYTES, buffer_hash, note
 
@@ -26,6 +27,9 @@ def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     if isinstance(value, np.random.Generator):
         return framed("random", walk.id(value.bit_generator.state, path))
     if isinstance(value, np.ufunc):
+        if value.__name__.endswith(" (vectorized)"):
+            # np.frompyfunc gives no way to the function inside.
+            raise UnidentifiableError(path, "ufunc", "np.frompyfunc hides its function; np.vectorize does not")
         return framed("ufunc", value.__name__.encode(), walk.resolve(np))
     return None
 

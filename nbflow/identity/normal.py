@@ -113,6 +113,13 @@ class _Positions:
             todo.extend((child, line) for child in reversed(list(_children(node))))
 
 
+def drop_docstrings(tree: ast.AST) -> None:
+    """Takes all docstrings out of a tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED):
+            _drop_docstring(node)
+
+
 def _place(node: ast.AST) -> tuple[str, int]:
     decorators = getattr(node, "decorator_list", None)
     line: int = decorators[0].lineno if decorators else node.lineno  # type: ignore[attr-defined]  # scopes have one

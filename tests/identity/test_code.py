@@ -281,8 +281,7 @@ def test_local_modules_count_by_content_however_they_are_imported(how, edit, loa
         )
         load(texts[version], name)
         ids.append(code_id(load(IMPORTS[how].format(m=name)).f))
-    whole = how == "the module as a value"
-    assert (ids[0] == ids[1]) == (edit == "comment" and not whole)
+    assert (ids[0] == ids[1]) == (edit == "comment")
 
 
 def test_mutual_recursion_has_one_id_wherever_it_is_entered(load):
