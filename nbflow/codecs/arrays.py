@@ -43,7 +43,7 @@ def unseal(codec: str, data: Buffer) -> Any:
     version = np.lib.format.read_magic(stream)
     # What numpy calls private here is the one reader that knows all versions of the header.
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
+    shape, fortran, dtype = read(stream, max_header_size=len(stream.getvalue()))
     array = np.frombuffer(data, dtype=dtype, offset=stream.tell())
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 

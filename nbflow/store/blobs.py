@@ -72,7 +72,7 @@ class Blobs:
     def remove(self, blob: str) -> int:
         """Takes a file away; gives the bytes that this frees."""
         self._verified.discard(blob)
-        return _unlinked(self._path(blob))
+        return _unlinked(self._path(blob)) if _NAME.fullmatch(blob) else 0
 
     def remove_unnamed(self, named: Collection[str]) -> tuple[int, int]:
         """Takes away files that no row names, and what was left half-written; gives how many, and their bytes."""

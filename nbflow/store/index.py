@@ -18,6 +18,7 @@ from nbflow.store.records import Records
 from nbflow.store.room import Room
 from nbflow.store.rows import GONE, Entry, Row, row_digest
 from nbflow.store.schema import LOAD, LOOK_UP, PUT, TAKE_OUT, UNNAMED
+from nbflow.store.sizes import most_bytes
 from nbflow.store.traces import plain_text
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Store(Records):
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
         super().__init__(root, tell)
         self.closed = False
-        self.blobs = Blobs(root)
+        self._blobs = Blobs(root)
         self.live = Live()
         self.room = Room(self)
         # The value's bytes, where they do not lie in a file already; whether it replaces what is there.
@@ -54,6 +55,8 @@ class Store(Records):
     def open(cls, root: Path, tell: Callable[[str], None] = warnings.warn) -> Store:
         """The store in a folder, made where there is none. Raises StoreRefused."""
         make_folder(root)
+        # A setting that is no size is told now, and not when there is something to lose.
+        most_bytes(root)
         return cls(root, tell)
 
     def begin(self) -> None:
@@ -126,7 +129,7 @@ class Store(Records):
             self._write([(TAKE_OUT, [(row.key, row.trace)])])
             if row.blob is not None:
                 # What is damaged must not be taken for written already.
-                self.blobs.remove(row.blob)
+                self._blobs.remove(row.blob)
             self.sweep()
 
     def clear(self, tasks: Iterable[str] | None = None) -> None:
@@ -148,7 +151,7 @@ class Store(Records):
         blobs = [blob for (blob,) in self._read(UNNAMED) if blob not in waiting]
         if blobs:
             self._write([("DELETE FROM orphan WHERE blob = ?", [(blob,) for blob in blobs])])
-        return sum(self.blobs.remove(blob) for blob in blobs)
+        return sum(self._blobs.remove(blob) for blob in blobs)
 
     def put_last(self, flow: str, node: str, last: Last) -> None:
         """Remembers what a node was made of, which is in use from now on."""
@@ -162,7 +165,7 @@ class Store(Records):
 
     def size_bytes(self) -> int:
         """Bytes on disk: database and large values."""
-        return self.blobs.size_bytes() + sum(path.stat().st_size for path in self.root.glob("index.sqlite*"))
+        return self._blobs.size_bytes() + sum(path.stat().st_size for path in self.root.glob("index.sqlite*"))
 
     def _take(self, entry: Entry, *, replace: bool) -> Row | None:
         sealed: Sealed | None = entry.sealed
@@ -173,7 +176,7 @@ class Store(Records):
         if size_bytes > INLINE_BYTES:
             blob = digest.hex()
             try:
-                self.blobs.write(blob, sealed)
+                self._blobs.write(blob, sealed)
             except OSError as error:
                 self._once(f"{entry.task}: its result could not be written ({error}); it is returned and not stored")
                 return None
@@ -271,7 +274,7 @@ class Store(Records):
     def _mapped(self, row: Row) -> Any:
         assert row.blob is not None
         try:
-            return self.blobs.read(row.blob, row.key, row.codec, row.digest, row.size_bytes)
+            return self._blobs.read(row.blob, row.key, row.codec, row.digest, row.size_bytes)
         except DamagedEntry:
             self.drop(row)
             raise

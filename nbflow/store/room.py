@@ -47,7 +47,9 @@ class Room:
         self._in_use: set[bytes] = set()
         self._seen: set[bytes] = set()
         self._flows: set[str] = set()
+        # Values that were asked for and are gone: since the present run began, and since the one before.
         self._wanted: set[tuple[bytes, bytes]] = set()
+        self._wanted_before: set[tuple[bytes, bytes]] = set()
         self._noted: dict[bytes, int] = {}
         self._added: float = 0.0
         # Keys whose last use is to be noted.
@@ -57,7 +59,8 @@ class Room:
         """Told when a plan or run begins: what an earlier one used, and no flow has any more, may go."""
         self._seen |= self._in_use
         self._in_use.clear()
-        self._wanted.clear()
+        # One run's remains: who looks at a result after a run has it made again by the next.
+        self._wanted, self._wanted_before = set(), self._wanted
 
     def flow(self, name: str) -> None:
         """Notes that a flow belongs to this session."""
@@ -72,12 +75,13 @@ class Room:
                     self._in_use.add(row.key)
                     if now_ns - max(row.made_ns, self._noted.get(row.key, 0)) > GRAIN_NS:
                         self.used.add(row.key)
-            if self._wanted:
-                rows[:] = [row for row in rows if row.codec != GONE or (row.key, row.trace) not in self._wanted]
+            if self._wanted or self._wanted_before:
+                rows[:] = [row for row in rows if row.codec != GONE or not self._is_wanted(row)]
 
     def took(self, row: Row) -> None:
         """Notes a result that was put into the store."""
         self._wanted.discard((row.key, row.trace))
+        self._wanted_before.discard((row.key, row.trace))
         if row.size_bytes >= COUNTED_BYTES:
             self._in_use.add(row.key)
         self._added += row.size_bytes
@@ -85,6 +89,9 @@ class Room:
     def want(self, row: Row) -> None:
         """Notes that a value is needed that was let go: its row is no answer until it is made again."""
         self._wanted.add((row.key, row.trace))
+
+    def _is_wanted(self, row: Row) -> bool:
+        return (row.key, row.trace) in self._wanted or (row.key, row.trace) in self._wanted_before
 
     def notes(self) -> list[tuple[str, tuple[Any, ...]]]:
         """The statements that note what was used since they were asked for last."""
@@ -110,7 +117,7 @@ class Room:
         held = self.held_bytes()
         if held <= most:
             return 0
-        freed = self.let_go(held - int(DOWN_TO * most))
+        _, freed = self.let_go(held - int(DOWN_TO * most))
         if held - freed > most:
             self._store._once(
                 f"the store {self._store.root.name} holds {bytes_text(held - freed)}, more than its "
@@ -118,23 +125,25 @@ class Room:
             )
         return freed
 
-    def let_go(self, excess_bytes: int) -> int:
-        """Lets values go until that many bytes are free, if there are so many; gives how many there were."""
+    def let_go(self, excess_bytes: int) -> tuple[int, int]:
+        """Lets values go until that many bytes are free, if there are so many; gives how many values, and bytes."""
         going: list[Row] = []
-        freed = 0
+        freed, now_ns = 0, time.time_ns()
         for each in self.candidates():
             if freed >= excess_bytes:
                 break
             going.append(each.row)
             freed += each.row.size_bytes
+        over = [row for row in going if is_over(row.expires_ns, now_ns)]
+        stays = [gone(row) for row in going if not is_over(row.expires_ns, now_ns)]
         self._store._write(
             [
-                (LET_GO, [(row_digest((*gone(row),)), row.key, row.trace) for row in going if not _is_over(row)]),
-                (TAKE_OUT, [(row.key, row.trace) for row in going if _is_over(row)]),
+                (LET_GO, [(row_digest((*row,)), row.key, row.trace) for row in stays]),
+                (TAKE_OUT, [(row.key, row.trace) for row in over]),
             ]
         )
         self._store.sweep()
-        return freed
+        return len(going), freed
 
     def candidates(self) -> list[Going]:
         """The values that may go, those first that go first."""
@@ -149,9 +158,11 @@ class Room:
         for *columns, _, used_ns in self._store._read(query):
             row = Row._make(columns)
             if row.key not in mine and row.key not in self._in_use:
-                rank = 0 if _is_over(row) else 3 if row.key in current else 2 if row.key in self._seen else 1
+                rank = 3 if row.key in current else 2 if row.key in self._seen else 1
+                if is_over(row.expires_ns, now_ns):
+                    rank = 0
                 going.append(Going((rank, _worth(row, used_ns, now_ns)), row))
-        going.sort()
+        going.sort(key=lambda each: each.rank)
         return going
 
     def _current(self) -> tuple[set[bytes], set[bytes]]:
@@ -180,5 +191,6 @@ def _worth(row: Row, used_ns: int, now_ns: int) -> float:
     return (row.seconds + 1e-3) / row.size_bytes / (1.0 + idle_days)
 
 
-def _is_over(row: Row) -> bool:
-    return row.expires_ns is not None and row.expires_ns <= time.time_ns()
+def is_over(expires_ns: int | None, now_ns: int) -> bool:
+    """Whether a result has expired."""
+    return expires_ns is not None and expires_ns <= now_ns
