@@ -39,7 +39,7 @@ class Accepted(str):
 
     def __new__(cls, counts: Mapping[str, tuple[int, int]]) -> Accepted:
         lines = [
-            f"{name}: {taken} result{'s' if taken != 1 else ''} adopted"
+            (f"{name}: {taken} result{'s' if taken != 1 else ''} adopted" if taken else f"{name}: fresh by that")
             + (f"; {left} of its elements have none and will run" if left else "")
             for name, (taken, left) in counts.items()
         ]
@@ -57,8 +57,12 @@ def accept(flow: Flow, nodes: Sequence[Node], parameters: Mapping[str, Any]) -> 
         raise NotAccepted("accept: name the tasks whose old results are to stay, such as flow.accept('clean')")
     counts: dict[str, tuple[int, int]] = {}
     for node in (each for each in ancestors(list(nodes)) if each in nodes):
-        workshop = open_workshop(ancestors([node]), flow.store, parameters, targets=[node])
-        counts[node.name] = Adoption(flow, explain(workshop, flow.name), node).adopt()
+        explained = explain(open_workshop(ancestors([node]), flow.store, parameters, targets=[node]), flow.name)
+        if counts and node in explained.rows and explained.rows[node].freshness is Freshness.FRESH:
+            # By what was adopted above it.
+            counts[node.name] = (0, 0)
+        else:
+            counts[node.name] = Adoption(flow, explained, node).adopt()
     return Accepted(counts)
 
 

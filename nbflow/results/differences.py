@@ -238,9 +238,8 @@ def _told(value: Any, name: str = "") -> str:
 
 
 def _cell(value: Any, column: Any) -> str:
-    return short_text(
-        value.item() if hasattr(value, "item") and not hasattr(value, "shape") else value, str(column), 40
-    )
+    number = hasattr(value, "item") and getattr(value, "shape", None) == ()
+    return short_text(value.item() if number else value, str(column), 40)
 
 
 def _alike(before: Any, after: Any) -> bool:
