@@ -56,9 +56,17 @@ def why_planned(explained: Explanation, node: Node, element: Any = None, last_ru
         return Why(head, [*row.reasons, *_because(explained, node)])
     made = origin_of(explained.workshop, explained.causes, node, range(row.count or 0))
     ran = last_run.reasons.get(row.name, []) if last_run is not None else []
-    if ran:
+    if ran and last_run is not None and _made_in(explained, node, last_run):
         made = [*made, Reason("it ran in the last run because:"), *ran]
     return Why(f"{head}: {_SAME.format(are='are')}", made)
+
+
+def _made_in(explained: Explanation, node: Node, run: Run) -> bool:
+    """Whether what is reused was made in that run, by the present code."""
+    workshop = explained.workshop
+    if workshop.store.history.accepted(workshop.resolver.recipe(node).prefix) is not None:
+        return False
+    return any(row is not None and row.made_ns >= run.started_ns for row in workshop.ledger.books[node].rows)
 
 
 def _element_planned(explained: Explanation, node: Node, element: Any) -> Why:

@@ -30,7 +30,7 @@ def test_results_are_adopted_and_what_follows_stays_fresh(script):
     flow = script.flow(text("k + x"))
     assert flow.plan().will_run == ["clean", "total"]
     accepted = flow.accept("clean")
-    assert accepted == "clean: 3 results adopted"
+    assert accepted == "clean: 3 results adopted from before the edit (code changed)"
     assert accepted.counts == {"clean": 3}
     assert flow.plan().will_run == []
     run = script.flow(text("k + x")).run()
@@ -57,7 +57,9 @@ def test_only_elements_with_the_same_inputs_are_adopted(script):
     script.flow(text(n=3)).run()
     flow = script.flow(text("k + x", n=5))
     flow.run(targets=["load"])
-    assert flow.accept("clean") == "clean: 3 results adopted; 2 of its elements have none and will run"
+    assert flow.accept("clean") == (
+        "clean: 3 results adopted from before the edit (code changed); 2 of its elements have none and will run"
+    )
     run = flow.run()
     assert (run.state("clean").label, run.counts()[0]) == ("success", 3)
     assert run["total"] == 60
@@ -77,14 +79,14 @@ def test_several_are_accepted_from_above_to_below(script):
     flow = script.flow(body.format(k=2))
     with pytest.raises(NotAccepted, match=r"'b' needs `a`, which is stale.*flow.accept\('a', 'b'\)"):
         flow.accept("b")
-    assert flow.accept("b", "a") == "a: 1 result adopted\nb: 1 result adopted"
+    assert flow.accept("b", "a") == "\n".join(f"{each}: 1 result adopted from before the edit (global `K`: 1 → 2)" for each in "ab")
     assert flow.plan().will_run == []
 
 
 def test_what_only_waited_for_the_accepted_is_fresh_by_that(script):
     script.flow(text()).run()
     flow = script.flow(text("k + x"))
-    assert flow.accept("total", "clean") == "clean: 3 results adopted\ntotal: fresh by that"
+    assert flow.accept("total", "clean") == "clean: 3 results adopted from before the edit (code changed)\ntotal: fresh by that"
 
 
 def test_a_loop_is_accepted_with_all_its_iterations(script):

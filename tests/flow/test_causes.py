@@ -351,8 +351,14 @@ def test_a_reused_node_tells_when_how_long_and_by_which_code_it_was_made(script)
 def test_going_back_to_former_code_tells_of_its_run(script):
     text = "@task\ndef f(x):\n    return x + {k}\n---\nf(1)\n"
     first = script.flow(text.format(k=1)).run()
-    script.flow(text.format(k=2)).run()
-    assert f"in run {first.id} of flow 'f'" in script.flow(text.format(k=1)).why("f")
+    flow = script.flow(text.format(k=2))
+    flow.run()
+    back = script.flow(text.format(k=1))
+    back.last_run = flow.last_run
+    assert f"in run {first.id} of flow 'f'" in back.why("f")
+    # Why other code ran in the last run is no reason for what is there now.
+    assert "it ran in the last run because" not in back.why("f")
+    assert "it ran in the last run because:\n  code changed" in flow.why("f")
 
 
 def test_a_long_diff_is_cut_and_can_be_had_in_full(script):

@@ -34,7 +34,7 @@ def test_an_edited_log_line_runs_again(restart, tmp_path):
 def test_accepted_old_results_stay_across_restarts(restart, tmp_path):
     restart(tmp_path, SCRIPT.format(text="one", then=RUN))
     accepted = restart(tmp_path, SCRIPT.format(text="two", then='print("VALUE", flow.accept("a"))'))
-    assert (accepted.ran, accepted.value) == ([], "a: 3 results adopted")
+    assert (accepted.ran, accepted.value) == ([], "a: 3 results adopted from before the edit (helper `helper` changed)")
     after = restart(tmp_path, SCRIPT.format(text="two", then=RUN))
     assert (after.ran, after.value) == ([], "9")
     why = restart(tmp_path, SCRIPT.format(text="two", then='print("VALUE", flow.why("a").splitlines()[2].strip())'))

@@ -21,7 +21,7 @@ def test_case_84_an_edited_helper_is_accepted(made):
     why = made("%flow why ys").text
     assert "helper `helper` changed" in why
     assert "+    note = 'a log line'" in why
-    assert made("%flow accept ys").text == "ys: 3 results adopted\n"
+    assert made("%flow accept ys").text == "ys: 3 results adopted from before the edit (helper `helper` changed)\n"
     assert made("total").ran == []
     assert made("%flow plan").value.will_run == []
     assert "after an edit: helper `helper` changed" in made("%flow why ys").text
