@@ -97,6 +97,10 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
     index = None if element is None else position_of(node, run.ledger, track.count, element)
     name = node.name if index is None else f"{node.name}[{element!r}]"
     state = track.state() if index is None else State(track.column(index + 1)[index])
+    if node.maker is not None and state is State.SUCCESS:
+        return Why(f"{name} ran", [Reason(f"`{node.maker.name}` made it, and the store had no result of it to reuse")])
+    if node.mapped and not track.states and state is State.SUCCESS:
+        return Why(f"{name} had nothing to do: it is mapped over nothing", [])
     if state is State.CACHED or (index is None and state is State.SUCCESS and node.name not in run.reasons):
         made = range(track.count or 0) if index is None else [index]
         return Why(f"{name} was reused: {_SAME.format(are='were')}", run.origin(node, made))

@@ -79,14 +79,19 @@ def test_several_are_accepted_from_above_to_below(script):
     flow = script.flow(body.format(k=2))
     with pytest.raises(NotAccepted, match=r"'b' needs `a`, which is stale.*flow.accept\('a', 'b'\)"):
         flow.accept("b")
-    assert flow.accept("b", "a") == "\n".join(f"{each}: 1 result adopted from before the edit (global `K`: 1 → 2)" for each in "ab")
+    assert flow.accept("b", "a") == "\n".join(
+        f"{each}: 1 result adopted from before the edit (global `K`: 1 → 2)" for each in "ab"
+    )
     assert flow.plan().will_run == []
 
 
 def test_what_only_waited_for_the_accepted_is_fresh_by_that(script):
     script.flow(text()).run()
     flow = script.flow(text("k + x"))
-    assert flow.accept("total", "clean") == "clean: 3 results adopted from before the edit (code changed)\ntotal: fresh by that"
+    assert (
+        flow.accept("total", "clean")
+        == "clean: 3 results adopted from before the edit (code changed)\ntotal: fresh by that"
+    )
 
 
 def test_a_loop_is_accepted_with_all_its_iterations(script):

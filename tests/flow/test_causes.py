@@ -415,3 +415,35 @@ def test_every_row_that_is_not_fresh_has_a_reason(tmp_path):
         assert row.freshness.label != "fresh"
         assert all(reason.text.strip() for reason in row.reasons)
         assert row.reasons
+
+
+def test_what_a_task_made_says_who_made_it(script):
+    text = "@task\ndef child(x):\n    return x\n@task\ndef f(n):\n    return [child(i) for i in range(n)]\n---\nf(2)\n"
+    run = script.flow(text).run()
+    assert run.why("f/child") == "f/child ran:\n  `f` made it, and the store had no result of it to reuse"
+    assert script.flow(text).run().why("f/child").startswith("f/child was reused: ")
+    assert texts(script.flow(text.replace("return x", "return -x")).plan()["f"].reasons) == [
+        "2 of the 2 nodes that it made run: `child`"
+    ]
+
+
+def test_a_map_over_nothing_says_so(script):
+    run = script.flow("@task\ndef f(x):\n    return x\n---\nf.map([])\n").run()
+    assert run.why("f") == "f had nothing to do: it is mapped over nothing"
+
+
+def test_a_result_that_was_damaged_is_told_by_the_run_that_made_it_again(script):
+    text = "@task\ndef a():\n    return np.arange(50_000)\n@task\ndef b(x):\n    return {body}\n---\nb(a())\n"
+    script.flow(text.format(body="x")).run(check=True)
+    for path in script.store.glob("blobs/*/*"):
+        path.chmod(0o600)
+        path.write_bytes(b"x" * path.stat().st_size)
+    for store in nbflow.flow.workshop._STORES.values():
+        if store.root == script.store:
+            store.close()
+    with pytest.warns(match="computed again"):
+        run = script.flow(text.format(body="x + 0")).run(check=True)
+    assert texts(run.reasons["b"]) == ["code changed"]
+    assert texts(run.reasons["a"]) == [
+        "it has no stored result any more: it made room for others, or was damaged or deleted"
+    ]
