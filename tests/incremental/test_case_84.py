@@ -49,5 +49,8 @@ def test_accepted_old_results_stay_across_restarts(restart, tmp_path):
 def test_history_and_compare_know_runs_of_earlier_processes(restart, tmp_path):
     restart(tmp_path, SCRIPT.format(text="one", then=RUN))
     restart(tmp_path, SCRIPT.format(text="one", then=RUN).replace("x + 1", "x + 2"))
-    told = restart(tmp_path, SCRIPT.format(text="one", then='print("VALUE", flow.compare().nodes["b"].lines, list(flow.history("a").why))'))
+    told = restart(
+        tmp_path,
+        SCRIPT.format(text="one", then='print("VALUE", flow.compare().nodes["b"].lines, list(flow.history("a").why))'),
+    )
     assert told.value == "('9 → 12',) ['it has not run before', 'helper `helper` changed']"

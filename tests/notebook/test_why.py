@@ -53,7 +53,10 @@ def test_status_says_how_each_task_stands(made):
     lines = made("%flow status").text.splitlines()
     assert lines == ["✓ xs: fresh", "✓ ys 3/3: fresh", "✓ total: fresh", "results are kept in store"]
     made("K = 5")
-    assert made("%flow status").text.splitlines()[1:3] == ["◐ ys 0/3: stale", "? total: unknown (depends on what `ys` will give)"]
+    assert made("%flow status").text.splitlines()[1:3] == [
+        "◐ ys 0/3: stale",
+        "? total: unknown (depends on what `ys` will give)",
+    ]
 
 
 def test_history_and_compare(made):
