@@ -18,7 +18,7 @@ from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.tree import leaves
 from nbflow.model.triggers import all_successful, manual_only
 from nbflow.probe.files import what_changed
-from nbflow.store import LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
+from nbflow.store import LIVE, LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -164,7 +164,9 @@ class Resolver(Keying):
             elif row.kind == VALUE:
                 if i in book.resume:
                     book.loops[i] = book.resume[i].count
-                book.rows[i], book.out[i], book.seconds[i] = row, row.out, row.seconds
+                book.rows[i], book.seconds[i] = row, row.seconds
+                # What a live connection leads to may have changed since it was made.
+                book.out[i] = None if row.codec == LIVE else row.out
                 answer.hits.append(i)
             else:
                 further = self._other_kind(answer, i, row)

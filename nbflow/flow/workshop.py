@@ -80,6 +80,7 @@ def _opened(
     approved: Collection[Node],
     memo: StatMemo,
 ) -> Workshop:
+    store.begin()
     memo.fresh()
     codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
     machine = Machine(nodes, targets=targets)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xxhash import xxh3_128_digest
-
+from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import framed, list_id
+from nbflow.identity.hashing import NOTED_BYTES, buffer_hash, note
 
 if TYPE_CHECKING:
     from nbflow.identity.value import Walk
@@ -27,6 +27,9 @@ def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     if isinstance(value, np.random.Generator):
         return framed("random", walk.id(value.bit_generator.state, path))
     if isinstance(value, np.ufunc):
+        if value.__name__.endswith(" (vectorized)"):
+            # np.frompyfunc gives no way to the function inside.
+            raise UnidentifiableError(path, "ufunc", "np.frompyfunc hides its function; np.vectorize does not")
         return framed("ufunc", value.__name__.encode(), walk.resolve(np))
     return None
 
@@ -47,7 +50,10 @@ def _canonical_bytes(value: Any) -> bytes:
     data = value if value.flags.c_contiguous else np.ascontiguousarray(value)
     if value.dtype.kind in "fc":
         data = _one_nan(data)
-    return xxh3_128_digest(data.reshape(-1).view(np.uint8).data if data.size else b"")
+    hashed = buffer_hash(data.reshape(-1).view(np.uint8).data if data.size else b"")
+    if data is value and data.nbytes >= NOTED_BYTES:
+        note((data.ctypes.data, data.nbytes), hashed)
+    return hashed
 
 
 def _one_nan(data: Any) -> Any:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+import re
 import types
 from typing import TYPE_CHECKING, Any
+
+from nbflow.identity.fields import described_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,14 +15,20 @@ if TYPE_CHECKING:
 # Set by Python for every class, by where it stands, or derived from the rest.
 _LEFT_OUT = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__"}
-    | {"_abc_impl", "__abstractmethods__", "__annotations__", "__dataclass_fields__", "__dataclass_params__"}
-    | {"__match_args__", "__parameters__", "__orig_bases__", "__annotate__", "__annotate_func__", "__signature__"}
-    | {"__annotations_cache__", "__replace__", "__attrs_attrs__", "__attrs_props__", "__hash__"}
-    | {"_generate_next_value_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_"}
-    | {"_use_args_", "_value_repr_", "_new_member_", "_hashable_values_", "__new_member__", "_member_type_"}
-    | {"_fields", "_field_defaults", "_make", "_replace", "_asdict", "__getnewargs__", "_unhashable_values_map_"}
+    | {"_abc_impl", "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__parameters__"}
+    | {"__annotations_cache__", "__signature__", "__dataclass_fields__", "__dataclass_params__"}
+    | {"__attrs_attrs__", "__attrs_props__", "__attrs_own_setattr__", "__class_vars__", "__private_attributes__"}
 )
-_GENERATED_PREFIXES = ("__pydantic_", "__class_vars__", "__private_attributes__", "_sunder")
+_OF_ENUMS = frozenset(
+    {"_generate_next_value_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_"}
+    | {"_use_args_", "_value_repr_", "_new_member_", "_hashable_values_", "__new_member__", "_member_type_"}
+    | {"_unhashable_values_map_"}
+)
+_OF_NAMED_TUPLES = frozenset(
+    {"_fields", "_field_defaults", "_make", "_replace", "_asdict", "__getnewargs__", "__new__", "__replace__"}
+)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_GENERATED_PREFIXES = ("__pydantic_", "_sunder")
 
 
 def class_parts(cls: type) -> Iterator[tuple[str, Any]]:
@@ -29,7 +38,7 @@ def class_parts(cls: type) -> Iterator[tuple[str, Any]]:
     if type(cls) is not type:
         yield "metaclass", type(cls)
     yield "annotations", tuple((name, _type_text(kind)) for name, kind in _annotations(cls))
-    yield from _described_fields(cls)
+    yield from described_fields(cls)
     if issubclass(cls, enum.Enum):
         yield "members", tuple((name, member.value) for name, member in cls.__members__.items())
     for name in sorted(vars(cls)):
@@ -40,19 +49,23 @@ def class_parts(cls: type) -> Iterator[tuple[str, Any]]:
 
 def counts(cls: type, name: str, value: Any) -> bool:
     """Whether a class attribute was written by the user, as far as can be told."""
-    if name in _LEFT_OUT or name.startswith(_GENERATED_PREFIXES):
+    if name in _LEFT_OUT or name.startswith(_GENERATED_PREFIXES) or (name == "__hash__" and value is None):
         return False
     if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
         return False
-    if issubclass(cls, enum.Enum) and (name in cls.__members__ or name.startswith("__reduce")):
+    if issubclass(cls, enum.Enum) and (
+        name in _OF_ENUMS or name in cls.__members__ or name.startswith("__reduce") or value is enum.Enum.__new__
+    ):
+        return False
+    if name in _OF_NAMED_TUPLES and "_field_defaults" in vars(cls):
         return False
     code = getattr(getattr(value, "__func__", value), "__code__", None)
-    return not (isinstance(code, types.CodeType) and _generated(code.co_filename))
+    return not (isinstance(code, types.CodeType) and _generated(code))
 
 
-def _generated(filename: str) -> bool:
-    """Methods that dataclasses, attrs and named tuples write: they follow from the fields."""
-    return filename == "<string>" or filename.startswith(("<attrs generated", "<frozen", "<collections"))
+def _generated(code: types.CodeType) -> bool:
+    """Methods that dataclasses and attrs write: they follow from the fields."""
+    return code.co_qualname.startswith("__create_fn__.") or code.co_filename.startswith(("<attrs generated", "<frozen"))
 
 
 def _annotations(cls: type) -> list[tuple[str, Any]]:
@@ -60,25 +73,5 @@ def _annotations(cls: type) -> list[tuple[str, Any]]:
 
 
 def _type_text(kind: Any) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else repr(kind)
-
-
-def _described_fields(cls: type) -> Iterator[tuple[str, Any]]:
-    fields = vars(cls).get("__dataclass_fields__")
-    if fields is not None:
-        yield "dataclass", repr(vars(cls).get("__dataclass_params__"))
-        for name, each in fields.items():
-            flags = (each.init, each.repr, each.hash, each.compare, each.kw_only)
-            yield f"field {name}", flags
-            yield f"default {name}", _or_none(each.default)
-            yield f"factory {name}", _or_none(each.default_factory)
-    if "_field_defaults" in vars(cls):
-        yield "tuple fields", (tuple(cls._fields), tuple(cls._field_defaults.items()))  # type: ignore[attr-defined]  # a named tuple has them
-    for attribute in vars(cls).get("__attrs_attrs__", ()):
-        yield f"attrs {attribute.name}", repr(attribute)
-    for name, each in (vars(cls).get("__pydantic_fields__") or {}).items():
-        yield f"pydantic {name}", repr(each)
-
-
-def _or_none(value: Any) -> Any:
-    return None if type(value).__name__ == "_MISSING_TYPE" else (value,)
+    # Functions inside annotations show where they lie in memory.
+    return f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else _ADDRESS.sub("", repr(kind))

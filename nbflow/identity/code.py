@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib
+import os
 import reprlib
 import sys
 import threading
@@ -16,6 +17,8 @@ from nbflow.identity.bytecode import CALLED_CHAINS, Meaning, Reach, meaning_of
 from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
 from nbflow.identity.encoding import atom_id, framed, set_id
+from nbflow.identity.environment import reads_environment
+from nbflow.identity.modules import module_parts, shape_of
 from nbflow.identity.normal import Normalizer, Trees
 from nbflow.identity.parts import MISSING, Capture, CodeIdentity, Component, Unit
 from nbflow.identity.value import Identifier
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOLE = b"\0" * 16
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _MEANINGS: dict[int, tuple[types.CodeType, Meaning]] = {}
 
 
@@ -141,10 +145,14 @@ class CodeIds:
     def _described(self, thing: Any, ignored: frozenset[str]) -> Unit:
         key = (id(thing), ignored)
         if key not in self._units:
-            name = getattr(thing, "__qualname__", repr(type(thing))).rpartition("<locals>.")[2]
-            unit = Unit(thing, "class" if isinstance(thing, type) else "helper", name)
+            name = getattr(thing, "__qualname__", thing.__name__).rpartition("<locals>.")[2]
+            unit = Unit(thing, _kind(thing), name)
             # Before it is filled: what leads back to it finds it.
             self._units[key] = unit
+            if isinstance(thing, types.ModuleType):
+                # Its parts are components of their own.
+                self._describe_module(unit, thing, ignored)
+                return unit
             if isinstance(thing, type):
                 self._describe_class(unit, thing, ignored)
                 own = unit.local
@@ -188,8 +196,27 @@ class CodeIds:
                 parts.append(self._value(unit, value, f"{unit.name}.{name}", ignored))
             except UnidentifiableError:
                 # Descriptors and caches of libraries: the text of the class stands for them.
-                parts.append(framed("text", self._sources.text_of(cls).encode()))
+                parts.append(framed("text", self._shape(cls).encode()))
+                parts += self._functions_in(unit, value, ignored)
         unit.local = framed("class", *parts)
+
+    def _functions_in(self, unit: Unit, value: Any, ignored: frozenset[str]) -> Iterator[bytes]:
+        """What a descriptor of a library calls, as far as it can be seen: all that it reaches counts."""
+        for name, part in sorted(getattr(value, "__dict__", {}).items()):
+            if isinstance(part, types.FunctionType):
+                yield framed("function in", name.encode(), self._value(unit, part, name, ignored))
+
+    def _describe_module(self, unit: Unit, module: types.ModuleType, ignored: frozenset[str]) -> None:
+        parts = [module.__name__.encode()]
+        for name, value in module_parts(module):
+            dotted = f"{module.__name__}.{name}"
+            if dotted in ignored or self._is_input(value):
+                continue
+            try:
+                parts += [name.encode(), self._part(unit, "global", dotted, value, ignored)]
+            except UnidentifiableError:
+                parts += [name.encode(), self._shape(module).encode()]
+        unit.local = framed("module", *parts)
 
     def _meaning(self, fn: types.FunctionType) -> Meaning:
         code = self._normalizer.normal(fn.__code__)
@@ -206,7 +233,17 @@ class CodeIds:
         value, name, rest = fetch()
         if reach.called and self._called_by_name(value) is not None and rest in CALLED_CHAINS:
             return framed("task by name")
+        if reads_environment(value, rest):
+            return self._environment(unit, reach.text, ignored)
         return self._named(unit, "global", name or dotted, value, lambda: fetch()[0], ignored)
+
+    def _environment(self, unit: Unit, name: str | None, ignored: frozenset[str]) -> bytes:
+        """An environment variable that is read by name; which one a name that is computed means cannot be seen."""
+        if name is None or name in ignored:
+            return framed("environment")
+        digest = framed("environment", name.encode("utf-8", "surrogatepass"), self.identifier(os.environ.get(name)))
+        unit.components.append(Component("env", name, digest, short(os.environ.get(name))))
+        return digest
 
     def _followed(self, fn: types.FunctionType, reach: Reach) -> tuple[Any, str, tuple[str, ...]]:
         """The first thing on a path that is no module of the user's, the part that leads there, and the rest."""
@@ -265,12 +302,6 @@ class CodeIds:
         quick = atom_id(value)
         if quick is not None:
             return quick
-        if isinstance(value, functools._lru_cache_wrapper):
-            return framed(
-                "lru_cache",
-                self._value(unit, value.__wrapped__, path, ignored),
-                repr(value.cache_parameters()).encode(),
-            )
         return Identifier(lambda thing: self._hole(unit, thing, ignored))(value, path)
 
     def _hole(self, unit: Unit, thing: Any, ignored: frozenset[str]) -> bytes:
@@ -285,7 +316,7 @@ class CodeIds:
             name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
             return framed(
                 "installed",
-                f"{thing.__module__}.{name}".encode(),
+                f"{_module_of(thing)}.{name}".encode(),
                 *(p.encode() for p in package),
                 *self._carried(unit, thing, ignored),
             )
@@ -324,16 +355,28 @@ class CodeIds:
                 Component("package", package[0], framed("package", *(p.encode() for p in package)), package[1])
             )
             return framed("module", module.__name__.encode(), *(p.encode() for p in package))
-        text = self._sources.tree(module.__file__ or "") if getattr(module, "__file__", None) else None
-        unit.components.append(Component("module", module.__name__, _HOLE, ""))
-        return framed("module", module.__name__.encode(), (text[0] if text else "").encode())
+        if module.__name__ == "__main__":
+            # It holds the flow and its runs, too: its text stands for it.
+            return framed("module", self._shape(module).encode())
+        unit.edges.append(module)
+        return _HOLE
+
+    def _shape(self, thing: Any) -> str:
+        """The text of a class or module, without comments and layout."""
+        if isinstance(thing, types.ModuleType):
+            found = self._sources.tree(getattr(thing, "__file__", None) or "")
+            return shape_of(found[0]) if found else ""
+        return shape_of(self._sources.text_of(thing))
 
     def _origin(self, thing: Any) -> tuple[str, str] | None:
         """(distribution, version) of installed code; None for the user's own."""
         code = getattr(thing, "__code__", None)
-        module = getattr(thing, "__module__", None)
+        module = _module_of(thing)
         if isinstance(code, types.CodeType) and not code.co_filename.startswith("<") and module in {None, "__main__"}:
             return self._packages.of_file(code.co_filename)
+        if module == "builtins" and (code is not None or getattr(thing, "__flags__", 0) & _MADE_AT_RUN_TIME):
+            # Made by exec() without a module's name around it.
+            return None
         if not isinstance(module, str) or module == "__main__":
             return None if isinstance(thing, (types.FunctionType, type)) else ("python", _PYTHON)
         return self._package(module)
@@ -350,6 +393,17 @@ class CodeIds:
             return self._value(scratch, value if function is None else function, name, frozenset())
         except UnidentifiableError:
             return framed("unidentifiable")
+
+
+def _kind(thing: Any) -> str:
+    if isinstance(thing, types.ModuleType):
+        return "module"
+    return "class" if isinstance(thing, type) else "helper"
+
+
+def _module_of(thing: Any) -> Any:
+    """The name of the module that something is from; methods of built-in types have it from their type."""
+    return getattr(thing, "__module__", None) or getattr(getattr(thing, "__objclass__", None), "__module__", None)
 
 
 def short(value: Any) -> str:

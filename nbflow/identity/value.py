@@ -12,6 +12,8 @@ import enum
 import fractions
 import functools
 import importlib
+import io
+import os
 import re
 import sys
 import types
@@ -21,10 +23,11 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, NewType, TypeVar
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
+from nbflow.identity.handles import handle_of, is_handle
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
@@ -110,6 +113,9 @@ class Walk:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
         if isinstance(value, CODE_TYPES):
             return framed("code", self.resolve(value))
+        handle = handle_of(value, path)
+        if handle is not None:
+            return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
         family = FAMILIES.get(kind.__module__.partition(".")[0])
         if family is not None:
             found = family(self, value, path)
@@ -149,7 +155,10 @@ def is_immutable(value: Any) -> bool:
     if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)) or hasattr(kind, "__nbflow_immutable__"):
         return True
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
+    if numpy is not None and isinstance(value, numpy.generic):
+        return not isinstance(value, numpy.void)
+    # What is done through a handle is no change of it.
+    return kind not in BY_TYPE and is_handle(value)
 
 
 def _by_repr(tag: str) -> Encode:
@@ -218,6 +227,38 @@ def _wrapping(walk: Walk, value: Any, path: str) -> bytes:
 
 def _property(walk: Walk, value: property, path: str) -> bytes:
     return framed("property", *(walk.id(part, path) for part in (value.fget, value.fset, value.fdel)))
+
+
+def _cached(walk: Walk, value: Any, path: str) -> bytes:
+    """The id of an lru_cache's function: what it remembers is no part of it."""
+    return framed("lru_cache", walk.id(value.__wrapped__, path), repr(value.cache_parameters()).encode())
+
+
+def _cached_property(walk: Walk, value: functools.cached_property[Any], path: str) -> bytes:
+    return framed("cached property", walk.id(value.func, path), walk.id(value.attrname, path))
+
+
+def _alias(walk: Walk, value: Any, path: str) -> bytes:
+    return framed("alias", walk.id(value.__origin__, path), walk.id(value.__args__, path))
+
+
+def _new_type(walk: Walk, value: Any, path: str) -> bytes:
+    return framed("new type", value.__name__.encode(), walk.id(value.__supertype__, path))
+
+
+def _environ(walk: Walk, value: Any, path: str) -> bytes:
+    """The id of `os.environ`, which does not count by itself: `env=` declares what does."""
+    return framed("environ") if value is os.environ else encode_by_reduce(walk, value, path)
+
+
+def _stream(walk: Walk, value: Any, path: str) -> bytes:
+    """The id of a standard stream, whatever stands for it just now; other open files have none."""
+    for name in ("stdin", "stdout", "stderr"):
+        if value is getattr(sys, name) or value is getattr(sys, f"__{name}__"):
+            return framed("stream", name.encode())
+    if type(value) in {io.BytesIO, io.StringIO}:
+        return framed(type(value).__name__, walk.id(value.getvalue(), path), walk.id(value.tell(), path))
+    raise UnidentifiableError(path, type(value).__name__)
 
 
 def _enum(walk: Walk, value: enum.Enum, path: str) -> bytes:
@@ -297,7 +338,7 @@ def _opaque_id(value: Any) -> str | None:
 
 _OPAQUE: dict[int, tuple[Callable[[], Any], str]] = {}
 
-CODE_TYPES = (types.FunctionType, type, types.ModuleType, types.GenericAlias)
+CODE_TYPES = (types.FunctionType, type, types.ModuleType)
 BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     list: _list,
     tuple: _tuple,
@@ -317,6 +358,11 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     collections.deque: _deque,
     re.Pattern: _pattern,
     functools.partial: _partial,
+    functools._lru_cache_wrapper: _cached,
+    functools.cached_property: _cached_property,
+    types.GenericAlias: _alias,
+    NewType: _new_type,
+    type(os.environ): _environ,
     types.MethodType: _method,
     types.BuiltinFunctionType: _builtin,
     types.MappingProxyType: lambda walk, value, path: framed("proxy", _dict(walk, value, path)),
@@ -344,6 +390,7 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
 BY_BASE: tuple[tuple[Any, Callable[[Walk, Any, str], bytes]], ...] = (
     (enum.Enum, _enum),
     (PurePath, _path),
+    (io.IOBase, _stream),
     (
         (types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType, types.MethodWrapperType),
         lambda walk, value, path: framed("code", walk.resolve(value)),
@@ -371,5 +418,9 @@ def _library(name: str) -> Family:
 
 
 FAMILIES.update(
-    numpy=_library("arrays"), pandas=_library("frames"), pyarrow=_library("tables"), polars=_library("tables")
+    numpy=_library("arrays"),
+    pandas=_library("frames"),
+    pyarrow=_library("tables"),
+    polars=_library("tables"),
+    pydantic=_library("fields"),
 )

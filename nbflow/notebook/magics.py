@@ -14,6 +14,7 @@ from nbflow.identity.value import opaque
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
+from nbflow.notebook.stored import cache_text, clear, stored_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,8 @@ class Command:
     """A subcommand of %flow.
 
     names: what it takes: "" (nothing), "one" or "any" names of tasks, "few" (none or one), "element" (a task, or one
-    of its elements), "runs" (none, one or two numbers of runs).
+    of its elements), "runs" (none, one or two numbers of runs), "stored" (any number, also of tasks that the notebook
+    has no more and the store still has results of).
     """
 
     act: Callable[[list[str], bool], Any]
@@ -100,6 +102,8 @@ class Magics:
             "accept": Command(self._accept, "any", "keep the results from before an edit that changes none of them"),
             "approve": Command(self._approve, "any", "let tasks run that wait for approval"),
             "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
+            "cache": Command(self._cache, "", "where results are kept, how much they take up, and what may go"),
+            "clear": Command(self._clear, "stored", "drop what is stored of these tasks, or of all in the notebook"),
             "help": Command(self._help, "", "this text"),
         }
 
@@ -152,6 +156,8 @@ class Magics:
                 raise HeadError(f"%flow {name} takes one task at most, such as `%flow {name} {self._example()}`")
             # A task that is gone has a history all the same.
             return [self._session.task_name(each) if each in self._session.names() else each for each in names], False
+        if command.names == "stored":
+            return [stored_task(self._session, each) for each in names], bool(options)
         return [self._session.task_name(each) for each in names], bool(options)
 
     def _example(self) -> str:
@@ -230,6 +236,12 @@ class Magics:
             self._session.remove(name)
         print("removed: " + ", ".join(names))
 
+    def _cache(self, _names: list[str], _force: bool) -> None:
+        print(cache_text(self._session))
+
+    def _clear(self, names: list[str], _force: bool) -> None:
+        print(clear(self._session, names))
+
     def _help(self, _names: list[str], _force: bool) -> None:
         print("%flow               draw the notebook's flow")
         for name in self._commands:
@@ -271,4 +283,5 @@ _TAKES = {
     "few": " [NAME]",
     "element": " NAME[ELEMENT]",
     "runs": " [RUN RUN]",
+    "stored": " [NAME …]",
 }

@@ -1,5 +1,6 @@
 """Programs that run in processes of their own, one after the other on the same store."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,14 +12,19 @@ import pytest
 
 # Forks before each program: it finds the imports done, and nothing else of what ran before it.
 SERVER = """
-import json, os, runpy, signal, sys, traceback
-import numpy, pandas, nbflow, nbflow.codecs, nbflow.identity.frames
+import gc, json, os, runpy, signal, sys, traceback
+import attrs, numpy, pandas, polars, pyarrow.compute, pydantic, sklearn.linear_model, sklearn.pipeline
+import nbflow, nbflow.codecs, nbflow.identity.frames, nbflow.identity.tables
+pydantic.create_model('Warm', n=(int, 1))(n=2)
+gc.collect()
+gc.freeze()
 for line in sys.stdin:
-    folder, out, err = json.loads(line)
+    folder, out, err, environment = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        signal.alarm(30)
+        signal.alarm(60)
         os.chdir(folder)
+        os.environ.update(environment)
         sys.path.insert(0, folder)
         os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
         os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
@@ -40,43 +46,65 @@ class Result:
     ran: list
     value: str
     errors: str
+    code: int
 
 
 class Processes:
-    """Runs program.py of a folder in a new process."""
+    """Runs program.py of a folder in a new process, each time below another interpreter than the time before.
+
+    Two interpreters take turns: their hash seeds differ, and so do the addresses of all that they imported.
+    """
 
     def __init__(self):
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        self._server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        self._servers = [_server(seed) for seed in ("1", "2")]
+        self._turns = itertools.cycle(self._servers)
 
-    def __call__(self, folder, script, files=None):
-        for name, text in (files or {}).items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if text is None:
-                path.unlink(missing_ok=True)
-            elif not path.exists() or path.read_text() != text:
-                path.write_text(text)
+    def __call__(self, folder, script, files=None, *, env=None, check=True):
+        """files: texts by name, None to delete one. check: False takes any exit code."""
+        folder.mkdir(exist_ok=True)
+        write(folder, files or {})
         (folder / "program.py").write_text(textwrap.dedent(script))
         out, err = folder / "out.txt", folder / "err.txt"
-        self._server.stdin.write(json.dumps([str(folder), str(out), str(err)]) + "\n")
-        self._server.stdin.flush()
-        code = self._server.stdout.readline().strip()
-        errors = err.read_text()
-        assert code == "0", f"it ended with {code}: {errors}"
-        lines = out.read_text().splitlines()
-        return Result(
-            [line.removeprefix("RAN ") for line in lines if line.startswith("RAN ")],
-            next((line.removeprefix("VALUE ") for line in lines if line.startswith("VALUE ")), ""),
-            errors,
-        )
+        server = next(self._turns)
+        server.stdin.write(json.dumps([str(folder), str(out), str(err), env or {}]) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        done = read(out.read_text(), err.read_text(), code)
+        assert code == 0 or not check, f"it ended with {code}: {done.errors}"
+        return done
 
     def close(self):
-        self._server.stdin.close()
-        self._server.wait(10)
-        self._server.stdout.close()
+        for server in self._servers:
+            server.stdin.close()
+            server.wait(10)
+            server.stdout.close()
+
+
+def _server(seed):
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": seed}
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def write(folder, files):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is None:
+            path.unlink(missing_ok=True)
+        elif not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def read(out, errors, code):
+    lines = out.splitlines()
+    return Result(
+        [line.removeprefix("RAN ") for line in lines if line.startswith("RAN ")],
+        next((line.removeprefix("VALUE ") for line in lines if line.startswith("VALUE ")), ""),
+        errors,
+        code,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +112,20 @@ def restart():
     processes = Processes()
     yield processes
     processes.close()
+
+
+def in_new_interpreter(folder, script, *, env=None):
+    """Runs program.py in an interpreter that was started for it alone."""
+    folder.mkdir(exist_ok=True)
+    (folder / "program.py").write_text(textwrap.dedent(script))
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return read(done.stdout, done.stderr, 0)
+
+
+@pytest.fixture
+def new_interpreter():
+    return in_new_interpreter

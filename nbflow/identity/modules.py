@@ -1,0 +1,33 @@
+"""What a module of the user's consists of, where it counts whole."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from nbflow.identity.normal import drop_docstrings
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterator
+
+
+def module_parts(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
+    """(name, value) of all that a module holds, in an order that its text does not decide."""
+    for name, value in sorted(vars(module).items()):
+        if name == "__getattr__" or not (name.startswith("__") and name.endswith("__")):
+            yield name, value
+
+
+def shape_of(text: str) -> str:
+    """A text of source in a form that comments, docstrings and layout do not change; itself where it does not parse.
+
+    >>> shape_of("x = 1  # one") == shape_of("x = (1)")
+    True
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return text
+    drop_docstrings(tree)
+    return ast.dump(tree)
