@@ -3,5 +3,6 @@
 from nbflow.flow.finished import Run
 from nbflow.flow.front import Flow
 from nbflow.flow.plans import Plan, Status
+from nbflow.results.comparison import Comparison
 
-__all__ = ["Flow", "Plan", "Run", "Status"]
+__all__ = ["Comparison", "Flow", "Plan", "Run", "Status"]

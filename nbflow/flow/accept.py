@@ -37,14 +37,9 @@ class Accepted(str):
     __slots__ = ("counts",)
     counts: dict[str, int]
 
-    def __new__(cls, counts: Mapping[str, tuple[int, int]]) -> Accepted:
-        lines = [
-            f"{name}: {taken} result{'s' if taken != 1 else ''} adopted"
-            + (f"; {left} of its elements have none and will run" if left else "")
-            for name, (taken, left) in counts.items()
-        ]
+    def __new__(cls, counts: Mapping[str, int], lines: Iterable[str]) -> Accepted:
         text = super().__new__(cls, "\n".join(lines))
-        text.counts = {name: taken for name, (taken, _) in counts.items()}
+        text.counts = dict(counts)
         return text
 
     def __repr__(self) -> str:
@@ -55,11 +50,22 @@ def accept(flow: Flow, nodes: Sequence[Node], parameters: Mapping[str, Any]) -> 
     """Adopts the old results of nodes, those further up first. Raises NotAccepted."""
     if not nodes:
         raise NotAccepted("accept: name the tasks whose old results are to stay, such as flow.accept('clean')")
-    counts: dict[str, tuple[int, int]] = {}
+    counts: dict[str, int] = {}
+    lines: list[str] = []
     for node in (each for each in ancestors(list(nodes)) if each in nodes):
-        workshop = open_workshop(ancestors([node]), flow.store, parameters, targets=[node])
-        counts[node.name] = Adoption(flow, explain(workshop, flow.name), node).adopt()
-    return Accepted(counts)
+        explained = explain(open_workshop(ancestors([node]), flow.store, parameters, targets=[node]), flow.name)
+        if counts and node in explained.rows and explained.rows[node].freshness is Freshness.FRESH:
+            # By what was adopted above it.
+            counts[node.name] = 0
+            lines.append(f"{node.name}: fresh by that")
+            continue
+        taken, left, edit = Adoption(flow, explained, node).adopt()
+        counts[node.name] = taken
+        rest = f"; {left} of its elements have none and will run" if left else ""
+        lines.append(
+            f"{node.name}: {taken} result{'s' if taken != 1 else ''} adopted from before the edit ({edit}){rest}"
+        )
+    return Accepted(counts, lines)
 
 
 class Adoption:
@@ -72,8 +78,8 @@ class Adoption:
         self._store: Store = explained.workshop.store
         self._node = node
 
-    def adopt(self) -> tuple[int, int]:
-        """How many elements took their old results, and how many have none. Raises NotAccepted."""
+    def adopt(self) -> tuple[int, int, str]:
+        """How many elements took their old results, how many have none, and what was edited. Raises NotAccepted."""
         started_ns = time.time_ns()
         before, prefix = self._before()
         missed = self._explained.found.missed[self._node]
@@ -86,8 +92,9 @@ class Adoption:
                 f"accept: the store has no result of {self._node.name!r} with these inputs from before the edit; "
                 f"run it: flow.run(targets=[{self._node.name!r}])"
             )
-        self._note(before, started_ns, taken)
-        return taken, len(missed) - taken
+        edit = "; ".join(reason.text for reason in self._explained.rows[self._node].reasons)
+        self._note(before, started_ns, taken, edit)
+        return taken, len(missed) - taken, edit
 
     def _before(self) -> tuple[Last, bytes]:
         """What the node was made of before the edit. Raises NotAccepted where old results cannot stand for new ones."""
@@ -159,10 +166,9 @@ class Adoption:
             following = self._store.look_up([old_key]).get(old_key, ())
             found = self._workshop.resolver._valid(following, Found(self._node), 0)
 
-    def _note(self, before: Last, started_ns: int, taken: int) -> None:
+    def _note(self, before: Last, started_ns: int, taken: int, edit: str) -> None:
         node, name = self._node, self._flow.name
         recipe = self._workshop.resolver.recipe(node)
-        edit = "; ".join(r.text for r in self._explained.rows[node].reasons)
         history = self._store.history
         history.accept(recipe.prefix, Acceptance(started_ns, taken, edit))
         keys = b"".join([key or NO_ID for key in self._workshop.ledger.books[node].keys])

@@ -59,15 +59,15 @@ class Causes:
         if general:
             return general
         before = self._before.get(node.name)
-        changed = self._changed(node, before) if before is not None else []
-        changed += at_most([Reason(_with_stat(stale[i])) for i in missed if i in stale])
+        edited = self._changed(node, before) if before is not None else []
+        changed = edited + at_most([Reason(_with_stat(stale[i])) for i in missed if i in stale])
         unkept = self._workshop.ledger.books[node].unkept
         if not unkept.isdisjoint(missed):
             changed.append(Reason("what it needs failed or was skipped, and the result of such a call is never kept"))
         left = [i for i in missed if i not in stale and i not in unkept]
         if before is None:
             return changed + (self._first_time(node, left) if left else [])
-        if not left or self._keys_differ(node, before):
+        if edited or not left or self._keys_differ(node, before):
             return changed
         return changed + self._elements(node, before, left, one=one) or [_NOTHING_STORED]
 

@@ -178,6 +178,13 @@ class Flow:
         Of a node that would be reused: when its result was made, how long that took, by which code, in which run.
         element: the number or the label of one element of a mapped node. `.full` of the text has diffs at full
         length. Raises UnknownName.
+
+        >>> from nbflow import task
+        >>> with Flow("why it would run") as flow:
+        ...     node = task(lambda: 1)(name="one")
+        >>> flow.why("one")
+        one is new:
+          it has not run before
         """
         node = self._node(name)
         check_parameters(self.graph.parameters, parameters, self.name)
@@ -191,6 +198,12 @@ class Flow:
         """One line a node: fresh, stale, new or unknown. Runs nothing, and hashes nothing large.
 
         What depends on a value or a changed file that is large is unknown; `flow.plan()` looks at that, too.
+
+        >>> from nbflow import task
+        >>> with Flow("how it stands") as flow:
+        ...     node = task(lambda: 1)(name="one")
+        >>> flow.status()
+        ○ one: new
         """
         check_parameters(self.graph.parameters, parameters, self.name)
         return status_of(self, parameters)
@@ -201,6 +214,17 @@ class Flow:
         Only elements whose inputs are the same take their old results; the others run with the next run. What
         depends on the node stays fresh. Tells how many were adopted (`.counts`, by name), and is kept for `why` and
         `history`. Raises NotAccepted, with the reason, when there is nothing to adopt.
+
+        >>> import tempfile
+        >>> from nbflow import task
+        >>> store = tempfile.mkdtemp()
+        >>> def flow_of(version):
+        ...     with Flow("accepted", store=store) as flow:
+        ...         task(version=version)(lambda: 1)(name="one")
+        ...     return flow
+        >>> run = flow_of("a").run()
+        >>> flow_of("b").accept("one")
+        one: 1 result adopted from before the edit (option version=: 'a' → 'b')
         """
         check_parameters(self.graph.parameters, parameters, self.name)
         return accept(self, [self._node(name) for name in names], parameters)
@@ -211,6 +235,13 @@ class Flow:
         The index is the run's number. Columns: started, seconds (wall time), state, ok, ran, reused, failed
         (elements), parameters (without secrets). name: of one node, with its state, seconds of work, whether its
         output changed, and why it ran. Raises UnknownName.
+
+        >>> from nbflow import task
+        >>> with Flow("kept runs") as flow:
+        ...     node = task(cache=False)(lambda: 1)(name="one")
+        >>> run = flow.run()
+        >>> flow.history().ran.iloc[-1], flow.history("one").why.iloc[-1]
+        (np.int64(1), 'its results are not stored (cache=False)')
         """
         return history_frame(self, None if name is None else self._name(name))
 
@@ -219,6 +250,12 @@ class Flow:
 
         run_a, run_b: Run objects or numbers from `history()`; by default the last two, and the last one for run_b.
         Values come from the store, as long as it keeps them. Raises UnknownName.
+
+        >>> from nbflow import Parameter, task
+        >>> with Flow("compared") as flow:
+        ...     node = task(lambda n: 2 * n)(Parameter("n"), name="double")
+        >>> flow.compare(flow.run(n=1), flow.run(n=2))["double"].lines
+        ('2 → 4',)
         """
         return compare_runs(self, run_a, run_b)
 

@@ -94,7 +94,7 @@ def record_of(workshop: Workshop, node: Node, reasons: list[Reason]) -> NodeReco
         outs=b"".join([out or NO_ID for out in book.out]),
         states=_states(track, book, count),
         why=_short("; ".join(reason.text for reason in reasons)),
-        error="" if error is None else _short(f"{type(error).__name__}: {error}"),
+        error="" if error is None else _short(": ".join(filter(None, (type(error).__name__, str(error))))),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,8 @@ class Glance(StatMemo):
 
 
 def _unsure(row: PlanRow, memo: Glance) -> PlanRow:
-    for path in memo.unread:
-        if any(f"file {path.removeprefix(os.getcwd() + os.sep)} " in reason.text for reason in row.reasons):
+    for path in (each.removeprefix(os.getcwd() + os.sep) for each in memo.unread):
+        if any(f"file {path} " in reason.text for reason in row.reasons):
             reason = Reason(f"{path} is large and may have changed; flow.plan() reads it")
             return replace(row, freshness=Freshness.UNKNOWN, reasons=(reason,))
     return row
@@ -91,10 +92,14 @@ def _values(node: Node, parameters: Mapping[str, Any]) -> Iterator[tuple[str, An
         yield argument.name, argument.value if argument.items is None else argument.items.values
     code = getattr(node.task.fn, "__code__", None)
     space = getattr(node.task.fn, "__globals__", {})
-    ignored = node.task.options.ignore
-    for name in () if code is None else code.co_names:
-        if name not in ignored:
-            yield name, space.get(name)
+    if code is None:
+        return
+    reached = {name: space[name] for name in code.co_names if name in space}
+    for name, cell in zip(code.co_freevars, node.task.fn.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):
+            # An empty cell: its variable has no value yet.
+            reached[name] = cell.cell_contents
+    yield from ((name, value) for name, value in reached.items() if name not in node.task.options.ignore)
 
 
 def _is_large(value: Any) -> bool:

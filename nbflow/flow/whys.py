@@ -56,9 +56,17 @@ def why_planned(explained: Explanation, node: Node, element: Any = None, last_ru
         return Why(head, [*row.reasons, *_because(explained, node)])
     made = origin_of(explained.workshop, explained.causes, node, range(row.count or 0))
     ran = last_run.reasons.get(row.name, []) if last_run is not None else []
-    if ran:
+    if ran and last_run is not None and _made_in(explained, node, last_run):
         made = [*made, Reason("it ran in the last run because:"), *ran]
     return Why(f"{head}: {_SAME.format(are='are')}", made)
+
+
+def _made_in(explained: Explanation, node: Node, run: Run) -> bool:
+    """Whether what is reused was made in that run, by the present code."""
+    workshop = explained.workshop
+    if workshop.store.history.accepted(workshop.resolver.recipe(node).prefix) is not None:
+        return False
+    return any(row is not None and row.made_ns >= run.started_ns for row in workshop.ledger.books[node].rows)
 
 
 def _element_planned(explained: Explanation, node: Node, element: Any) -> Why:
@@ -89,6 +97,10 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
     index = None if element is None else position_of(node, run.ledger, track.count, element)
     name = node.name if index is None else f"{node.name}[{element!r}]"
     state = track.state() if index is None else State(track.column(index + 1)[index])
+    if node.maker is not None and state is State.SUCCESS:
+        return Why(f"{name} ran", [Reason(f"`{node.maker.name}` made it, and the store had no result of it to reuse")])
+    if node.mapped and not track.states and state is State.SUCCESS:
+        return Why(f"{name} had nothing to do: it is mapped over nothing", [])
     if state is State.CACHED or (index is None and state is State.SUCCESS and node.name not in run.reasons):
         made = range(track.count or 0) if index is None else [index]
         return Why(f"{name} was reused: {_SAME.format(are='were')}", run.origin(node, made))

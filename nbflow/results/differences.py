@@ -219,7 +219,7 @@ def _texts(before: str, after: str) -> list[str]:
 
 
 def _scalars(before: Any, after: Any) -> str:
-    old, new = short_text(before), short_text(after)
+    old, new = short_text(_plain(before)), short_text(_plain(after))
     return f"{old} → {new}" if old != new else f"a {type(after).__name__} that reads the same ({new})"
 
 
@@ -233,14 +233,17 @@ def _nested(before: Any, after: Any, name: str = "") -> str:
 
 def _told(value: Any, name: str = "") -> str:
     """A value in short, or how large it is."""
-    text = short_text(value, name)
+    text = short_text(_plain(value), name)
     return text if len(text) <= 60 else outline(value)
 
 
 def _cell(value: Any, column: Any) -> str:
-    return short_text(
-        value.item() if hasattr(value, "item") and not hasattr(value, "shape") else value, str(column), 40
-    )
+    return short_text(_plain(value), str(column), 40)
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's, which reads better."""
+    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
 
 
 def _alike(before: Any, after: Any) -> bool:
