@@ -24,7 +24,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
+from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
@@ -57,10 +57,9 @@ class Identifier:
 
     def ids(self, values: Sequence[Any], path: str) -> list[bytes]:
         """The ids of many values; errors name `path[i]`."""
-        ids: list[bytes] = []
-        for i, value in enumerate(values):
-            ids.append(atom_id(value) or self(value, f"{path}[{i}]"))
-        return ids
+        # What counts by a given id may be a list, too.
+        quick = atom_id if _OPAQUE else flat_id
+        return [quick(value) or self(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def members(self, value: Any, path: str = "value") -> tuple[bytes, ...] | None:
         """The ids of the members of an exact list or tuple, else None."""
@@ -95,7 +94,8 @@ class Walk:
             del self._above[id(value)]
 
     def many(self, values: Iterable[Any], path: str) -> list[bytes]:
-        return [self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
+        quick = atom_id if _OPAQUE else flat_id
+        return [quick(value) or self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def _encode(self, value: Any, path: str) -> bytes:
         known = _opaque_id(value)
@@ -165,7 +165,10 @@ def _tuple(walk: Walk, value: Sequence[Any], path: str) -> bytes:
 
 
 def _dict(walk: Walk, value: Mapping[Any, Any], path: str) -> bytes:
-    return dict_id((walk.id(k, f"{path} key {k!r}"), walk.id(v, f"{path}[{_key_text(k)}]")) for k, v in value.items())
+    return dict_id(
+        (atom_id(k) or walk.id(k, f"{path} key {k!r}"), atom_id(v) or walk.id(v, f"{path}[{_key_text(k)}]"))
+        for k, v in value.items()
+    )
 
 
 def _set(walk: Walk, value: Iterable[Any], path: str) -> bytes:
@@ -370,6 +373,5 @@ def _library(name: str) -> Family:
     return encode
 
 
-FAMILIES.update(
-    numpy=_library("arrays"), pandas=_library("frames"), pyarrow=_library("tables"), polars=_library("tables")
-)
+FAMILIES.update(numpy=_library("arrays"), pandas=_library("frames"), scipy=_library("sparse"))
+FAMILIES.update(dict.fromkeys(("pyarrow", "polars"), _library("tables")))
