@@ -26,7 +26,7 @@ from pathlib import PurePath
 from typing import Any, NewType, TypeVar
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
+from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
 from nbflow.identity.handles import handle_of, is_handle
 
 T = TypeVar("T")
@@ -60,10 +60,9 @@ class Identifier:
 
     def ids(self, values: Sequence[Any], path: str) -> list[bytes]:
         """The ids of many values; errors name `path[i]`."""
-        ids: list[bytes] = []
-        for i, value in enumerate(values):
-            ids.append(atom_id(value) or self(value, f"{path}[{i}]"))
-        return ids
+        # What counts by a given id may be a list, too.
+        quick = atom_id if _OPAQUE else flat_id
+        return [quick(value) or self(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def members(self, value: Any, path: str = "value") -> tuple[bytes, ...] | None:
         """The ids of the members of an exact list or tuple, else None."""
@@ -98,7 +97,8 @@ class Walk:
             del self._above[id(value)]
 
     def many(self, values: Iterable[Any], path: str) -> list[bytes]:
-        return [self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
+        quick = atom_id if _OPAQUE else flat_id
+        return [quick(value) or self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def _encode(self, value: Any, path: str) -> bytes:
         known = _opaque_id(value)
@@ -174,7 +174,10 @@ def _tuple(walk: Walk, value: Sequence[Any], path: str) -> bytes:
 
 
 def _dict(walk: Walk, value: Mapping[Any, Any], path: str) -> bytes:
-    return dict_id((walk.id(k, f"{path} key {k!r}"), walk.id(v, f"{path}[{_key_text(k)}]")) for k, v in value.items())
+    return dict_id(
+        (atom_id(k) or walk.id(k, f"{path} key {k!r}"), atom_id(v) or walk.id(v, f"{path}[{_key_text(k)}]"))
+        for k, v in value.items()
+    )
 
 
 def _set(walk: Walk, value: Iterable[Any], path: str) -> bytes:
@@ -423,4 +426,5 @@ FAMILIES.update(
     pyarrow=_library("tables"),
     polars=_library("tables"),
     pydantic=_library("fields"),
+    scipy=_library("sparse"),
 )
