@@ -796,7 +796,7 @@ INTERRUPTED = """
 import os, sys, time
 from nbflow import Flow, task
 
-@task
+@task(ignore=["FAST"])
 def slow(x):
     if x >= 20 and not os.environ.get("FAST"):
         time.sleep(30)

@@ -213,7 +213,8 @@ class Store(Records):
         rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
         for row, sealed, replace in self._pending.values():
             payload = None if sealed is None else b"".join(sealed.parts)
-            rows[replace].append((*row, row_digest((*row,)), payload))
+            columns = (*row,)
+            rows[replace].append((*columns, row_digest(columns), payload))
         others = [(statement, [values]) for statement, values in [*self._pending_other, *self.room.notes()]]
         self._write([*others, *((PUT.format(replace=int(replace)), rows[replace]) for replace in rows)])
         self._pending.clear()
@@ -238,11 +239,12 @@ class Store(Records):
             return [Row._make(row[:-1]) for row in self._read(LOOK_UP.format("?"), tuple(keys))]
         rows: list[Row] = []
         for row in found:
-            columns = row[:-1]
-            if row_digest(columns) == row[-1]:
-                rows.append(Row._make(columns))
+            # As _make does, which takes twice as long to count the columns.
+            each = tuple.__new__(Row, row[:-1])
+            if row_digest(row[:-1]) == row[-1]:
+                rows.append(each)
             else:
-                self._take_out_damaged(Row._make(columns))
+                self._take_out_damaged(each)
         return rows
 
     def _take_out_damaged(self, row: Row) -> None:

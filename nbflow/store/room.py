@@ -69,19 +69,19 @@ class Room:
     def looked_up(self, found: Mapping[bytes, list[Row]]) -> None:
         """Notes the use of rows; takes out those whose value was asked for and is gone."""
         now_ns = time.time_ns()
-        for rows in found.values():
-            for row in rows:
-                if row.size_bytes >= COUNTED_BYTES:
-                    self._in_use.add(row.key)
-                    if now_ns - max(row.made_ns, self._noted.get(row.key, 0)) > GRAIN_NS:
-                        self.used.add(row.key)
-            if self._wanted or self._wanted_before:
+        for row in [row for rows in found.values() for row in rows if row.size_bytes >= COUNTED_BYTES]:
+            self._in_use.add(row.key)
+            if now_ns - max(row.made_ns, self._noted.get(row.key, 0)) > GRAIN_NS:
+                self.used.add(row.key)
+        if self._wanted or self._wanted_before:
+            for rows in found.values():
                 rows[:] = [row for row in rows if row.codec != GONE or not self._is_wanted(row)]
 
     def took(self, row: Row) -> None:
         """Notes a result that was put into the store."""
-        self._wanted.discard((row.key, row.trace))
-        self._wanted_before.discard((row.key, row.trace))
+        if self._wanted or self._wanted_before:
+            self._wanted.discard((row.key, row.trace))
+            self._wanted_before.discard((row.key, row.trace))
         if row.size_bytes >= COUNTED_BYTES:
             self._in_use.add(row.key)
         self._added += row.size_bytes

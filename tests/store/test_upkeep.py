@@ -123,13 +123,13 @@ def test_without_repair_damage_is_only_told(filled):
     assert nbflow.store.verify(filled, repair=False).results == 5
 
 
+@pytest.mark.filterwarnings("ignore::nbflow.errors.NbflowWarning")
 def test_a_damaged_database_is_told_and_set_aside(filled):
     path = filled / "index.sqlite"
     content = bytearray(path.read_bytes())
-    content[4096 * 3 : 4096 * 12] = os.urandom(4096 * 9)
+    content[4096 * 3 : 4096 * 12] = b"\xa5" * (4096 * 9)
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match="could not be read"):
-        assert not nbflow.store.verify(filled).ok
+    assert "the database itself is damaged" in repr(nbflow.store.verify(filled))
     with pytest.warns(UserWarning, match="is damaged; it is set aside"):
         store = Store.open(filled)
     assert store.look_up(keys(*"abcde")) == {}
