@@ -99,10 +99,8 @@ class History:
 
     def runs(self, flow: str) -> list[RunRecord]:
         """The runs of a flow, the oldest first."""
-        return [
-            RunRecord._make((*row[:7], row[7] or "", json.loads(row[8] or "{}"), bool(row[9]), row[10] or b""))
-            for row in self._query(_RUNS, (flow,))
-        ]
+        found = (_run(row) for row in self._query(_RUNS, (flow,)))
+        return [run for run in found if run is not None]
 
     def nodes(self, run: RunRecord) -> dict[str, NodeRecord]:
         """The nodes of a run by name; empty for runs of which only the counts are known."""
@@ -135,21 +133,21 @@ class History:
 
     def accept(self, prefix: bytes, acceptance: Acceptance) -> None:
         """Notes that results of earlier code stand for those whose keys begin so."""
-        self._queue("INSERT OR REPLACE INTO accepted VALUES (?, ?, ?, ?)", (prefix, *acceptance))
+        self._queue(_NOTE, ("accepted", prefix, *acceptance))
 
     def accepted(self, prefix: bytes) -> Acceptance | None:
-        rows = self._query("SELECT at, count, note FROM accepted WHERE prefix = ?", (prefix,))
-        return Acceptance(*rows[0]) if rows else None
+        rows = self._query("SELECT at, count, note FROM noted WHERE kind = 'accepted' AND name = ?", (prefix,))
+        return Acceptance(*rows[0]) if rows and _are(rows[0], int, int, str) else None
 
     def clear(self, tasks: Iterable[str] | None) -> None:
         """Notes that results of tasks were taken out; None: of all."""
         for task in [""] if tasks is None else tasks:
-            self._queue("INSERT OR REPLACE INTO cleared VALUES (?, ?)", (task, time.time_ns()))
+            self._queue(_NOTE, ("cleared", task.encode(), time.time_ns(), 0, ""))
 
     def cleared_ns(self, task: str) -> int:
         """When results of a task were last taken out; 0 for never."""
-        rows = self._query("SELECT max(at) FROM cleared WHERE task IN ('', ?)", (task,))
-        return int(rows[0][0] or 0) if rows else 0
+        query = "SELECT at FROM noted WHERE kind = 'cleared' AND name IN (?, ?)"
+        return max((at for (at,) in self._query(query, (b"", task.encode())) if _are((at,), int)), default=0)
 
     def trim(self, flow: str, most: int = MOST_RUNS, slack: int = SLACK) -> None:
         """Lets the oldest runs of a flow go, once there are more than `most` and `slack`."""
@@ -188,8 +186,13 @@ class History:
     def _body(self, place: bytes) -> bytes:
         if place[:1] == b"\0":
             return place[1:]
-        rows = self._query("SELECT body FROM chunk WHERE digest = ?", (place[1:],))
-        return rows[0][0] if rows else b""
+        return self._read(place[1:])
+
+    def _read(self, digest: bytes) -> bytes:
+        """A list as it was written; empty where it is gone or damaged."""
+        rows = self._query("SELECT body FROM chunk WHERE digest = ?", (digest,)) if digest else []
+        body = rows[0][0] if rows else b""
+        return body if isinstance(body, bytes) and xxh3_128_digest(body) == digest else b""
 
     def _chunk(self, body: bytes) -> bytes:
         digest = xxh3_128_digest(body)
@@ -197,10 +200,30 @@ class History:
         return digest
 
     def _loaded(self, digest: bytes) -> list[list[Any]]:
-        rows = self._query("SELECT body FROM chunk WHERE digest = ?", (digest,)) if digest else []
-        return json.loads(rows[0][0]) if rows else []
+        rows: list[list[Any]] = json.loads(self._read(digest) or b"[]")
+        return rows
 
 
+def _run(row: tuple[Any, ...]) -> RunRecord | None:
+    """A run from its rows; None where they are damaged. Of old runs only the counts are known."""
+    if not _are(row[:7], int, str, int, float, int, int, int):
+        return None
+    state, parameters, whole, nodes = row[7:]
+    if _are(row[7:], str, str, int, bytes):
+        try:
+            return RunRecord._make((*row[:7], state, json.loads(parameters), bool(whole), nodes))
+        except ValueError:
+            # A flipped bit; the counts are good all the same.
+            pass
+    return RunRecord._make((*row[:7], "", {}, False, b""))
+
+
+def _are(values: Sequence[Any], *kinds: type) -> bool:
+    """Whether values are of these types: in a damaged database they may be any."""
+    return len(values) == len(kinds) and all(isinstance(v, kind) for v, kind in zip(values, kinds, strict=True))
+
+
+_NOTE = "INSERT OR REPLACE INTO noted VALUES (?, ?, ?, ?, ?)"
 _RUNS = (
     "SELECT run.id, run.flow, run.started, seconds, ran, reused, failed, state, parameters, whole, nodes "
     "FROM run LEFT JOIN run_more ON run_more.flow = run.flow AND run_more.started = run.started "

@@ -38,11 +38,11 @@ CREATE TABLE IF NOT EXISTS run_more (
     flow TEXT NOT NULL, started INTEGER NOT NULL, state TEXT NOT NULL, parameters TEXT NOT NULL,
     whole INTEGER NOT NULL, nodes BLOB NOT NULL, PRIMARY KEY (flow, started)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS chunk (digest BLOB PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS accepted (
-    prefix BLOB PRIMARY KEY, at INTEGER NOT NULL, count INTEGER NOT NULL, note TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS cleared (task TEXT PRIMARY KEY, at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS chunk (digest BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS noted (
+    kind TEXT NOT NULL, name BLOB NOT NULL, at INTEGER NOT NULL, count INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
 """
 # Whoever replaces or takes out a row leaves a note of its file, which goes once no other row names it.
 TRIGGERS = (

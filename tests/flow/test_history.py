@@ -240,3 +240,23 @@ DIFFERENCES = {
 def test_a_difference_is_told_in_words(name):
     before, after, told = DIFFERENCES[name]
     assert difference(before, after).lines == told
+
+
+def test_a_damaged_history_is_left_out_and_breaks_nothing(script):
+    for factor in (1, 2):
+        script.flow(text(factor=factor)).run()
+    flow = script.flow(text(factor=2))
+    for damage in (
+        "UPDATE chunk SET body = zeroblob(9)",
+        "UPDATE run_more SET parameters = '{'",
+        "UPDATE run SET seconds = x'00' WHERE id = 1",
+        "UPDATE run_more SET state = x'ff'",
+    ):
+        flow.store.queue(damage, ())
+        flow.store.history._parsed.clear()
+        assert flow.plan().will_run == []
+        assert flow.why("part").startswith("part is fresh")
+        assert flow.run().ok
+        assert flow.history().reused.iloc[-1] == 4
+        assert flow.history("part").reused.iloc[-1] == 3
+        script.flow(text(factor=3)).plan()
