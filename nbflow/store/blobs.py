@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import tempfile
@@ -27,7 +28,7 @@ class Blobs:
     def write(self, blob: str, sealed: Sealed) -> None:
         """Writes a file in full before it appears under its name. Raises OSError; leaves nothing half-done."""
         path = self._path(blob)
-        if path.exists() and path.stat().st_size == sealed.size_bytes:
+        if blob in self._verified and path.exists() and path.stat().st_size == sealed.size_bytes:
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
@@ -37,7 +38,9 @@ class Blobs:
             os.chmod(temporary, 0o400)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            # An interrupt may come when it has its name already.
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
             raise
         self._verified.discard(blob)
 
@@ -60,7 +63,9 @@ class Blobs:
 
     def remove(self, blob: str) -> None:
         self._verified.discard(blob)
-        self._path(blob).unlink(missing_ok=True)
+        # In a folder that cannot be written it stays, and its row is gone.
+        with contextlib.suppress(OSError):
+            self._path(blob).unlink()
 
     def size_bytes(self) -> int:
         return sum(path.stat().st_size for path in self._root.rglob("*") if path.is_file())

@@ -1,76 +1,241 @@
-"""The SQLite database of a store: opened, checked, written in transactions."""
+"""The SQLite database of a store: opened, checked, written in transactions, replaced when it is damaged."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sqlite3
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from nbflow.errors import StoreRefused
-from nbflow.store.location import WAY_OUT
+from nbflow.store.location import WAY_OUT, is_writable
+from nbflow.store.rescue import rescue
 from nbflow.store.schema import TABLES, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 BUSY_S = 30.0
+NAME = "index.sqlite"
+SALT_BYTES = 32
+# How long opening waits for another kernel that opens the same store.
+_TURN_S = 10.0
+# Primary result codes of SQLite that only damage gives to a file that may be written: ERROR (such as a table that is
+# missing), READONLY (by its header), CORRUPT, TOOBIG, CONSTRAINT, MISMATCH, FORMAT, NOTADB.
+_DAMAGE = frozenset({1, 8, 11, 18, 19, 20, 24, 26})
 
 
-def open_database(root: Path, tell: Callable[[str], None]) -> sqlite3.Connection:
-    path = root / "index.sqlite"
+class OtherVersion(Exception):
+    """A database with the tables of another version of nbflow."""
+
+
+class Illegible(sqlite3.DatabaseError):
+    """A text in the database is none: a name of a column, a message, a value."""
+
+
+class Database:
+    """A connection that any thread may use; one transaction at a time.
+
+    read_only: nothing can be written, since the folder does not allow it.
+    """
+
+    def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
+        """Opens the database of a store, or makes one. Raises StoreRefused."""
+        self._root = root
+        self._tell = tell
+        self._lock = threading.Lock()
+        self.read_only = not is_writable(root, root / NAME)
+        self._connection, self._inode = self._open()
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises sqlite3.Error."""
+        with _legible():
+            return self._connection.execute(query, values).fetchall()
+
+    def write(self, statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """One transaction: all or nothing, also when an interrupt comes in the middle. Raises sqlite3.Error."""
+        with self._lock:
+            self._follow()
+            with _legible(), transaction(self._connection):
+                for statement, rows in statements:
+                    self._connection.executemany(statement, rows)
+
+    def mend(self) -> None:
+        """Replaces a damaged database by a new one with all of it that is sound.
+
+        Raises StoreRefused, OSError, sqlite3.Error; the next write tries again then.
+        """
+        with self._lock, _turn(self._root):
+            self._connection.close()
+            self._connection, self._inode = self._open_or_renew(self._inode, damaged=True)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _follow(self) -> None:
+        """Goes over to the database that another kernel began in place of the one that is open, or that was deleted."""
+        if not self.read_only and _inode(self._root / NAME) != self._inode:
+            self._connection.close()
+            self._connection, self._inode = self._open()
+
+    def _open(self) -> tuple[sqlite3.Connection, int]:
+        path = self._root / NAME
+        if self.read_only:
+            return _connect_read_only(path), _inode(path)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _turn(self._root):
+            return self._open_or_renew(_inode(path), damaged=False)
+
+    def _open_or_renew(self, inode: int, *, damaged: bool) -> tuple[sqlite3.Connection, int]:
+        path = self._root / NAME
+        what = "damaged"
+        if not damaged or _inode(path) != inode:
+            try:
+                with _legible():
+                    return _connect(path), _inode(path)
+            except OtherVersion as other:
+                what = str(other)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise StoreRefused(f"the store {self._root} cannot be opened ({error}); {WAY_OUT}") from error
+        return self._renewed(what), _inode(path)
+
+    def _renewed(self, what: str) -> sqlite3.Connection:
+        """A new database; the one that was there is set aside, and what is sound in a damaged one is taken over."""
+        aside = self._root / f"set-aside-{time.time_ns()}"
+        aside.mkdir(mode=0o700)
+        # The database first: without it, SQLite takes its journal for nobody's.
+        for each in sorted(self._root.glob(NAME + "*")):
+            each.rename(aside / each.name)
+        database = _connect(self._root / NAME)
+        kept = 0
+        with contextlib.suppress(sqlite3.Error), transaction(database):
+            kept = rescue(aside / NAME, database) if what == "damaged" else 0
+        taken = f"; {kept} sound results are taken over" if kept else ""
+        self._tell(
+            f"the store {self._root.name} is {what}; it is set aside as {aside.name}, and a new one is begun{taken}"
+        )
+        return database
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error tells of damage to a file that may be written, and not of a full disk, a lock or the like."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return isinstance(error, Illegible) or "decode to UTF-8" in str(error)
+    return code & 0xFF in _DAMAGE
+
+
+@contextlib.contextmanager
+def _legible() -> Iterator[None]:
+    """Raises Illegible where Python cannot decode what SQLite gives."""
     try:
-        version = _version(path)
-        if version == VERSION:
-            return _connect(path)
-    except sqlite3.OperationalError as error:
-        raise StoreRefused(f"the store {root} cannot be opened ({error}); {WAY_OUT}") from error
-    aside = root / f"set-aside-{time.time_ns()}"
-    aside.mkdir()
-    for each in root.glob("index.sqlite*"):
-        each.rename(aside / each.name)
-    tell(f"the store {root.name} is {version}; it is set aside as {aside.name}, and a new one is begun")
-    return _connect(path)
-
-
-def _version(path: Path) -> str:
-    """The version of a store's tables, which for a new one is ours; or what is wrong with it."""
-    if not path.exists():
-        return VERSION
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as database:
-            rows = database.execute("SELECT value FROM meta WHERE name = 'schema'").fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            # Another kernel is making it just now, or was stopped while it did.
-            return VERSION
-        raise
-    except sqlite3.DatabaseError:
-        return "damaged"
-    return VERSION if not rows or rows[0][0] == VERSION else f"of version {rows[0][0]}, this is {VERSION}"
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=NORMAL")
-    with transaction(database):
-        for statement in TABLES.split(";"):
-            database.execute(statement)
-        database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (VERSION,))
-        database.execute("INSERT OR IGNORE INTO meta VALUES ('salt', ?)", (os.urandom(32),))
-    return database
+        yield
+    except UnicodeDecodeError as error:
+        raise Illegible(f"a text cannot be read: {error}") from error
 
 
 @contextlib.contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
     """All or nothing, also when an interrupt comes in the middle."""
-    database.execute("BEGIN IMMEDIATE")
     try:
+        database.execute("BEGIN IMMEDIATE")
         yield
+        database.execute("COMMIT")
     except BaseException:
-        database.rollback()
+        if database.in_transaction:
+            # On some errors SQLite has rolled back itself.
+            with contextlib.suppress(sqlite3.Error):
+                database.execute("ROLLBACK")
         raise
-    database.commit()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Raises OtherVersion, sqlite3.Error."""
+    database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        meta = _meta(database)
+        if meta.get("schema", VERSION) != VERSION:
+            raise OtherVersion(f"of version {meta['schema']}, this is {VERSION}")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        salt = meta.get("salt")
+        if "schema" not in meta or not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
+            _make_tables(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    with transaction(database):
+        for statement in TABLES.split(";"):
+            database.execute(statement)
+        database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (VERSION,))
+        database.execute(
+            "INSERT INTO meta VALUES ('salt', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            (os.urandom(SALT_BYTES),),
+        )
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """What can be read of a database in a folder that cannot be written; an empty one where there is none."""
+    uri = f"file:{quote(str(path))}?mode=ro"
+    # With a journal SQLite wants to write beside it; without one it can be told that nobody writes.
+    for each in (uri, uri + "&immutable=1"):
+        database = sqlite3.connect(each, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        with contextlib.suppress(sqlite3.Error), _legible():
+            if _meta(database).get("schema") == VERSION:
+                return database
+        database.close()
+    empty = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _make_tables(empty)
+    return empty
+
+
+def _meta(database: sqlite3.Connection) -> dict[str, object]:
+    try:
+        return dict(database.execute("SELECT name, value FROM meta").fetchall())
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            # It is new, or another kernel is making it just now.
+            return {}
+        raise
+
+
+def _inode(path: Path) -> int:
+    """The file's number; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+@contextlib.contextmanager
+def _turn(root: Path) -> Iterator[None]:
+    """Kernels open and replace a database one after the other; where locks do not work, all at once."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        bound = time.monotonic() + _TURN_S
+        while time.monotonic() < bound:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break
+        yield
+    finally:
+        os.close(folder)

@@ -14,7 +14,9 @@ from nbflow.errors import DamagedEntry
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
 from nbflow.store.location import make_folder
+from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
+from nbflow.store.rescue import proof
 from nbflow.store.rows import Entry, Row
 from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT
 
@@ -38,6 +40,7 @@ class Store(Records):
         self._blobs = Blobs(root)
         self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed, bool]] = {}
         self._pending_keys: dict[bytes, list[Row]] = {}
+        self._dropped: set[tuple[bytes, bytes, bytes]] = set()
         self._committed = time.monotonic()
         self._timer: threading.Timer | None = None
         leave_out(str(root))
@@ -65,8 +68,10 @@ class Store(Records):
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
                 marks = ",".join("?" * len(part))
-                for row in self._read(LOOK_UP.format(marks), tuple(part)):
-                    found.setdefault(row[0], []).append(Row._make(row))
+                for row in map(Row._make, self._read_proven(LOOK_UP.format(marks), part)):
+                    # What could not be taken out, on a disk that is full or read-only, is gone all the same.
+                    if not self._dropped or (row.key, row.trace, row.digest) not in self._dropped:
+                        found.setdefault(row.key, []).append(row)
         return found
 
     def load(self, row: Row) -> Any:
@@ -82,6 +87,9 @@ class Store(Records):
         try:
             if not stored:
                 raise DamagedEntry(row.key, "is missing from the store")
+            if stored[0][1] != row.digest:
+                # The row tells the id of another value.
+                raise DamagedEntry(row.key, "was replaced by another kernel")
             return self._value(row.key, *stored[0])
         except DamagedEntry:
             self.drop(row)
@@ -113,14 +121,16 @@ class Store(Records):
                 self._timer.cancel()
                 self._timer = None
             if not self.closed and (self._pending or self._pending_other):
-                self._commit()
+                undisturbed(self._commit)
             self._committed = time.monotonic()
 
     def drop(self, row: Row) -> None:
         """Takes a result out."""
         with self._lock:
             self._forget_pending(row)
-            self._write([("DELETE FROM entry WHERE key = ? AND trace = ?", [(row.key, row.trace)])])
+            self._dropped.add((row.key, row.trace, row.digest))
+            statement = "DELETE FROM entry WHERE key = ? AND trace = ? AND digest = ?"
+            self._write([(statement, [(row.key, row.trace, row.digest)])])
         if row.blob is not None:
             self._blobs.remove(row.blob)
 
@@ -141,6 +151,9 @@ class Store(Records):
         return self._blobs.size_bytes() + sum(path.stat().st_size for path in self.root.glob("index.sqlite*"))
 
     def _take(self, entry: Entry, *, replace: bool) -> Row | None:
+        if self.read_only:
+            self._once(f"the store {self.root.name} cannot be written: what it has is used, new results are not stored")
+            return None
         sealed = entry.sealed
         digest = sealed.digest(entry.key)
         blob = None
@@ -157,21 +170,26 @@ class Store(Records):
         )  # fmt: skip
         with self._lock:
             self._forget_pending(row)
-            self._pending[entry.key, entry.trace] = (row, sealed, replace)
+            self._dropped.discard((row.key, row.trace, row.digest))
+            # In this order: an interrupt between the two leaves a row that is missing, and nothing worse.
             self._pending_keys.setdefault(entry.key, []).append(row)
+            self._pending[entry.key, entry.trace] = (row, sealed, replace)
         return row
 
     def _forget_pending(self, row: Row) -> None:
-        old = self._pending.pop((row.key, row.trace), None)
-        if old is not None:
-            self._pending_keys[row.key].remove(old[0])
+        self._pending.pop((row.key, row.trace), None)
+        left = [each for each in self._pending_keys.pop(row.key, ()) if each.trace != row.trace]
+        if left:
+            self._pending_keys[row.key] = left
 
     def _commit(self) -> None:
         rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
         for row, sealed, replace in self._pending.values():
-            rows[replace].append((*row, None if row.blob else b"".join(sealed.parts)))
+            rows[replace].append((*row, proof(tuple(row)), None if row.blob else b"".join(sealed.parts)))
         others = [(statement, [values]) for statement, values in self._pending_other]
-        self._write([*others, *((PUT.format(replace=int(replace)), rows[replace]) for replace in rows)])
+        puts = [(PUT.format(replace=int(replace)), rows[replace]) for replace in rows]
+        if not self._write([*others, *puts]):
+            self._forget_unwritten()
         self._pending.clear()
         self._pending_keys.clear()
         self._pending_other.clear()

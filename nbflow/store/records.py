@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from nbflow.probe.files import FileMark, Memo, StatMemo
-from nbflow.store.database import open_database, transaction
+from nbflow.store.access import Access
+from nbflow.store.database import SALT_BYTES
+from nbflow.store.rescue import PROOF_PATH, trace_proof
 from nbflow.store.rows import Last, RunRow
 
 if TYPE_CHECKING:
@@ -19,22 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Records:
+class Records(Access):
     """The database of a store, with all that is kept in it beside results. Any thread may call it.
 
     root: the store's folder. memo: digests of files, kept from process to process.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
-        self.root = root
-        self._tell = tell
-        self._told: set[str] = set()
-        self._lock = threading.RLock()
+        super().__init__(root, tell)
         self._pending_other: list[tuple[str, tuple[Any, ...]]] = []
         self._known_traces: dict[bytes, tuple[FileMark, ...]] = {}
         self._known_recipes: set[bytes] = set()
-        self._database = open_database(root, tell)
-        self._salt = self._meta("salt")
+        self._salt = self._meta_salt()
         self.memo = StatMemo(self._load_stat, self._save_stat)
 
     def flush(self) -> None:
@@ -50,10 +46,10 @@ class Records:
         if trace in self._known_traces:
             return
         self._known_traces[trace] = tuple(marks)
+        rows = [(self._relative(mark.path), mark.kind, mark.digest) for mark in marks]
         with self._lock:
-            for mark in marks:
-                values = (trace, self._relative(mark.path), mark.kind, mark.digest)
-                self._pending_other.append(("INSERT OR IGNORE INTO trace VALUES (?, ?, ?, ?)", values))
+            for row in (*rows, (PROOF_PATH, "proof", trace_proof(rows))):
+                self._pending_other.append(("INSERT OR REPLACE INTO trace VALUES (?, ?, ?, ?)", (trace, *row)))
 
     def traces(self, traces: Sequence[bytes]) -> dict[bytes, tuple[FileMark, ...]]:
         """The files of each trace; unknown ones are left out."""
@@ -61,8 +57,12 @@ class Records:
         with self._lock:
             for trace in missing:
                 rows = self._read("SELECT path, kind, digest FROM trace WHERE trace = ?", (trace,))
-                if rows:
-                    self._known_traces[trace] = tuple(FileMark(self._absolute(p), kind, d) for p, kind, d in rows)
+                marks = [row for row in rows if row[0] != PROOF_PATH]
+                if (PROOF_PATH, "proof", trace_proof(marks)) in rows:
+                    self._known_traces[trace] = tuple(FileMark(self._absolute(p), kind, d) for p, kind, d in marks)
+                elif rows:
+                    # One of its files is lost or damaged: it would hold when it must not, or never again.
+                    self._write([("DELETE FROM trace WHERE trace = ?", [(trace,)])])
         return {trace: self._known_traces[trace] for trace in traces if trace in self._known_traces}
 
     def put_recipe(self, code: bytes, parts: Iterable[tuple[str, str, bytes, str]]) -> None:
@@ -107,35 +107,22 @@ class Records:
         with self._lock:
             return [RunRow._make(row) for row in self._read("SELECT * FROM run ORDER BY id", ())]
 
-    def _write(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
-        """One transaction; what cannot be written is told and let go, since results are in memory, too."""
-        try:
-            with transaction(self._database):
-                for statement, rows in statements:
-                    self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
-            self._once(f"the store {self.root.name} could not be written ({error}); results are returned, not stored")
+    def _meta_salt(self) -> bytes:
+        rows = self._read("SELECT value FROM meta WHERE name = 'salt'", ())
+        # Where it cannot be read, nothing that was salted can be compared either.
+        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else os.urandom(SALT_BYTES)
 
-    def _read(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            self._once(f"the store {self.root.name} could not be read ({error}); results are computed again")
-            return []
-
-    def _once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)
-
-    def _meta(self, name: str) -> bytes:
-        value: bytes = self._read("SELECT value FROM meta WHERE name = ?", (name,))[0][0]
-        return value
+    def _forget_unwritten(self) -> None:
+        """What was thought to be written was not: it is written again with what needs it."""
+        self._known_traces.clear()
+        self._known_recipes.clear()
 
     def _load_stat(self, path: str) -> Memo | None:
         with self._lock:
             rows = self._read("SELECT size, mtime, inode, digest, hashed FROM stat WHERE path = ?", (path,))
-        return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4]) if rows else None
+        if not rows or [type(value) for value in rows[0]] != [int, int, int, bytes, int]:
+            return None
+        return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4])
 
     def _save_stat(self, path: str, memo: Memo) -> None:
         values = (path, *memo.stamp, memo.digest, memo.hashed_ns)
@@ -155,4 +142,8 @@ def _to_json(parts: Iterable[tuple[str, str, bytes, str]]) -> str:
 
 
 def _from_json(text: str) -> list[tuple[str, str, bytes, str]]:
-    return [(kind, name, bytes.fromhex(id_), shown) for kind, name, id_, shown in json.loads(text)]
+    try:
+        return [(kind, name, bytes.fromhex(id_), shown) for kind, name, id_, shown in json.loads(text)]
+    except (ValueError, TypeError):
+        # It is damaged, and only told what something was made of.
+        return []

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-VERSION = "1"
+VERSION = "2"
 
-# payload comes last: a look-up reads the columns before it without touching its pages.
+# payload comes last: a look-up reads the columns before it without touching its pages. proof: over those before it.
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB);
 CREATE TABLE IF NOT EXISTS entry (
     key BLOB NOT NULL, trace BLOB NOT NULL, out BLOB NOT NULL, members BLOB NOT NULL, kind INTEGER NOT NULL,
     codec TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL, blob TEXT, seconds REAL NOT NULL,
-    made INTEGER NOT NULL, expires INTEGER, session TEXT, task TEXT NOT NULL, payload BLOB
+    made INTEGER NOT NULL, expires INTEGER, session TEXT, task TEXT NOT NULL,
+    proof BLOB NOT NULL, payload BLOB
 );
 CREATE UNIQUE INDEX IF NOT EXISTS entry_key ON entry (key, trace);
 CREATE TABLE IF NOT EXISTS trace (
@@ -34,16 +35,16 @@ CREATE TABLE IF NOT EXISTS run (
 """
 
 LOOK_UP = (
-    "SELECT key, trace, out, members, kind, codec, digest, size, blob, seconds, made, expires, session, task "
+    "SELECT key, trace, out, members, kind, codec, digest, size, blob, seconds, made, expires, session, task, proof "
     "FROM entry WHERE key IN ({}) ORDER BY made DESC"
 )
 PAYLOAD = "SELECT codec, digest, size, blob, payload FROM entry WHERE key = ? AND trace = ?"
 # Of two kernels that computed the same the first stays; another result, or one with an end, gives way.
 PUT = (
-    "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (key, trace) DO UPDATE SET out = excluded.out, members = excluded.members, kind = excluded.kind, "
     "codec = excluded.codec, digest = excluded.digest, size = excluded.size, blob = excluded.blob, "
     "seconds = excluded.seconds, made = excluded.made, expires = excluded.expires, session = excluded.session, "
-    "task = excluded.task, payload = excluded.payload "
+    "task = excluded.task, proof = excluded.proof, payload = excluded.payload "
     "WHERE {replace} OR out <> excluded.out OR expires IS NOT NULL OR session IS NOT NULL"
 )
