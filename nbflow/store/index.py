@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import _thread
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ class Store(Records):
         self._pending_keys: dict[bytes, list[Row]] = {}
         self._dropped: set[tuple[bytes, bytes, bytes]] = set()
         self._committed = time.monotonic()
-        self._timer: threading.Timer | None = None
+        self._flushes_soon = False
         leave_out(str(root))
 
     @classmethod
@@ -64,7 +64,9 @@ class Store(Records):
         with self._lock:
             for key in keys:
                 if key in self._pending_keys:
-                    found[key] = list(reversed(self._pending_keys[key]))
+                    rows = reversed(self._pending_keys[key])
+                    # An interrupt in the middle of a put leaves one that is not pending.
+                    found[key] = [row for row in rows if (key, row.trace) in self._pending]
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
                 marks = ",".join("?" * len(part))
@@ -109,17 +111,24 @@ class Store(Records):
     def _commit_soon(self) -> None:
         """Sees to it that what is buffered is written within a second, also when nothing else happens."""
         with self._lock:
-            if self._timer is None and self._pending:
-                self._timer = threading.Timer(COMMIT_S, self.flush)
-                self._timer.daemon = True
-                self._timer.start()
+            if self._flushes_soon or not self._pending:
+                return
+            try:
+                # An interrupt would break a thread of `threading` that is about to start.
+                _thread.start_new_thread(self._flush_later, ())
+                self._flushes_soon = True
+            except RuntimeError:
+                # The interpreter is ending, and starts no threads any more.
+                self.flush()
+
+    def _flush_later(self) -> None:
+        time.sleep(COMMIT_S)
+        self._flushes_soon = False
+        self.flush()
 
     def flush(self) -> None:
         """Commits what is buffered, in one transaction; an interrupt leaves none open."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
             if not self.closed and (self._pending or self._pending_other):
                 undisturbed(self._commit)
             self._committed = time.monotonic()
@@ -171,7 +180,7 @@ class Store(Records):
         with self._lock:
             self._forget_pending(row)
             self._dropped.discard((row.key, row.trace, row.digest))
-            # In this order: an interrupt between the two leaves a row that is missing, and nothing worse.
+            # In this order: what is pending can be looked up.
             self._pending_keys.setdefault(entry.key, []).append(row)
             self._pending[entry.key, entry.trace] = (row, sealed, replace)
         return row
@@ -183,16 +192,19 @@ class Store(Records):
             self._pending_keys[row.key] = left
 
     def _commit(self) -> None:
+        # Others may go on meanwhile: what they put in is left for the next time.
+        pending, others = list(self._pending.items()), list(self._pending_other)
         rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
-        for row, sealed, replace in self._pending.values():
+        for _, (row, sealed, replace) in pending:
             rows[replace].append((*row, proof(tuple(row)), None if row.blob else b"".join(sealed.parts)))
-        others = [(statement, [values]) for statement, values in self._pending_other]
+        statements = [(statement, [values]) for statement, values in others]
         puts = [(PUT.format(replace=int(replace)), rows[replace]) for replace in rows]
-        if not self._write([*others, *puts]):
+        if not self._write([*statements, *puts]):
             self._forget_unwritten()
-        self._pending.clear()
-        self._pending_keys.clear()
-        self._pending_other.clear()
+        del self._pending_other[: len(others)]
+        for key, value in pending:
+            if self._pending.get(key) is value:
+                self._forget_pending(value[0])
 
     def _value(self, key: bytes, codec: str, digest: bytes, size: int, blob: str | None, payload: bytes | None) -> Any:
         if blob is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,16 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Result = TypeVar("Result")
+_LOOK_S = 1.0
 
 
 def undisturbed(work: Callable[[], Result]) -> Result:
     """Calls work where no interrupt reaches it, and gives what that gives; one that comes meanwhile is raised after it.
 
-    Interrupts reach the main thread only, and there between any two instructions, also in a `finally`.
+    Interrupts reach the main thread only, but there between any two instructions, also in a `finally`. Very rarely
+    one is raised while the work still goes on: it must bear that others go on meanwhile.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         return work()
     ended: list[tuple[Result | None, BaseException | None]] = []
+    done = _thread.allocate_lock()
+    done.acquire()
 
     def call() -> None:
         try:
@@ -26,30 +31,29 @@ def undisturbed(work: Callable[[], Result]) -> Result:
         # It is raised again below, on the thread that waits.
         except BaseException as error:  # noqa: BLE001 (handed over)
             ended.append((None, error))
+        done.release()
 
-    interrupt = _until_it_ended(threading.Thread(target=call, name="nbflow-store"))
+    interrupt = _begun(call)
+    while not ended:
+        try:
+            done.acquire(timeout=_LOOK_S)
+        except KeyboardInterrupt as error:
+            interrupt = error
     if interrupt is not None:
         raise interrupt
-    if not ended:
-        # The interpreter is ending, and starts no threads any more.
-        call()
-    result, error = ended[0]
-    if error is not None:
-        raise error
+    result, raised = ended[0]
+    if raised is not None:
+        raise raised
     return result  # type: ignore[return-value]
 
 
-def _until_it_ended(thread: threading.Thread) -> KeyboardInterrupt | None:
-    interrupt = None
+def _begun(call: Callable[[], None]) -> KeyboardInterrupt | None:
+    """Starts a thread. The interrupt that came while it did: threads of `threading` would not survive that."""
     try:
-        thread.start()
+        _thread.start_new_thread(call, ())
     except RuntimeError:
-        return None
-    except KeyboardInterrupt as error:
-        interrupt = error
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt as error:
-            interrupt = error
-    return interrupt
+        # The interpreter is ending, and starts no threads any more.
+        call()
+    except KeyboardInterrupt as interrupt:
+        return interrupt
+    return None
