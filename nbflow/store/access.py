@@ -30,8 +30,13 @@ class Access:
 
     @property
     def read_only(self) -> bool:
-        """Whether the store's folder allows no writing: what it has is used, new results are returned only."""
-        return self._database.read_only
+        """Whether the store cannot be written: what it has is used, new results are returned only. Told once."""
+        why = self._database.why_read_only
+        if why:
+            self._once(
+                f"the store {self.root.name} cannot be written ({why}): what it has is used, new results are not stored"
+            )
+        return bool(why)
 
     def _read(self, query: str, values: Sequence[Any], *, mend: bool = True) -> list[tuple[Any, ...]]:
         """The rows of a query; none where it cannot be read."""

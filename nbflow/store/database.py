@@ -27,6 +27,8 @@ _TURN_S = 10.0
 # Primary result codes of SQLite that only damage gives to a file that may be written: ERROR (such as a table that is
 # missing), READONLY (by its header), CORRUPT, TOOBIG, CONSTRAINT, MISMATCH, FORMAT, NOTADB.
 _DAMAGE = frozenset({1, 8, 11, 18, 19, 20, 24, 26})
+# IOERR, FULL, CANTOPEN: there is no room for what SQLite writes when it opens a database.
+_NO_ROOM = frozenset({10, 13, 14})
 
 
 class OtherVersion(Exception):
@@ -40,7 +42,7 @@ class Illegible(sqlite3.DatabaseError):
 class Database:
     """A connection that any thread may use; one transaction at a time.
 
-    read_only: nothing can be written, since the folder does not allow it.
+    why_read_only: what keeps it from being written, such as missing rights or a full disk; else "".
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
@@ -48,7 +50,7 @@ class Database:
         self._root = root
         self._tell = tell
         self._lock = threading.Lock()
-        self.read_only = not is_writable(root, root / NAME)
+        self.why_read_only = "" if is_writable(root, root / NAME) else "no right to write there"
         self._connection, self._inode = self._open()
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -79,19 +81,25 @@ class Database:
 
     def _follow(self) -> None:
         """Goes over to the database that another kernel began in place of the one that is open, or that was deleted."""
-        if not self.read_only and _inode(self._root / NAME) != self._inode:
+        if not self.why_read_only and _inode(self._root / NAME) != self._inode:
             self._connection.close()
             self._connection, self._inode = self._open()
 
     def _open(self) -> tuple[sqlite3.Connection, int]:
         path = self._root / NAME
-        if self.read_only:
-            return _connect_read_only(path), _inode(path)
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _turn(self._root):
-            return self._open_or_renew(_inode(path), damaged=False)
+        if not self.why_read_only:
+            try:
+                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with _turn(self._root):
+                    return self._open_or_renew(_inode(path), damaged=False)
+            except (sqlite3.Error, OSError) as error:
+                if isinstance(error, sqlite3.Error) and _primary_code(error) not in _NO_ROOM:
+                    raise StoreRefused(f"the store {self._root} cannot be opened ({error}); {WAY_OUT}") from error
+                self.why_read_only = str(error)
+        return _connect_read_only(path), _inode(path)
 
     def _open_or_renew(self, inode: int, *, damaged: bool) -> tuple[sqlite3.Connection, int]:
+        """Raises sqlite3.Error, OSError."""
         path = self._root / NAME
         what = "damaged"
         if not damaged or _inode(path) != inode:
@@ -102,7 +110,7 @@ class Database:
                 what = str(other)
             except sqlite3.Error as error:
                 if not is_damage(error):
-                    raise StoreRefused(f"the store {self._root} cannot be opened ({error}); {WAY_OUT}") from error
+                    raise
         return self._renewed(what), _inode(path)
 
     def _renewed(self, what: str) -> sqlite3.Connection:
@@ -125,10 +133,15 @@ class Database:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error tells of damage to a file that may be written, and not of a full disk, a lock or the like."""
-    code = getattr(error, "sqlite_errorcode", None)
+    code = _primary_code(error)
     if code is None:
         return isinstance(error, Illegible) or "decode to UTF-8" in str(error)
-    return code & 0xFF in _DAMAGE
+    return code in _DAMAGE
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 @contextlib.contextmanager

@@ -161,7 +161,6 @@ class Store(Records):
 
     def _take(self, entry: Entry, *, replace: bool) -> Row | None:
         if self.read_only:
-            self._once(f"the store {self.root.name} cannot be written: what it has is used, new results are not stored")
             return None
         sealed = entry.sealed
         digest = sealed.digest(entry.key)
