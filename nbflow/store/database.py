@@ -202,11 +202,11 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?mode=ro"
     # With a journal SQLite wants to write beside it; without one it can be told that nobody writes.
     for each in (uri, uri + "&immutable=1"):
-        database = sqlite3.connect(each, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         with contextlib.suppress(sqlite3.Error), _legible():
+            database = sqlite3.connect(each, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             if _meta(database).get("schema") == VERSION:
                 return database
-        database.close()
+            database.close()
     empty = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     _make_tables(empty)
     return empty
