@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import repeat
 from time import perf_counter
 from types import AsyncGeneratorType, GeneratorType
@@ -16,6 +16,7 @@ from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop, place_of
 from nbflow.executors.base import Batch, Outcome
 from nbflow.executors.waiting import bounded_call, run_coroutine
 from nbflow.identity.copies import private_copy
+from nbflow.identity.hashing import Place, noted_hashes
 from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
@@ -204,10 +205,11 @@ def _describe(batch: Batch, outcome: Outcome) -> None:
         return
     if outcome.error is not None:
         return
-    outcome.out, outcome.members = batch.identify(outcome.value)
+    with noted_hashes() if type(outcome.value).__module__ == "numpy" else _NOTHING_NOTED as hashes:
+        outcome.out, outcome.members = batch.identify(outcome.value)
     if batch.keep:
         try:
-            outcome.sealed = seal(outcome.value)
+            outcome.sealed = seal(outcome.value, hashes)
         except NotStorable as reason:
             outcome.unstored = str(reason)
 
@@ -230,4 +232,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 _SKIPPED_ID = b"nbflow skipped  "
 _NO_BLOCK = Block()
+_NOTHING_NOTED = nullcontext[dict[Place, bytes]]({})
 _FIRST = (1, None)

@@ -73,7 +73,7 @@ def _opened(
     targets: Iterable[Node] | None,
     approved: Collection[Node],
 ) -> Workshop:
-    store.memo.fresh()
+    store.begin()
     codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
     machine = Machine(nodes, targets=targets)
     ledger = Ledger(machine.tracks, store, partial(output_id, codes.identifier))

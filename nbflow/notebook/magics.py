@@ -13,6 +13,7 @@ from nbflow.identity.value import opaque
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
+from nbflow.notebook.stored import cache_text, clear, stored_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,10 @@ def keep_empty_body(lines: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A subcommand of %flow. names: how many task names it takes, "" (none), "one" or "any"."""
+    """A subcommand of %flow. names: how many task names it takes, "" (none), "one", "any" or "stored".
+
+    stored: any number, also of tasks that the notebook has no more and the store still has results of.
+    """
 
     act: Callable[[list[str], bool], Any]
     names: str
@@ -88,6 +92,8 @@ class Magics:
             "status": Command(self._status, "", "one line a task: fresh, stale, new; and where results are kept"),
             "approve": Command(self._approve, "any", "let tasks run that wait for approval"),
             "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
+            "cache": Command(self._cache, "", "where results are kept, how much they take up, and what may go"),
+            "clear": Command(self._clear, "stored", "drop what is stored of these tasks, or of all in the notebook"),
             "help": Command(self._help, "", "this text"),
         }
 
@@ -134,6 +140,8 @@ class Magics:
         if command.names == "one" and len(names) != 1:
             example = next(iter(self._session.names()), "NAME")
             raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {example}`")
+        if command.names == "stored":
+            return [stored_task(self._session, each) for each in names], bool(options)
         return [self._session.task_name(each) for each in names], bool(options)
 
     def _names(self, words: list[str]) -> list[str]:
@@ -177,6 +185,12 @@ class Magics:
             self._session.remove(name)
         print("removed: " + ", ".join(names))
 
+    def _cache(self, _names: list[str], _force: bool) -> None:
+        print(cache_text(self._session))
+
+    def _clear(self, names: list[str], _force: bool) -> None:
+        print(clear(self._session, names))
+
     def _help(self, _names: list[str], _force: bool) -> None:
         print("%flow               draw the notebook's flow")
         for name in self._commands:
@@ -185,7 +199,7 @@ class Magics:
 
     def _usage(self, name: str) -> str:
         command = self._commands[name]
-        names = {"": "", "one": " NAME", "any": " [NAME …]"}[command.names]
+        names = {"": "", "one": " NAME", "any": " [NAME …]", "stored": " [NAME …]"}[command.names]
         options = " [--force]" if command.force else ""
         return f"%flow {name + names + options:<28}{command.help}"
 

@@ -38,7 +38,7 @@ class Access:
             )
         return bool(why)
 
-    def _read(self, query: str, values: Sequence[Any], *, mend: bool = True) -> list[tuple[Any, ...]]:
+    def _read(self, query: str, values: Sequence[Any] = (), *, mend: bool = True) -> list[tuple[Any, ...]]:
         """The rows of a query; none where it cannot be read."""
         try:
             return self._database.read(query, values)

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nbflow.errors import StoreRefused
-from nbflow.store.location import WAY_OUT, is_writable
+from nbflow.store.location import WAY_OUT, is_remote, is_writable
 from nbflow.store.rescue import rescue
-from nbflow.store.schema import TABLES, VERSION
+from nbflow.store.schema import TABLES, TRIGGERS, VERSION
+from nbflow.store.upgrade import FIRST, move_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 BUSY_S = 30.0
-NAME = "index.sqlite"
+FILE = "index.sqlite"
+# Stands in a store whose database proved damaged: the next one to open it begins a new one.
+DAMAGED = "damaged"
 SALT_BYTES = 32
 # How long opening waits for another kernel that opens the same store.
 _TURN_S = 10.0
@@ -42,7 +45,8 @@ class Illegible(sqlite3.DatabaseError):
 class Database:
     """A connection that any thread may use; one transaction at a time.
 
-    why_read_only: what keeps it from being written, such as missing rights or a full disk; else "".
+    why_read_only: what keeps it from being written, such as missing rights or a full disk; else "". replaced: why a
+    new database was begun in place of what was there; else "".
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
@@ -50,7 +54,8 @@ class Database:
         self._root = root
         self._tell = tell
         self._lock = threading.Lock()
-        self.why_read_only = "" if is_writable(root, root / NAME) else "no right to write there"
+        self.replaced = ""
+        self.why_read_only = "" if is_writable(root, root / FILE) else "no right to write there"
         self._connection, self._inode = self._open()
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -81,17 +86,17 @@ class Database:
 
     def _follow(self) -> None:
         """Goes over to the database that another kernel began in place of the one that is open, or that was deleted."""
-        if not self.why_read_only and _inode(self._root / NAME) != self._inode:
+        if not self.why_read_only and _inode(self._root / FILE) != self._inode:
             self._connection.close()
             self._connection, self._inode = self._open()
 
     def _open(self) -> tuple[sqlite3.Connection, int]:
-        path = self._root / NAME
+        path = self._root / FILE
         if not self.why_read_only:
             try:
                 self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with _turn(self._root):
-                    return self._open_or_renew(_inode(path), damaged=False)
+                    return self._open_or_renew(_inode(path), damaged=(self._root / DAMAGED).exists())
             except (sqlite3.Error, OSError) as error:
                 if isinstance(error, sqlite3.Error) and _primary_code(error) not in _NO_ROOM:
                     raise StoreRefused(f"the store {self._root} cannot be opened ({error}); {WAY_OUT}") from error
@@ -100,7 +105,7 @@ class Database:
 
     def _open_or_renew(self, inode: int, *, damaged: bool) -> tuple[sqlite3.Connection, int]:
         """Raises sqlite3.Error, OSError."""
-        path = self._root / NAME
+        path = self._root / FILE
         what = "damaged"
         if not damaged or _inode(path) != inode:
             try:
@@ -118,12 +123,13 @@ class Database:
         aside = self._root / f"set-aside-{time.time_ns()}"
         aside.mkdir(mode=0o700)
         # The database first: without it, SQLite takes its journal for nobody's.
-        for each in sorted(self._root.glob(NAME + "*")):
+        for each in (*sorted(self._root.glob(FILE + "*")), *self._root.glob(DAMAGED)):
             each.rename(aside / each.name)
-        database = _connect(self._root / NAME)
+        database = _connect(self._root / FILE)
+        self.replaced = what
         kept = 0
         with contextlib.suppress(sqlite3.Error), transaction(database):
-            kept = rescue(aside / NAME, database) if what == "damaged" else 0
+            kept = rescue(aside / FILE, database) if what == "damaged" else 0
         taken = f"; {kept} sound results are taken over" if kept else ""
         self._tell(
             f"the store {self._root.name} is {what}; it is set aside as {aside.name}, and a new one is begun{taken}"
@@ -173,12 +179,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         meta = _meta(database)
-        if meta.get("schema", VERSION) != VERSION:
-            raise OtherVersion(f"of version {meta['schema']}, this is {VERSION}")
-        database.execute("PRAGMA journal_mode=WAL")
+        version = meta.get("schema", VERSION)
+        if version not in {VERSION, FIRST}:
+            raise OtherVersion(f"of version {version}, this is {VERSION}")
+        # The log beside the database needs memory that is shared, which machines do not share.
+        database.execute(f"PRAGMA journal_mode={'DELETE' if is_remote(path.parent) else 'WAL'}")
         database.execute("PRAGMA synchronous=NORMAL")
         salt = meta.get("salt")
-        if "schema" not in meta or not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
+        if "schema" not in meta or version != VERSION or not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
             _make_tables(database)
     except BaseException:
         database.close()
@@ -187,14 +195,19 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
+    """Makes what is missing, and brings older tables up to date."""
     with transaction(database):
-        for statement in TABLES.split(";"):
+        # Asked anew: another kernel may have done it meanwhile.
+        meta = _meta(database)
+        fill = move_aside(database, str(meta.get("schema", VERSION)))
+        for statement in (*TABLES.split(";"), *TRIGGERS):
             database.execute(statement)
+        if fill is not None:
+            fill()
         database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (VERSION,))
-        database.execute(
-            "INSERT INTO meta VALUES ('salt', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            (os.urandom(SALT_BYTES),),
-        )
+        salt = meta.get("salt")
+        if not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
+            database.execute("INSERT OR REPLACE INTO meta VALUES ('salt', ?)", (os.urandom(SALT_BYTES),))
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:

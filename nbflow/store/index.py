@@ -7,22 +7,25 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from xxhash import xxh3_128_digest
-
-from nbflow.codecs import INLINE_BYTES, Sealed, unseal
+from nbflow.codecs import INLINE_BYTES, digest_of, unseal
 from nbflow.errors import DamagedEntry
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
 from nbflow.store.location import make_folder
 from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
-from nbflow.store.rescue import proof
-from nbflow.store.rows import Entry, Row
-from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT
+from nbflow.store.room import Room
+from nbflow.store.rows import GONE, Entry, Row, row_digest
+from nbflow.store.schema import LOAD, LOOK_UP, PUT, TAKE_OUT, UNNAMED
+from nbflow.store.sizes import most_bytes
+from nbflow.store.traces import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from nbflow.codecs import Sealed
+    from nbflow.store.rows import Last
 
 COMMIT_S = 1.0
 AT_ONCE = 900
@@ -31,32 +34,41 @@ AT_ONCE = 900
 class Store(Records):
     """Results under their keys. Any thread may call it; two kernels may share one.
 
-    root: its folder. tell: called with what users should know.
+    root: its folder. tell: called with what users should know. room: what is in use, and what may go.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
         super().__init__(root, tell)
         self.closed = False
         self._blobs = Blobs(root)
-        self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed, bool]] = {}
+        self.room = Room(self)
+        # The value's bytes, where they do not lie in a file already; whether it replaces what is there.
+        self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed | None, bool]] = {}
         self._pending_keys: dict[bytes, list[Row]] = {}
-        self._dropped: set[tuple[bytes, bytes, bytes]] = set()
         self._committed = time.monotonic()
         self._flushes_soon = False
+        self._dropped: set[tuple[bytes, bytes, bytes]] = set()
         leave_out(str(root))
 
     @classmethod
     def open(cls, root: Path, tell: Callable[[str], None] = warnings.warn) -> Store:
         """The store in a folder, made where there is none. Raises StoreRefused."""
         make_folder(root)
+        # A setting that is no size is told now, and not when there is something to lose.
+        most_bytes(root)
         return cls(root, tell)
+
+    def begin(self) -> None:
+        """Told when a plan or run begins: files are looked at anew, and so are values that were let go."""
+        self.memo.fresh()
+        self.room.begin()
 
     def close(self) -> None:
         """Writes what is buffered, and closes the database."""
         self.flush()
         with self._lock:
             self.closed = True
-            self._database.close()
+            undisturbed(self._database.close)
 
     def look_up(self, keys: Sequence[bytes]) -> dict[bytes, list[Row]]:
         """The rows of each key, the newest first; keys without a row are left out."""
@@ -68,34 +80,27 @@ class Store(Records):
                     # An interrupt in the middle of a put leaves one that is not pending.
                     found[key] = [row for row in rows if (key, row.trace) in self._pending]
             for start in range(0, len(keys), AT_ONCE):
-                part = keys[start : start + AT_ONCE]
-                marks = ",".join("?" * len(part))
-                for row in map(Row._make, self._read_proven(LOOK_UP.format(marks), part)):
+                for row in self._rows_of(keys[start : start + AT_ONCE]):
                     # What could not be taken out, on a disk that is full or read-only, is gone all the same.
                     if not self._dropped or (row.key, row.trace, row.digest) not in self._dropped:
                         found.setdefault(row.key, []).append(row)
+            self.room.looked_up(found)
         return found
 
     def load(self, row: Row) -> Any:
         """A row's value, a fresh object each time; its digest is checked first. Raises DamagedEntry."""
-        with self._lock:
-            pending = self._pending.get((row.key, row.trace))
-            # Large values are in their files already; what made them may have been changed in memory since.
-            if pending is not None and row.blob is None:
-                return unseal(pending[1].codec, bytearray().join(pending[1].parts))
-            stored = [(row.codec, row.digest, row.size_bytes, row.blob, None)]
-            if pending is None:
-                stored = self._read(PAYLOAD, (row.key, row.trace))
+        if row.codec == GONE:
+            raise self._gone(row)
+        if row.blob is None:
+            codec, content = self._inline(row)
+        else:
+            codec, content = row.codec, self._mapped(row)
         try:
-            if not stored:
-                raise DamagedEntry(row.key, "is missing from the store")
-            if stored[0][1] != row.digest:
-                # The row tells the id of another value.
-                raise DamagedEntry(row.key, "was replaced by another kernel")
-            return self._value(row.key, *stored[0])
-        except DamagedEntry:
+            return unseal(codec, content)
+        # What a class does when it is read is its own affair, and one that changed or is gone may raise anything.
+        except Exception as error:
             self.drop(row)
-            raise
+            raise DamagedEntry(row.key, f"cannot be read here ({error})") from error
 
     def put(self, entries: Sequence[Entry], *, replace: bool = False) -> list[Row | None]:
         """Takes results in; they are written with the next flush, at least once a second.
@@ -105,55 +110,54 @@ class Store(Records):
         rows = [self._take(entry, replace=replace) for entry in entries]
         self._commit_soon()
         if time.monotonic() - self._committed > COMMIT_S:
-            self.flush()
+            self._commit()
         return rows
 
-    def _commit_soon(self) -> None:
-        """Sees to it that what is buffered is written within a second, also when nothing else happens."""
-        with self._lock:
-            if self._flushes_soon or not self._pending:
-                return
-            try:
-                # An interrupt would break a thread of `threading` that is about to start.
-                _thread.start_new_thread(self._flush_later, ())
-                self._flushes_soon = True
-            except RuntimeError:
-                # The interpreter is ending, and starts no threads any more.
-                self.flush()
-
-    def _flush_later(self) -> None:
-        time.sleep(COMMIT_S)
-        self._flushes_soon = False
-        self.flush()
-
     def flush(self) -> None:
-        """Commits what is buffered, in one transaction; an interrupt leaves none open."""
+        """Commits what is buffered, in one transaction, and makes room where the store holds more than it may."""
+        self._commit()
         with self._lock:
-            if not self.closed and (self._pending or self._pending_other):
-                undisturbed(self._commit)
-            self._committed = time.monotonic()
+            if not self.closed:
+                self.room.make()
 
     def drop(self, row: Row) -> None:
         """Takes a result out."""
         with self._lock:
             self._forget_pending(row)
             self._dropped.add((row.key, row.trace, row.digest))
-            statement = "DELETE FROM entry WHERE key = ? AND trace = ? AND digest = ?"
-            self._write([(statement, [(row.key, row.trace, row.digest)])])
-        if row.blob is not None:
-            self._blobs.remove(row.blob)
+            self._write([(TAKE_OUT + " AND digest = ?", [(row.key, row.trace, row.digest)])])
+            if row.blob is not None:
+                # What is damaged must not be taken for written already.
+                self._blobs.remove(row.blob)
+            self.sweep()
 
     def clear(self, tasks: Iterable[str] | None = None) -> None:
         """Takes out the results of tasks by name; of all, by default."""
-        self.flush()
-        names = None if tasks is None else list(tasks)
-        where, values = ("", ()) if names is None else (f" WHERE task IN ({','.join('?' * len(names))})", tuple(names))
+        self._commit()
         with self._lock:
-            blobs = self._read(f"SELECT blob FROM entry{where}", values)  # noqa: S608 (only question marks are filled in)
-            self._write([(f"DELETE FROM entry{where}", [values])])  # noqa: S608 (as above)
-        for (blob,) in blobs:
-            if blob is not None:
-                self._blobs.remove(blob)
+            if tasks is None:
+                self._write([("DELETE FROM entry", [()])])
+            else:
+                self._write([("DELETE FROM entry WHERE task = ?", [(plain_text(name),) for name in tasks])])
+            self.sweep()
+
+    def sweep(self) -> int:
+        """Takes away the files of rows that are no more; gives the bytes that this frees."""
+        waiting = {row.blob for row, _, _ in self._pending.values()}
+        blobs = [blob for (blob,) in self._read(UNNAMED) if blob not in waiting]
+        if blobs:
+            self._write([("DELETE FROM orphan WHERE blob = ?", [(blob,) for blob in blobs])])
+        return sum(self._blobs.remove(blob) for blob in blobs)
+
+    def put_last(self, flow: str, node: str, last: Last) -> None:
+        """Remembers what a node was made of, which is in use from now on."""
+        self.room.flow(flow)
+        super().put_last(flow, node, last)
+
+    def last(self, flow: str) -> dict[str, Last]:
+        """What each node of a flow was made of when it last ran, which is in use from now on."""
+        self.room.flow(flow)
+        return super().last(flow)
 
     def size_bytes(self) -> int:
         """Bytes on disk: database and large values."""
@@ -162,19 +166,22 @@ class Store(Records):
     def _take(self, entry: Entry, *, replace: bool) -> Row | None:
         if self.read_only:
             return None
-        sealed = entry.sealed
+        sealed: Sealed | None = entry.sealed
+        assert sealed is not None
         digest = sealed.digest(entry.key)
         blob = None
-        if sealed.size_bytes > INLINE_BYTES:
+        codec, size_bytes = sealed.codec, sealed.size_bytes
+        if size_bytes > INLINE_BYTES:
             blob = digest.hex()
             try:
                 self._blobs.write(blob, sealed)
             except OSError as error:
                 self._once(f"{entry.task}: its result could not be written ({error}); it is returned and not stored")
                 return None
+            sealed = None
         row = Row(
-            entry.key, entry.trace, entry.out, entry.members, entry.kind, sealed.codec, digest, sealed.size_bytes, blob,
-            entry.seconds, entry.made_ns, entry.expires_ns, entry.session, entry.task,
+            entry.key, entry.trace, entry.out, entry.members, entry.kind, codec, digest, size_bytes, blob,
+            float(entry.seconds), entry.made_ns, entry.expires_ns, entry.session, plain_text(entry.task),
         )  # fmt: skip
         with self._lock:
             self._forget_pending(row)
@@ -182,21 +189,41 @@ class Store(Records):
             # In this order: what is pending can be looked up.
             self._pending_keys.setdefault(entry.key, []).append(row)
             self._pending[entry.key, entry.trace] = (row, sealed, replace)
+            self.room.took(row)
         return row
 
-    def _forget_pending(self, row: Row) -> None:
-        self._pending.pop((row.key, row.trace), None)
-        left = [each for each in self._pending_keys.pop(row.key, ()) if each.trace != row.trace]
-        if left:
-            self._pending_keys[row.key] = left
+    def _commit_soon(self) -> None:
+        """Sees to it that what is buffered is written within a second, also when nothing else happens."""
+        with self._lock:
+            if self._flushes_soon or not self._pending:
+                return
+            try:
+                # An interrupt would break a thread of `threading` that is about to start.
+                _thread.start_new_thread(self._commit_later, ())
+                self._flushes_soon = True
+            except RuntimeError:
+                # The interpreter is ending, and starts no threads any more.
+                self._commit()
+
+    def _commit_later(self) -> None:
+        time.sleep(COMMIT_S)
+        self._flushes_soon = False
+        self._commit()
 
     def _commit(self) -> None:
+        with self._lock:
+            if not self.closed and (self._pending or self._pending_other or self.room.used):
+                undisturbed(self._write_pending)
+            self._committed = time.monotonic()
+
+    def _write_pending(self) -> None:
         # Others may go on meanwhile: what they put in is left for the next time.
         pending, others = list(self._pending.items()), list(self._pending_other)
         rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
         for _, (row, sealed, replace) in pending:
-            rows[replace].append((*row, proof(tuple(row)), None if row.blob else b"".join(sealed.parts)))
-        statements = [(statement, [values]) for statement, values in others]
+            payload = None if sealed is None else b"".join(sealed.parts)
+            rows[replace].append((*row, row_digest((*row,)), payload))
+        statements = [(statement, [values]) for statement, values in [*others, *self.room.notes()]]
         puts = [(PUT.format(replace=int(replace)), rows[replace]) for replace in rows]
         if not self._write([*statements, *puts]):
             self._forget_unwritten()
@@ -204,14 +231,48 @@ class Store(Records):
         for key, value in pending:
             if self._pending.get(key) is value:
                 self._forget_pending(value[0])
+        self.sweep()
 
-    def _value(self, key: bytes, codec: str, digest: bytes, size: int, blob: str | None, payload: bytes | None) -> Any:
-        if blob is not None:
-            return unseal(codec, self._blobs.read(blob, key, digest, size))
-        if payload is None or xxh3_128_digest(key + payload) != digest:
-            raise DamagedEntry(key, "does not match its digest")
+    def _forget_pending(self, row: Row) -> None:
+        self._pending.pop((row.key, row.trace), None)
+        left = [each for each in self._pending_keys.pop(row.key, ()) if each.trace != row.trace]
+        if left:
+            self._pending_keys[row.key] = left
+
+    def _rows_of(self, keys: Sequence[bytes]) -> list[Row]:
+        return [Row._make(row) for row in self._read_proven(LOOK_UP.format(",".join("?" * len(keys))), keys)]
+
+    def _inline(self, row: Row) -> tuple[str, bytearray]:
+        """The bytes of a small value, in the form in which they lie there, which another kernel may have written."""
+        with self._lock:
+            pending = self._pending.get((row.key, row.trace))
+            if pending is not None and pending[1] is not None:
+                return pending[1].codec, bytearray().join(pending[1].parts)
+            found = self._read(LOAD, (row.key, row.trace))
+        if not found:
+            raise DamagedEntry(row.key, "is missing from the store")
+        *columns, checked, payload = found[0]
+        stored = Row._make(columns)
+        if row_digest(tuple(columns)) == checked:
+            if stored.codec == GONE:
+                raise self._gone(row)
+            if stored.out != row.out or payload is None:
+                # Never another value under the id that was looked up.
+                raise DamagedEntry(row.key, "was replaced by another kernel meanwhile")
+            if digest_of(stored.codec, row.key, payload) == stored.digest:
+                return stored.codec, bytearray(payload)
+        self.drop(row)
+        raise DamagedEntry(row.key, "does not match its digest")
+
+    def _mapped(self, row: Row) -> Any:
+        assert row.blob is not None
         try:
-            return unseal(codec, bytearray(payload))
-        # A class that this kernel does not have, or has with other fields: it is computed again.
-        except (AttributeError, ImportError, TypeError, IndexError, KeyError) as error:
-            raise DamagedEntry(key, f"cannot be read here ({error})") from error
+            return self._blobs.read(row.blob, row.key, row.codec, row.digest, row.size_bytes)
+        except DamagedEntry:
+            self.drop(row)
+            raise
+
+    def _gone(self, row: Row) -> DamagedEntry:
+        """The error for a value that was let go; until it is there again, its row is no answer."""
+        self.room.want(row)
+        return DamagedEntry(row.key, "was let go to make room in the store")

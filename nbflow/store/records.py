@@ -8,15 +8,17 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from nbflow.probe.files import FileMark, Memo, StatMemo
+from nbflow.probe.files import Memo, StatMemo
 from nbflow.store.access import Access
 from nbflow.store.database import SALT_BYTES
-from nbflow.store.rescue import PROOF_PATH, trace_proof
 from nbflow.store.rows import Last, RunRow
+from nbflow.store.traces import from_rows, storable, to_rows, trace_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from nbflow.probe.files import FileMark
 
 
 class Records(Access):
@@ -46,23 +48,23 @@ class Records(Access):
         if trace in self._known_traces:
             return
         self._known_traces[trace] = tuple(marks)
-        rows = [(self._relative(mark.path), mark.kind, mark.digest) for mark in marks]
+        rows = to_rows(marks, self.root.parent)
+        total = trace_digest(trace, rows)
         with self._lock:
-            for row in (*rows, (PROOF_PATH, "proof", trace_proof(rows))):
-                self._pending_other.append(("INSERT OR REPLACE INTO trace VALUES (?, ?, ?, ?)", (trace, *row)))
+            # What was there may be damaged.
+            self._pending_other.append(("DELETE FROM trace WHERE trace = ?", (trace,)))
+            put = "INSERT OR REPLACE INTO trace VALUES (?, ?, ?, ?, ?)"
+            self._pending_other.extend((put, (trace, *row, total)) for row in rows)
 
     def traces(self, traces: Sequence[bytes]) -> dict[bytes, tuple[FileMark, ...]]:
-        """The files of each trace; unknown ones are left out."""
+        """The files of each trace; unknown ones, and those of which something is missing, are left out."""
         missing = [trace for trace in traces if trace not in self._known_traces]
         with self._lock:
             for trace in missing:
-                rows = self._read("SELECT path, kind, digest FROM trace WHERE trace = ?", (trace,))
-                marks = [row for row in rows if row[0] != PROOF_PATH]
-                if (PROOF_PATH, "proof", trace_proof(marks)) in rows:
-                    self._known_traces[trace] = tuple(FileMark(self._absolute(p), kind, d) for p, kind, d in marks)
-                elif rows:
-                    # One of its files is lost or damaged: it would hold when it must not, or never again.
-                    self._write([("DELETE FROM trace WHERE trace = ?", [(trace,)])])
+                found = self._read("SELECT path, kind, digest, trace_digest FROM trace WHERE trace = ?", (trace,))
+                rows = [row[:3] for row in found]
+                if rows and all(row[3] == trace_digest(trace, rows) for row in found):
+                    self._known_traces[trace] = from_rows(rows, self.root.parent)
         return {trace: self._known_traces[trace] for trace in traces if trace in self._known_traces}
 
     def put_recipe(self, code: bytes, parts: Iterable[tuple[str, str, bytes, str]]) -> None:
@@ -79,7 +81,7 @@ class Records(Access):
         self.flush()
         with self._lock:
             rows = self._read("SELECT parts FROM component WHERE code = ?", (code,))
-        return _from_json(rows[0][0]) if rows else []
+        return (_from_json(rows[0][0]) if rows else None) or []
 
     def put_last(self, flow: str, node: str, last: Last) -> None:
         """Remembers what a node was made of."""
@@ -93,7 +95,8 @@ class Records(Access):
         query = "SELECT node, digest, code, arguments, keys, seconds, count FROM last WHERE flow = ?"
         with self._lock:
             rows = self._read(query, (flow,))
-        return {node: Last(d, code, tuple(_from_json(a)), k, s, n) for node, d, code, a, k, s, n in rows}
+        found = ((row, _from_json(row[3])) for row in rows)
+        return {node: Last(d, code, tuple(a), k, s, n) for (node, d, code, _, k, s, n), a in found if a is not None}
 
     def add_run(self, *, flow: str, started_ns: int, seconds: float, ran: int, reused: int, failed: int) -> None:
         """Adds a run to the history."""
@@ -108,8 +111,8 @@ class Records(Access):
             return [RunRow._make(row) for row in self._read("SELECT * FROM run ORDER BY id", ())]
 
     def _meta_salt(self) -> bytes:
-        rows = self._read("SELECT value FROM meta WHERE name = 'salt'", ())
-        # Where it cannot be read, nothing that was salted can be compared either.
+        rows = self._read("SELECT value FROM meta WHERE name = 'salt'")
+        # Without its salt a store tells secrets by other ids than before, which only ever means to compute again.
         return rows[0][0] if rows and isinstance(rows[0][0], bytes) else os.urandom(SALT_BYTES)
 
     def _forget_unwritten(self) -> None:
@@ -119,31 +122,24 @@ class Records(Access):
 
     def _load_stat(self, path: str) -> Memo | None:
         with self._lock:
-            rows = self._read("SELECT size, mtime, inode, digest, hashed FROM stat WHERE path = ?", (path,))
+            rows = self._read("SELECT size, mtime, inode, digest, hashed FROM stat WHERE path = ?", (storable(path),))
         if not rows or [type(value) for value in rows[0]] != [int, int, int, bytes, int]:
             return None
         return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4])
 
     def _save_stat(self, path: str, memo: Memo) -> None:
-        values = (path, *memo.stamp, memo.digest, memo.hashed_ns)
+        values = (storable(path), *memo.stamp, memo.digest, memo.hashed_ns)
         with self._lock:
             self._pending_other.append(("INSERT OR REPLACE INTO stat VALUES (?, ?, ?, ?, ?, ?)", values))
-
-    def _relative(self, path: str) -> str:
-        base = str(self.root.parent) + os.sep
-        return path.removeprefix(base) if path.startswith(base) else path
-
-    def _absolute(self, path: str) -> str:
-        return path if os.path.isabs(path) else str(self.root.parent / path)
 
 
 def _to_json(parts: Iterable[tuple[str, str, bytes, str]]) -> str:
     return json.dumps([(kind, name, id_.hex(), text) for kind, name, id_, text in parts])
 
 
-def _from_json(text: str) -> list[tuple[str, str, bytes, str]]:
+def _from_json(text: str) -> list[tuple[str, str, bytes, str]] | None:
     try:
         return [(kind, name, bytes.fromhex(id_), shown) for kind, name, id_, shown in json.loads(text)]
     except (ValueError, TypeError):
-        # It is damaged, and only told what something was made of.
-        return []
+        # Damaged: nothing is known of it.
+        return None

@@ -1,32 +1,17 @@
-"""Takes over what is sound in a damaged database: every row that carries its own proof."""
+"""Takes over what is sound in a damaged database: every row that proves itself."""
 
 from __future__ import annotations
 
 import contextlib
-import marshal
 import sqlite3
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from xxhash import xxh3_64_digest
+from nbflow.store.rows import row_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-# Paths are never empty: this one marks the row that proves the others of its trace.
-PROOF_PATH = ""
-
-
-def proof(row: tuple[Any, ...]) -> bytes:
-    """8 bytes over all that a row says; a flipped bit in the index once gave one row's facts for another's."""
-    # Version 2 of this encoding tells types apart, and does not depend on which objects are shared.
-    return xxh3_64_digest(marshal.dumps(row, 2))
-
-
-def trace_proof(rows: Iterable[Sequence[Any]]) -> bytes:
-    """8 bytes over the paths, kinds and digests of a trace in any order: a lost one is noticed, too."""
-    return proof(tuple(sorted(tuple(row) for row in rows)))
 
 
 def rescue(path: Path, database: sqlite3.Connection) -> int:
@@ -48,14 +33,14 @@ def rescue(path: Path, database: sqlite3.Connection) -> int:
                 count += database.execute(f"INSERT OR IGNORE INTO entry VALUES ({marks})", row).rowcount  # noqa: S608 (only question marks are filled in)
         for row in _readable(source, "SELECT * FROM trace ORDER BY trace, path, kind", ("",)):
             # Whether a trace is complete is looked at whenever it is read.
-            database.execute("INSERT OR IGNORE INTO trace VALUES (?, ?, ?, ?)", row)
+            database.execute("INSERT OR IGNORE INTO trace VALUES (?, ?, ?, ?, ?)", row)
     return count
 
 
 def is_sound(row: tuple[Any, ...]) -> bool:
-    """Whether a row's last column proves the others."""
+    """Whether a row's last column is the digest of the others."""
     try:
-        return bool(proof(row[:-1]) == row[-1])
+        return bool(row_digest(row[:-1]) == row[-1])
     except ValueError:
         return False
 
