@@ -499,7 +499,7 @@ def test_random_numbers_without_a_seed_are_for_this_session_only_and_this_is_sai
     with pytest.warns(UserWarning, match="draw used random numbers without a seed.*seed=1"):
         first = flow.run()["draw"]
     assert flow.run()["draw"] == first
-    rows = flow.store._database.execute("SELECT session FROM entry").fetchall()
+    rows = flow.store._database.read("SELECT session FROM entry")
     assert rows[0][0] is not None
 
 

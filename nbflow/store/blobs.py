@@ -34,7 +34,8 @@ class Blobs:
     def write(self, blob: str, sealed: Sealed) -> None:
         """Writes a file in full before it appears under its name. Raises OSError; leaves nothing half-done."""
         path = self._path(blob)
-        if path.exists() and path.stat().st_size == sealed.size_bytes:
+        if blob in self._verified and path.exists() and path.stat().st_size == sealed.size_bytes:
+            # Where it was not read yet, a damaged one may lie there.
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
@@ -45,7 +46,8 @@ class Blobs:
             os.chmod(temporary, 0o400)
             os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
+            # An interrupt may come when it has its name already.
+            with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
         self._verified.discard(blob)
@@ -113,6 +115,7 @@ def _unlinked(path: Path) -> int:
     try:
         size_bytes = path.stat().st_size
         path.unlink()
-    except FileNotFoundError:
+    except OSError:
+        # In a folder that cannot be written it stays, and its row is gone.
         return 0
     return size_bytes

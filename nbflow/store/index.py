@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
+import _thread
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
 from nbflow.store.live import LIVE, Live
 from nbflow.store.location import make_folder
+from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
 from nbflow.store.room import Room
 from nbflow.store.rows import GONE, Entry, Row, row_digest
@@ -48,7 +48,8 @@ class Store(Records):
         self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed | None, bool]] = {}
         self._pending_keys: dict[bytes, list[Row]] = {}
         self._committed = time.monotonic()
-        self._timer: threading.Timer | None = None
+        self._flushes_soon = False
+        self._dropped: set[tuple[bytes, bytes, bytes]] = set()
         leave_out(str(root))
 
     @classmethod
@@ -69,7 +70,7 @@ class Store(Records):
         self.flush()
         with self._lock:
             self.closed = True
-            self._database.close()
+            undisturbed(self._database.close)
 
     def look_up(self, keys: Sequence[bytes]) -> dict[bytes, list[Row]]:
         """The rows of each key, the newest first; keys without a row are left out."""
@@ -77,13 +78,17 @@ class Store(Records):
         with self._lock:
             for key in keys:
                 if key in self._pending_keys:
-                    found[key] = list(reversed(self._pending_keys[key]))
+                    rows = reversed(self._pending_keys[key])
+                    # An interrupt in the middle of a put leaves one that is not pending.
+                    found[key] = [row for row in rows if (key, row.trace) in self._pending]
                 live = self.live.row(key) if self.live else None
                 if live is not None:
                     found.setdefault(key, []).append(live)
             for start in range(0, len(keys), AT_ONCE):
-                for row in self._rows_of(tuple(keys[start : start + AT_ONCE])):
-                    found.setdefault(row[0], []).append(row)
+                for row in self._rows_of(keys[start : start + AT_ONCE]):
+                    # What could not be taken out, on a disk that is full or read-only, is gone all the same.
+                    if not self._dropped or (row.key, row.trace, row.digest) not in self._dropped:
+                        found.setdefault(row.key, []).append(row)
             self.room.looked_up(found)
         return found
 
@@ -126,7 +131,8 @@ class Store(Records):
         """Takes a result out."""
         with self._lock:
             self._forget_pending(row)
-            self._write([(TAKE_OUT, [(row.key, row.trace)])])
+            self._dropped.add((row.key, row.trace, row.digest))
+            self._write([(TAKE_OUT + " AND digest = ?", [(row.key, row.trace, row.digest)])])
             if row.blob is not None:
                 # What is damaged must not be taken for written already.
                 self._blobs.remove(row.blob)
@@ -168,6 +174,8 @@ class Store(Records):
         return self._blobs.size_bytes() + sum(path.stat().st_size for path in self.root.glob("index.sqlite*"))
 
     def _take(self, entry: Entry, *, replace: bool) -> Row | None:
+        if self.read_only:
+            return None
         sealed: Sealed | None = entry.sealed
         assert sealed is not None
         digest = sealed.digest(entry.key)
@@ -187,69 +195,63 @@ class Store(Records):
         )  # fmt: skip
         with self._lock:
             self._forget_pending(row)
-            self._pending[entry.key, entry.trace] = (row, sealed, replace)
+            self._dropped.discard((row.key, row.trace, row.digest))
+            # In this order: what is pending can be looked up.
             self._pending_keys.setdefault(entry.key, []).append(row)
+            self._pending[entry.key, entry.trace] = (row, sealed, replace)
             self.room.took(row)
         return row
 
     def _commit_soon(self) -> None:
         """Sees to it that what is buffered is written within a second, also when nothing else happens."""
         with self._lock:
-            if self._timer is None and self._pending:
-                self._timer = threading.Timer(COMMIT_S, self._commit)
-                self._timer.daemon = True
-                self._timer.start()
+            if self._flushes_soon or not self._pending:
+                return
+            try:
+                # An interrupt would break a thread of `threading` that is about to start.
+                _thread.start_new_thread(self._commit_later, ())
+                self._flushes_soon = True
+            except RuntimeError:
+                # The interpreter is ending, and starts no threads any more.
+                self._commit()
+
+    def _commit_later(self) -> None:
+        time.sleep(COMMIT_S)
+        self._flushes_soon = False
+        self._commit()
 
     def _commit(self) -> None:
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
             if not self.closed and (self._pending or self._pending_other or self.room.used):
-                self._write_pending()
+                undisturbed(self._write_pending)
             self._committed = time.monotonic()
 
     def _write_pending(self) -> None:
+        # Others may go on meanwhile: what they put in is left for the next time.
+        pending, others = list(self._pending.items()), list(self._pending_other)
         rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
-        for row, sealed, replace in self._pending.values():
+        for _, (row, sealed, replace) in pending:
             payload = None if sealed is None else b"".join(sealed.parts)
-            columns = (*row,)
-            rows[replace].append((*columns, row_digest(columns), payload))
-        others = [(statement, [values]) for statement, values in [*self._pending_other, *self.room.notes()]]
-        self._write([*others, *((PUT.format(replace=int(replace)), rows[replace]) for replace in rows)])
-        self._pending.clear()
-        self._pending_keys.clear()
-        self._pending_other.clear()
+            rows[replace].append((*row, row_digest((*row,)), payload))
+        statements = [(statement, [values]) for statement, values in [*others, *self.room.notes()]]
+        puts = [(PUT.format(replace=int(replace)), rows[replace]) for replace in rows]
+        if not self._write([*statements, *puts]):
+            self._forget_unwritten()
+        del self._pending_other[: len(others)]
+        for key, value in pending:
+            if self._pending.get(key) is value:
+                self._forget_pending(value[0])
         self.sweep()
 
     def _forget_pending(self, row: Row) -> None:
-        old = self._pending.pop((row.key, row.trace), None)
-        if old is not None:
-            self._pending_keys[row.key].remove(old[0])
+        self._pending.pop((row.key, row.trace), None)
+        left = [each for each in self._pending_keys.pop(row.key, ()) if each.trace != row.trace]
+        if left:
+            self._pending_keys[row.key] = left
 
     def _rows_of(self, keys: Sequence[bytes]) -> list[Row]:
-        """The whole rows of some keys; damaged ones are taken out."""
-        try:
-            found = self._database.execute(LOOK_UP.format(",".join("?" * len(keys))), keys).fetchall()
-        except sqlite3.DatabaseError:
-            if len(keys) > 1:
-                # One of them cannot be read: the others can.
-                middle = len(keys) // 2
-                return [*self._rows_of(keys[:middle]), *self._rows_of(keys[middle:])]
-            return [Row._make(row[:-1]) for row in self._read(LOOK_UP.format("?"), tuple(keys))]
-        rows: list[Row] = []
-        for row in found:
-            # As _make does, which takes twice as long to count the columns.
-            each = tuple.__new__(Row, row[:-1])
-            if row_digest(row[:-1]) == row[-1]:
-                rows.append(each)
-            else:
-                self._take_out_damaged(each)
-        return rows
-
-    def _take_out_damaged(self, row: Row) -> None:
-        self._once(f"the store {self.root.name} has damaged entries; they are dropped, and computed again")
-        self._write([(TAKE_OUT, [(row.key, row.trace)])])
+        # As _make does, which takes twice as long to count the columns.
+        return [tuple.__new__(Row, row) for row in self._read_proven(LOOK_UP.format(",".join("?" * len(keys))), keys)]
 
     def _inline(self, row: Row) -> tuple[str, bytearray]:
         """The bytes of a small value, in the form in which they lie there, which another kernel may have written."""

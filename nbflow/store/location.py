@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -54,8 +55,15 @@ def make_folder(root: Path) -> None:
     for inside in (root / "index.sqlite", root / "blobs"):
         _make_private(inside)
     ignore = root / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    if not ignore.exists() and is_writable(root):
+        # On a full disk the store is of use all the same.
+        with contextlib.suppress(OSError):
+            ignore.write_text("*\n")
+
+
+def is_writable(root: Path, file: Path | None = None) -> bool:
+    """Whether this user may write in a folder, and into one of its files if that is there."""
+    return os.access(root, os.W_OK | os.X_OK) and (file is None or not file.exists() or os.access(file, os.W_OK))
 
 
 def is_remote(place: Path, mounts: Path = Path("/proc/mounts")) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import sqlite3
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from nbflow.probe.file import remember_in
 from nbflow.probe.files import Memo, StatMemo
-from nbflow.store.database import DAMAGED, is_damage, open_database, transaction
+from nbflow.store.access import Access
+from nbflow.store.database import SALT_BYTES
 from nbflow.store.rows import Last, RunRow
 from nbflow.store.runs import History
 from nbflow.store.traces import from_rows, storable, to_rows, trace_digest
@@ -25,22 +23,18 @@ if TYPE_CHECKING:
     from nbflow.probe.files import FileMark
 
 
-class Records:
+class Records(Access):
     """The database of a store, with all that is kept in it beside results. Any thread may call it.
 
     root: the store's folder. memo: digests of files, kept from process to process. history: its runs.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
-        self.root = root
-        self._tell = tell
-        self._told: set[str] = set()
-        self._lock = threading.RLock()
+        super().__init__(root, tell)
         self._pending_other: list[tuple[str, tuple[Any, ...]]] = []
         self._known_traces: dict[bytes, tuple[FileMark, ...]] = {}
         self._known_recipes: set[bytes] = set()
-        self._database = open_database(root, tell)
-        self._salt = self._meta("salt")
+        self._salt = self._meta_salt()
         self.history = History(self.query, self.queue)
         self.memo = StatMemo(self._load_stat, self._save_stat)
         remember_in(self.memo)
@@ -131,45 +125,22 @@ class Records:
         with self._lock:
             return [RunRow._make(row) for row in self._read("SELECT * FROM run ORDER BY id", ())]
 
-    def _write(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> bool:
-        """One transaction; what cannot be written is told and let go, since results are in memory, too."""
-        try:
-            with transaction(self._database):
-                for statement, rows in statements:
-                    self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
-            self._note_damage(error)
-            self._once(f"the store {self.root.name} could not be written ({error}); results are returned, not stored")
-            return False
-        return True
-
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            self._note_damage(error)
-            self._once(f"the store {self.root.name} could not be read ({error}); results are computed again")
-            return []
-
-    def _note_damage(self, error: sqlite3.Error) -> None:
-        if is_damage(error):
-            with contextlib.suppress(OSError):
-                (self.root / DAMAGED).touch(mode=0o600)
-
-    def _once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)
-
-    def _meta(self, name: str) -> bytes:
-        rows = self._read("SELECT value FROM meta WHERE name = ?", (name,))
+    def _meta_salt(self) -> bytes:
+        rows = self._read("SELECT value FROM meta WHERE name = 'salt'")
         # Without its salt a store tells secrets by other ids than before, which only ever means to compute again.
-        return bytes(rows[0][0]) if rows and isinstance(rows[0][0], bytes) else os.urandom(32)
+        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else os.urandom(SALT_BYTES)
+
+    def _forget_unwritten(self) -> None:
+        """What was thought to be written was not: it is written again with what needs it."""
+        self._known_traces.clear()
+        self._known_recipes.clear()
 
     def _load_stat(self, path: str) -> Memo | None:
         with self._lock:
             rows = self._read("SELECT size, mtime, inode, digest, hashed FROM stat WHERE path = ?", (storable(path),))
-        return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4]) if rows else None
+        if not rows or [type(value) for value in rows[0]] != [int, int, int, bytes, int]:
+            return None
+        return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4])
 
     def _save_stat(self, path: str, memo: Memo) -> None:
         values = (storable(path), *memo.stamp, memo.digest, memo.hashed_ns)

@@ -143,8 +143,8 @@ def prune(
         files, _ = store._blobs.remove_unnamed(named)
         with contextlib.suppress(sqlite3.OperationalError):
             # Another kernel is at work: the room inside the file is used again all the same.
-            store._database.execute("VACUUM")
-            store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            store._database.read("VACUUM")
+            store._database.read("PRAGMA wal_checkpoint(TRUNCATE)")
         return Pruned(results, let_go, files, max(0, before - store.size_bytes()))
 
 
@@ -202,7 +202,10 @@ def _damage(store: Store, row: Row, payload: bytes | None) -> str | None:
 
 
 def _damage_of_database(store: Store, *, repair: bool) -> list[str]:
-    if store._read("PRAGMA integrity_check") == [("ok",)]:
+    whole = store._read("PRAGMA integrity_check") == [("ok",)]
+    if store._database.replaced:
+        return [f"the database itself was {store._database.replaced}; it is set aside, and a new one begun"]
+    if whole:
         return []
     if repair and store._write([("REINDEX", [()])]) and store._read("PRAGMA integrity_check") == [("ok",)]:
         return ["an index of the database was damaged; it is made anew"]

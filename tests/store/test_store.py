@@ -235,7 +235,7 @@ def test_what_is_put_is_written_within_a_second_also_when_nothing_else_happens(s
 def test_a_disk_that_is_full_costs_the_result_and_not_the_store(store, told, monkeypatch):
     store.put([entry("lost")])
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_database", FullDisk(store._database))
+        patch.setattr(store._database, "_connection", FullDisk(store._database._connection))
         store.flush()
     assert "could not be written (database or disk is full)" in told[0]
     store.put([entry("kept")])
@@ -279,10 +279,10 @@ def test_an_interrupt_in_a_flush_leaves_no_open_transaction(store, monkeypatch):
 
     store.put([entry("value")])
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_database", Interrupted(store._database))
+        patch.setattr(store._database, "_connection", Interrupted(store._database._connection))
         with pytest.raises(KeyboardInterrupt):
             store.flush()
-    assert not store._database.in_transaction
+    assert not store._database._connection.in_transaction
     store.flush()
     assert store.load(the_row(store)) == "value"
 
