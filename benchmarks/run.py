@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ CHAIN = 1_000
 
 
 def main() -> None:
-    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows(), *control_rows(), *store_rows()]
+    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows(), *control_rows(), *store_rows(), *identity_rows()]
     print(f"{'what':<58}{'median':>12}{'min':>10}{'max':>10}{'floor':>10}{'goal':>10}")
     for what, unit, seconds, floor, goal in rows:
         scale = {"s": 1.0, "ms": 1e3, "µs": 1e6}[unit]
@@ -234,6 +235,57 @@ def store_rows() -> list[Row]:
             (f"500 MB array verified and mapped, {kind}; its xxh3", "ms", times[f"load{suffix}"], hashing, "≤ 50")
         )
     return rows
+
+
+def identity_rows() -> list[Row]:
+    """Ids of code and of values; the floor is one plain hash over the same bytes."""
+    import numpy as np
+    import pandas as pd
+    from xxhash import xxh3_128_digest
+
+    from nbflow.identity.code import CodeIds
+    from nbflow.probe.packages import Packages
+    from nbflow.probe.sources import Sources
+
+    sources, packages = Sources(), Packages()
+    codes = CodeIds(sources, packages)
+    identify = codes.identifier
+    rows: list[Row] = []
+    for what, goal, one in (
+        ("in a plan that knows it", "≤ 30", lambda: codes.identify(cpu_seconds)),
+        ("in a new plan", "", lambda: CodeIds(sources, packages).identify(cpu_seconds)),
+    ):
+        one()
+        seconds = [cpu_seconds(partial(repeated, one)) / 1_000 for _ in range(REPEATS)]
+        rows.append((f"code id, its walk remembered, {what}", "µs", seconds, None, goal))
+
+    many = 100_000
+    numbers = list(range(many))
+    for kind, values, floor in (
+        ("ints", numbers, lambda: [xxh3_128_digest(b"i%d" % i) for i in numbers]),
+        ("strings", [str(i) for i in numbers], lambda: [xxh3_128_digest(str(i).encode()) for i in numbers]),
+        ("tuples of two", [(i, str(i)) for i in numbers], lambda: [xxh3_128_digest(b"i%d" % i) for i in numbers * 3]),
+    ):
+        seconds = [cpu_seconds(partial(identify.ids, values, "values")) / many for _ in range(REPEATS)]
+        rows.append((f"ids of {many:,} {kind}, one", "µs", seconds, cpu_seconds(floor) / many, "≤ 2"))
+
+    array = np.random.default_rng(1).random(1 << 27)
+    plain = statistics.median(cpu_seconds(partial(xxh3_128_digest, array)) for _ in range(REPEATS))
+    for kind, data in (("integers", array.view("i8")), ("floats", array)):
+        seconds = [cpu_seconds(partial(identify, data)) for _ in range(REPEATS)]
+        rows.append((f"id of an array of 1 GiB of {kind}", "s", seconds, plain, f"≤ {plain / 0.8:.2g}"))
+
+    columns = np.random.default_rng(1).random((4, 1_000_000))
+    frame = pd.DataFrame(dict(zip("abcd", columns, strict=True)))
+    floor_s = statistics.median(cpu_seconds(lambda: xxh3_128_digest(columns)) for _ in range(REPEATS))
+    seconds = [cpu_seconds(lambda: identify(frame)) for _ in range(REPEATS)]
+    rows.append(("id of a DataFrame of 1,000,000 × 4 floats", "s", seconds, floor_s, "≤ 0.01"))
+    return rows
+
+
+def repeated(call: Callable[[], object]) -> None:
+    for _ in range(1_000):
+        call()
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:

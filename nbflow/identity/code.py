@@ -157,14 +157,13 @@ class CodeIds:
                 self._describe_class(unit, thing, ignored)
                 own = unit.local
             else:
-                self._describe_function(unit, thing, ignored)
                 # Without the values it reaches, which are components of their own.
-                own = self._meaning(thing).digest
+                own = self._describe_function(unit, thing, ignored)
             text = self._sources.text_of(thing)
             unit.components.insert(0, Component(unit.kind, unit.name, own, text))
         return self._units[key]
 
-    def _describe_function(self, unit: Unit, fn: types.FunctionType, ignored: frozenset[str]) -> None:
+    def _describe_function(self, unit: Unit, fn: types.FunctionType, ignored: frozenset[str]) -> bytes:
         meaning = self._meaning(fn)
         own = meaning.digest
         parts = [own]
@@ -187,6 +186,7 @@ class CodeIds:
         for reach in meaning.reaches:
             parts += ["|".join([*reach.names, str(reach.module)]).encode(), self._global(unit, fn, reach, ignored)]
         unit.local = framed("function", *parts)
+        return own
 
     def _describe_class(self, unit: Unit, cls: type, ignored: frozenset[str]) -> None:
         parts: list[bytes] = []
@@ -441,7 +441,7 @@ def _first_as_code(components: list[Component]) -> Iterator[Component]:
         kind = "code" if i == 0 else each.kind
         if (kind, each.name) not in seen:
             seen.add((kind, each.name))
-            yield Component(kind, each.name, each.id, each.text)
+            yield each if kind == each.kind else Component(kind, each.name, each.id, each.text)
 
 
 # What is compiled once stays compiled from plan to plan; the sources are one a process.

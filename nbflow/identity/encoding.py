@@ -87,7 +87,7 @@ def set_id(member_ids: Iterable[bytes], *, frozen: bool = False) -> bytes:
 
 def framed(tag: str, *parts: bytes) -> bytes:
     """The id of something that consists of parts: each is preceded by its length, so that none runs into the next."""
-    lengths = b"".join(len(part).to_bytes(8, "little") for part in parts)
+    lengths = struct.pack(f"<{len(parts)}Q", *map(len, parts))
     return xxh3_128_digest(tag.encode() + b"\0" + lengths + b"".join(parts))
 
 

@@ -47,13 +47,20 @@ class Normalizer:
     def __init__(self, sources: Trees) -> None:
         self._sources = sources
         self._compiled: dict[tuple[str, int], tuple[ast.Module, _Compiled | None]] = {}
+        self._normal: dict[int, tuple[CodeType, ast.Module, CodeType]] = {}
 
     def normal(self, code: CodeType) -> CodeType:
         """The code in normal form; the code itself where its source is not to be had, or is another by now."""
         found = self._sources.tree(code.co_filename)
         if found is None:
             return code
-        compiled = self._compile(code, found[1])
+        known = self._normal.get(id(code))
+        if known is None or known[0] is not code or known[1] is not found[1]:
+            known = self._normal[id(code)] = (code, found[1], self._found(code, found[1]))
+        return known[2]
+
+    def _found(self, code: CodeType, tree: ast.Module) -> CodeType:
+        compiled = self._compile(code, tree)
         if compiled is None:
             return code
         place = (code.co_name, code.co_firstlineno)
