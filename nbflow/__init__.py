@@ -27,12 +27,14 @@ from nbflow.model.node import Node, Parameter
 from nbflow.model.resource import resource
 from nbflow.model.state import Failed, Freshness, Skipped, State
 from nbflow.model.task import Task, task
+from nbflow.probe.file import File
 from nbflow.probe.secrets import secret
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Failed",
+    "File",
     "Flow",
     "Freshness",
     "Node",

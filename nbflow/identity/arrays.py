@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xxhash import xxh3_128_digest
-
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import framed, list_id
+from nbflow.identity.hashing import NOTED_BYTES, buffer_hash, note
 
 if TYPE_CHECKING:
     from nbflow.identity.value import Walk
@@ -54,7 +53,10 @@ def _canonical_bytes(value: Any) -> bytes:
     data = value if value.flags.c_contiguous else np.ascontiguousarray(value)
     if value.dtype.kind in "fc":
         data = _one_nan(data)
-    return xxh3_128_digest(data.reshape(-1).view(np.uint8).data if data.size else b"")
+    hashed = buffer_hash(data.reshape(-1).view(np.uint8).data if data.size else b"")
+    if data is value and data.nbytes >= NOTED_BYTES:
+        note((data.ctypes.data, data.nbytes), hashed)
+    return hashed
 
 
 def _one_nan(data: Any) -> Any:

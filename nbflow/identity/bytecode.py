@@ -35,13 +35,15 @@ class Reach:
     """A global path that code uses: `numpy.random.rand`, `helper`.
 
     module: where an import in the body leads, None for globals; level: of a relative import. called: whether what lies
-    at the end of the path is called there, and nothing else is done with it.
+    at the end of the path is called there, and nothing else is done with it. text: what it is asked for first:
+    "HOME" in `os.environ["HOME"]`, `getenv("HOME")` or `"HOME" in environ`.
     """
 
     names: tuple[str, ...]
     module: str | None = None
     level: int = 0
     called: bool = False
+    text: str | None = None
 
 
 @dataclass(slots=True)
@@ -189,15 +191,30 @@ def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
     for at, instruction in enumerate(instructions):
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
-            yield Reach((instruction.argval, *chain), called=is_called(instructions, at, len(chain)))
+            called, text = is_called(instructions, at, len(chain)), _asked_for(instructions, at, len(chain))
+            yield Reach((instruction.argval, *chain), called=called, text=text)
         for name in _loaded_locals(code, instruction):
             if name in imported:
                 origin = imported[name]
                 called = is_called(instructions, at, len(chain))
-                yield Reach((*origin.names, *chain), origin.module, origin.level, called)
+                text = _asked_for(instructions, at, len(chain))
+                yield Reach((*origin.names, *chain), origin.module, origin.level, called, text)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _reaches(constant, imported)
+
+
+def _asked_for(instructions: list[dis.Instruction], at: int, length: int) -> str | None:
+    """The text that stands right behind a path, as an index or first argument, or before it and `in`."""
+    end = at + length + 1
+    if end < len(instructions) and instructions[end].opname == "PUSH_NULL":
+        end += 1
+    following = instructions[end] if end < len(instructions) else None
+    if following is not None and following.opname in {"CONTAINS_OP", "COPY", "SWAP"} and at:
+        following = instructions[at - 1]
+    if following is None or following.opname != "LOAD_CONST" or not isinstance(following.argval, str):
+        return None
+    return following.argval
 
 
 def _used_otherwise(code: CodeType) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
+from nbflow.errors import UnidentifiableError
 from nbflow.identity.arrays import array_id
 from nbflow.identity.encoding import framed, list_id
 
@@ -28,6 +29,8 @@ def _polars(walk: Walk, value: Any, path: str) -> bytes | None:
         return framed("polars frame", walk.resolve(type(value)), str(value.height).encode(), list_id(columns))
     if isinstance(value, pl.Series):
         return _series(walk, value, path)
+    if isinstance(value, pl.LazyFrame):
+        raise UnidentifiableError(path, "LazyFrame", "it reads its files later; collect it, or make it inside the task")
     return None
 
 

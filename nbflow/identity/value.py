@@ -24,7 +24,8 @@ from typing import Any, NewType, TypeVar
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
-from nbflow.identity.handles import handle_name, opaque, stream_name
+from nbflow.identity.handles import handle_of, is_handle
+from nbflow.identity.named import opaque, opaque_name, stream_name
 from nbflow.identity.reduced import encode_by_reduce, state_id
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Walk:
         return [self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def _encode(self, value: Any, path: str) -> bytes:
-        known = handle_name(value)
+        known = opaque_name(value)
         if known is not None:
             return framed("opaque", known.encode())
         kind = type(value)
@@ -111,6 +112,9 @@ class Walk:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
         if isinstance(value, CODE_TYPES):
             return framed("code", self.resolve(value))
+        handle = handle_of(value, path)
+        if handle is not None:
+            return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
         family = FAMILIES.get(kind.__module__.partition(".")[0])
         if family is not None:
             found = family(self, value, path)
@@ -136,10 +140,13 @@ def is_immutable(value: Any) -> bool:
         return True
     if kind is tuple or kind is frozenset:
         return len(value) <= 1000 and all(is_immutable(member) for member in value)
-    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)):
+    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)) or hasattr(kind, "__nbflow_immutable__"):
         return True
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
+    if numpy is not None and isinstance(value, numpy.generic):
+        return not isinstance(value, numpy.void)
+    # What is done through a handle is no change of it.
+    return kind not in BY_TYPE and is_handle(value)
 
 
 def _by_repr(tag: str) -> Encode:

@@ -329,11 +329,11 @@ def test_ignore_and_depends_on():
 
 
 def test_what_has_no_identity_is_named():
-    import threading
+    import weakref
 
-    namespace = {"config": {"db": threading.Lock()}}
+    namespace = {"config": {"db": weakref.ref(Exception)}}
     exec("def f(x):\n    return config['db']", namespace)
-    with pytest.raises(UnidentifiableError, match=r'`config\["db"\]` is a lock'):
+    with pytest.raises(UnidentifiableError, match=r'`config\["db"\]` is a ReferenceType'):
         code_id(namespace["f"])
 
 
