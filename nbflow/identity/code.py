@@ -6,10 +6,10 @@ import builtins
 import functools
 import importlib
 import os
-import reprlib
 import sys
 import threading
 import types
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import UnidentifiableError
@@ -18,9 +18,19 @@ from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
 from nbflow.identity.encoding import atom_id, framed, set_id
 from nbflow.identity.environment import reads_environment
-from nbflow.identity.modules import module_parts, shape_of
+from nbflow.identity.modules import MADE_AT_RUN_TIME, kind_of, module_of, module_parts, shape_of
 from nbflow.identity.normal import Normalizer, Trees
-from nbflow.identity.parts import MISSING, Capture, CodeIdentity, Component, Unit
+from nbflow.identity.parts import (
+    MISSING,
+    Capture,
+    CodeIdentity,
+    Component,
+    Unit,
+    cell_value,
+    defaults_of,
+    first_as_code,
+    short,
+)
 from nbflow.identity.value import Identifier
 
 if TYPE_CHECKING:
@@ -28,8 +38,18 @@ if TYPE_CHECKING:
 
 _HOLE = b"\0" * 16
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-_MADE_AT_RUN_TIME = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-_MEANINGS: dict[int, tuple[types.CodeType, Meaning]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The meaning of a code object. normal: whether it comes from the source, so that layout makes no difference."""
+
+    code: types.CodeType
+    meaning: Meaning
+    normal: bool
+
+
+_MEANINGS: dict[int, _Known] = {}
 
 
 class Sources(Trees, Protocol):
@@ -97,7 +117,7 @@ class CodeIds:
         components.append(Component("python", "Python", framed("python", _PYTHON.encode()), _PYTHON))
         return CodeIdentity(
             id_,
-            tuple(_first_as_code(components)),
+            tuple(first_as_code(components)),
             tuple(dict.fromkeys(name for unit in reached for name in unit.inputs)),
             tuple(capture for unit in reached for capture in unit.captures),
             self._digest_now,
@@ -146,7 +166,7 @@ class CodeIds:
         key = (id(thing), ignored)
         if key not in self._units:
             name = getattr(thing, "__qualname__", thing.__name__).rpartition("<locals>.")[2]
-            unit = Unit(thing, _kind(thing), name)
+            unit = Unit(thing, kind_of(thing), name)
             # Before it is filled: what leads back to it finds it.
             self._units[key] = unit
             if isinstance(thing, types.ModuleType):
@@ -167,18 +187,18 @@ class CodeIds:
         meaning = self._meaning(fn)
         own = meaning.digest
         parts = [own]
-        for name, default in _defaults(fn):
+        for name, default in defaults_of(fn):
             parts += [name.encode(), self._part(unit, "default", f"{unit.name}({name})", default, ignored)]
         cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
         for i, free in enumerate(meaning.free):
             if free in cells:
-                value = _cell_value(cells[free])
+                value = cell_value(cells[free])
                 if free in meaning.called and self._called_by_name(value) is not None:
                     parts += [b"cell %d" % i, framed("task by name")]
                     continue
                 parts += [
                     b"cell %d" % i,
-                    self._named(unit, "closure", free, value, functools.partial(_cell_value, cells[free]), ignored),
+                    self._named(unit, "closure", free, value, functools.partial(cell_value, cells[free]), ignored),
                 ]
         for name, value in sorted(vars(fn).items()):
             if name not in ignored:
@@ -219,11 +239,15 @@ class CodeIds:
         unit.local = framed("module", *parts)
 
     def _meaning(self, fn: types.FunctionType) -> Meaning:
+        known = _MEANINGS.get(id(fn.__code__))
+        if known is not None and known.code is fn.__code__ and known.normal:
+            # Also when its file was edited meanwhile: what is in memory runs.
+            return known.meaning
         code = self._normalizer.normal(fn.__code__)
-        known = _MEANINGS.get(id(code))
-        if known is None or known[0] is not code:
-            known = _MEANINGS[id(code)] = (code, meaning_of(code))
-        return known[1]
+        if known is None or known.code is not fn.__code__ or code is not fn.__code__:
+            known = _Known(fn.__code__, meaning_of(code), code is not fn.__code__)
+            _MEANINGS[id(fn.__code__)] = known
+        return known.meaning
 
     def _global(self, unit: Unit, fn: types.FunctionType, reach: Reach, ignored: frozenset[str]) -> bytes:
         dotted = ".".join(([reach.module] if reach.module else []) + list(reach.names))
@@ -316,7 +340,7 @@ class CodeIds:
             name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
             return framed(
                 "installed",
-                f"{_module_of(thing)}.{name}".encode(),
+                f"{module_of(thing)}.{name}".encode(),
                 *(p.encode() for p in package),
                 *self._carried(unit, thing, ignored),
             )
@@ -341,7 +365,7 @@ class CodeIds:
             )
             return
         for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
-            value = _cell_value(cell)
+            value = cell_value(cell)
             if value is not MISSING and value is not thing:
                 yield self._value(unit, value, name, ignored)
         wrapped = getattr(thing, "__wrapped__", None)
@@ -371,10 +395,10 @@ class CodeIds:
     def _origin(self, thing: Any) -> tuple[str, str] | None:
         """(distribution, version) of installed code; None for the user's own."""
         code = getattr(thing, "__code__", None)
-        module = _module_of(thing)
+        module = module_of(thing)
         if isinstance(code, types.CodeType) and not code.co_filename.startswith("<") and module in {None, "__main__"}:
             return self._packages.of_file(code.co_filename)
-        if module == "builtins" and (code is not None or getattr(thing, "__flags__", 0) & _MADE_AT_RUN_TIME):
+        if module == "builtins" and (code is not None or getattr(thing, "__flags__", 0) & MADE_AT_RUN_TIME):
             # Made by exec() without a module's name around it.
             return None
         if not isinstance(module, str) or module == "__main__":
@@ -395,56 +419,5 @@ class CodeIds:
             return framed("unidentifiable")
 
 
-def _kind(thing: Any) -> str:
-    if isinstance(thing, types.ModuleType):
-        return "module"
-    return "class" if isinstance(thing, type) else "helper"
-
-
-def _module_of(thing: Any) -> Any:
-    """The name of the module that something is from; methods of built-in types have it from their type."""
-    return getattr(thing, "__module__", None) or getattr(getattr(thing, "__objclass__", None), "__module__", None)
-
-
-def short(value: Any) -> str:
-    """A short form of a value, which never fails."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} {' × '.join(map(str, shape))}"
-    try:
-        return _SHORT.repr(value)[:200]
-    # A user's __repr__ may raise anything; the type is told then.
-    except Exception:  # noqa: BLE001 (told by its type instead)
-        return f"<{type(value).__name__}>"
-
-
-def _defaults(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    code = fn.__code__
-    names = code.co_varnames[: code.co_argcount]
-    defaults = fn.__defaults__ or ()
-    yield from zip(names[len(names) - len(defaults) :], defaults, strict=True)
-    yield from sorted((fn.__kwdefaults__ or {}).items())
-
-
-def _cell_value(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
-def _first_as_code(components: list[Component]) -> Iterator[Component]:
-    """The task's own function comes first, and is called its code; each thing is told once."""
-    ordered = sorted(components, key=lambda each: each.kind not in {"helper", "class"})
-    seen: set[tuple[str, str]] = set()
-    for i, each in enumerate(ordered):
-        kind = "code" if i == 0 else each.kind
-        if (kind, each.name) not in seen:
-            seen.add((kind, each.name))
-            yield each if kind == each.kind else Component(kind, each.name, each.id, each.text)
-
-
 # What is compiled once stays compiled from plan to plan; the sources are one a process.
 _NORMALIZERS: dict[int, Normalizer] = {}
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 120

@@ -1,15 +1,29 @@
-"""What a module of the user's consists of, where it counts whole."""
+"""Where things are defined, and what a module of the user's consists of where it counts whole."""
 
 from __future__ import annotations
 
 import ast
+import types
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.normal import drop_docstrings
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Iterator
+
+MADE_AT_RUN_TIME = 1 << 9  # the flag of types that Python code made (Py_TPFLAGS_HEAPTYPE)
+
+
+def kind_of(thing: Any) -> str:
+    """The kind of component that a function, class or module is."""
+    if isinstance(thing, types.ModuleType):
+        return "module"
+    return "class" if isinstance(thing, type) else "helper"
+
+
+def module_of(thing: Any) -> Any:
+    """The name of the module that something is from; methods of built-in types have it from their type."""
+    return getattr(thing, "__module__", None) or getattr(getattr(thing, "__objclass__", None), "__module__", None)
 
 
 def module_parts(module: types.ModuleType) -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.identity.value import is_immutable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Stands for a value that cannot be found.
 MISSING = object()
@@ -72,3 +73,45 @@ class Unit:
     components: list[Component] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     captures: list[Capture] = field(default_factory=list)
+
+
+def short(value: Any) -> str:
+    """A short form of a value, which never fails."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} {' × '.join(map(str, shape))}"
+    try:
+        return _SHORT.repr(value)[:200]
+    # A user's __repr__ may raise anything; the type is told then.
+    except Exception:  # noqa: BLE001 (told by its type instead)
+        return f"<{type(value).__name__}>"
+
+
+def defaults_of(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    code = fn.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = fn.__defaults__ or ()
+    yield from zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    yield from sorted((fn.__kwdefaults__ or {}).items())
+
+
+def cell_value(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def first_as_code(components: list[Component]) -> Iterator[Component]:
+    """The task's own function comes first, and is called its code; each thing is told once."""
+    ordered = sorted(components, key=lambda each: each.kind not in {"helper", "class"})
+    seen: set[tuple[str, str]] = set()
+    for i, each in enumerate(ordered):
+        kind = "code" if i == 0 else each.kind
+        if (kind, each.name) not in seen:
+            seen.add((kind, each.name))
+            yield Component(kind, each.name, each.id, each.text)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import array
-import builtins
 import collections
-import copyreg
 import datetime as dt
 import decimal
 import enum
@@ -21,13 +19,14 @@ import uuid
 import weakref
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NewType, TypeVar
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
 from nbflow.identity.handles import handle_of, is_handle
+from nbflow.identity.named import OPAQUE, opaque, opaque_name, stream_name
+from nbflow.identity.reduced import encode_by_reduce, state_id
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
@@ -61,7 +60,7 @@ class Identifier:
     def ids(self, values: Sequence[Any], path: str) -> list[bytes]:
         """The ids of many values; errors name `path[i]`."""
         # What counts by a given id may be a list, too.
-        quick = atom_id if _OPAQUE else flat_id
+        quick = atom_id if OPAQUE else flat_id
         return [quick(value) or self(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def members(self, value: Any, path: str = "value") -> tuple[bytes, ...] | None:
@@ -97,11 +96,11 @@ class Walk:
             del self._above[id(value)]
 
     def many(self, values: Iterable[Any], path: str) -> list[bytes]:
-        quick = atom_id if _OPAQUE else flat_id
+        quick = atom_id if OPAQUE else flat_id
         return [quick(value) or self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def _encode(self, value: Any, path: str) -> bytes:
-        known = _opaque_id(value)
+        known = opaque_name(value)
         if known is not None:
             return framed("opaque", known.encode())
         kind = type(value)
@@ -121,24 +120,13 @@ class Walk:
             found = family(self, value, path)
             if found is not None:
                 return found
+        stream = stream_name(value)
+        if stream is not None:
+            return framed("stream", stream.encode())
         for base, encode_instance in BY_BASE:
             if isinstance(value, base):
                 return encode_instance(self, value, path)
         return encode_by_reduce(self, value, path)
-
-
-def opaque(value: T, *, id: str) -> T:  # noqa: A002 (the word that the error message proposes)
-    """The value itself, which from now on counts by the given id: for clients, connections, handles.
-
-    >>> client = opaque(object(), id="production")
-    """
-    _OPAQUE[builtins.id(value)] = (_reference(value), id)
-    return value
-
-
-def is_opaque(value: Any) -> bool:
-    """Whether the value counts by an id that the user gave it."""
-    return _opaque_id(value) is not None
 
 
 def is_immutable(value: Any) -> bool:
@@ -254,14 +242,8 @@ def _environ(walk: Walk, value: Any, path: str) -> bytes:
     return framed("environ") if value is os.environ else encode_by_reduce(walk, value, path)
 
 
-def _stream(walk: Walk, value: Any, path: str) -> bytes:
-    """The id of a standard stream, whatever stands for it just now; other open files have none."""
-    for name in ("stdin", "stdout", "stderr"):
-        if value is getattr(sys, name) or value is getattr(sys, f"__{name}__"):
-            return framed("stream", name.encode())
-    if type(value) in {io.BytesIO, io.StringIO}:
-        return framed(type(value).__name__, walk.id(value.getvalue(), path), walk.id(value.tell(), path))
-    raise UnidentifiableError(path, type(value).__name__)
+def _in_memory(walk: Walk, value: io.BytesIO | io.StringIO, path: str) -> bytes:
+    return framed(type(value).__name__, walk.id(value.getvalue(), path), walk.id(value.tell(), path))
 
 
 def _enum(walk: Walk, value: enum.Enum, path: str) -> bytes:
@@ -275,71 +257,6 @@ def _path(walk: Walk, value: PurePath, path: str) -> bytes:
 def _refused(walk: Walk, value: Any, path: str) -> bytes:
     raise UnidentifiableError(path, type(value).__name__)
 
-
-def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
-    """The id of any other object: its class, and what pickle would rebuild it from, walked and not pickled."""
-    kind = type(value)
-    reducer = copyreg.dispatch_table.get(kind)
-    try:
-        reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
-    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        raise UnidentifiableError(path, kind.__name__, str(error)) from None
-    if isinstance(reduced, str):
-        return framed("global", walk.resolve(kind), reduced.encode())
-    parts: tuple[Any, ...] = (*reduced, None, None, None)
-    function, args, state, items, pairs = parts[:5]
-    if state is None and not args and items is None and pairs is None and kind.__module__ == "builtins":
-        raise UnidentifiableError(path, kind.__name__)
-    return framed(
-        "object",
-        walk.resolve(kind),
-        walk.id(function, f"{path}.__reduce__"),
-        _arguments(walk, args, kind, path),
-        _state(walk, state, path),
-        list_id(walk.many(items, path)) if items is not None else b"",
-        _dict(walk, dict(pairs), path) if pairs is not None else b"",
-    )
-
-
-def _arguments(walk: Walk, args: tuple[Any, ...], kind: type, path: str) -> bytes:
-    # The class itself is the first argument of copyreg.__newobj__, and counts already.
-    return tuple_id(walk.id(arg, f"{path} part {i}") for i, arg in enumerate(args) if arg is not kind)
-
-
-def _state(walk: Walk, state: Any, path: str) -> bytes:
-    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
-        # Objects with slots: (the instance's dict or None, the slots).
-        state = {**(state[0] or {}), **state[1]}
-    if type(state) is dict and all(isinstance(name, str) for name in state):
-        return set_id(framed("attribute", name.encode(), walk.id(v, f"{path}.{name}")) for name, v in state.items())
-    return walk.id(state, f"{path} state")
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Stands for a weak reference where a value allows none: it is held for good."""
-
-    value: Any
-
-    def __call__(self) -> Any:
-        return self.value
-
-
-def _reference(value: Any) -> Callable[[], Any]:
-    try:
-        return weakref.ref(value)
-    except TypeError:
-        return _Held(value)
-
-
-def _opaque_id(value: Any) -> str | None:
-    if not _OPAQUE:
-        return None
-    entry = _OPAQUE.get(id(value))
-    return entry[1] if entry is not None and entry[0]() is value else None
-
-
-_OPAQUE: dict[int, tuple[Callable[[], Any], str]] = {}
 
 CODE_TYPES = (types.FunctionType, type, types.ModuleType)
 BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
@@ -364,12 +281,14 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     functools._lru_cache_wrapper: _cached,
     functools.cached_property: _cached_property,
     types.GenericAlias: _alias,
+    io.BytesIO: _in_memory,
+    io.StringIO: _in_memory,
     NewType: _new_type,
     type(os.environ): _environ,
     types.MethodType: _method,
     types.BuiltinFunctionType: _builtin,
     types.MappingProxyType: lambda walk, value, path: framed("proxy", _dict(walk, value, path)),
-    types.SimpleNamespace: lambda walk, value, path: framed("namespace", _state(walk, vars(value), path)),
+    types.SimpleNamespace: lambda walk, value, path: framed("namespace", state_id(walk, vars(value), path)),
     staticmethod: _wrapping,
     classmethod: _wrapping,
     property: _property,
@@ -393,7 +312,6 @@ BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
 BY_BASE: tuple[tuple[Any, Callable[[Walk, Any, str], bytes]], ...] = (
     (enum.Enum, _enum),
     (PurePath, _path),
-    (io.IOBase, _stream),
     (
         (types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType, types.MethodWrapperType),
         lambda walk, value, path: framed("code", walk.resolve(value)),

@@ -375,3 +375,51 @@ def test_reformatting_the_standard_library_changes_nothing(module):
     assert one.normal.keys() == other.normal.keys()
     different = [n for n in one.normal if meaning_of(one.normal[n]).digest != meaning_of(other.normal[n]).digest]
     assert different == []
+
+
+def test_a_file_edited_on_disk_leaves_the_code_in_memory_its_id(load, tmp_path):
+    text = "def f(x):\n    return max(\n        x,\n        1,\n    )\n"
+    module = load(text)
+    before = code_id(module.f)
+    (tmp_path / f"{module.__name__}.py").write_text("# one line more\n\n" + text)
+    assert code_id(module.f) == before
+    assert code_id(load("# one line more\n\n" + text).f) == before
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_standard_streams_count_by_their_name(name, load):
+    one, other = (load(f"from sys import {each} as s\ndef f(x):\n    return s\n") for each in (name, "__stdout__"))
+    assert (code_id(one.f) == code_id(other.f)) == (name == "stdout")
+
+
+def test_an_open_file_has_no_identity(load, tmp_path):
+    (tmp_path / "data.txt").write_text("x")
+    module = load(f"s = open({str(tmp_path / 'data.txt')!r})\ndef f(x):\n    return s\n")
+    with module.s, pytest.raises(UnidentifiableError, match="`s` is a TextIOWrapper"):
+        code_id(module.f)
+
+
+def test_np_frompyfunc_hides_its_function_and_is_refused(load):
+    module = load("import numpy as np\ng = np.frompyfunc(lambda v: v, 1, 1)\ndef f(x):\n    return g(x)\n")
+    with pytest.raises(UnidentifiableError, match=r"np\.vectorize does not"):
+        code_id(module.f)
+
+
+def test_code_made_without_a_module_around_it_counts_by_content():
+    ids = []
+    for text in ("return v + 1", "return v + 2"):
+        space = {}
+        exec(f"class A:\n    def g(self, v):\n        {text}\ndef f(v):\n    return A().g(v)\n", space)
+        ids.append(code_id(space["f"]))
+    assert ids[0] != ids[1]
+
+
+def test_modules_that_import_each_other_count_whole(load, tmp_path):
+    (tmp_path / "circle_b.py").write_text("import circle_a\n")
+    user = "import circle_a\ndef f(x):\n    return vars(circle_a)\n"
+    ids = []
+    for k in (1, 1, 2):
+        sys.modules.pop("circle_b", None)
+        load(f"import circle_b\nK = {k}\n", "circle_a")
+        ids.append(code_id(load(user).f))
+    assert ids[0] == ids[1] != ids[2]

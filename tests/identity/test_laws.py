@@ -22,7 +22,8 @@ from hypothesis.extra import numpy as hnp
 
 from nbflow.identity.code import CodeIds
 from nbflow.identity.encoding import flat_id
-from nbflow.identity.value import _OPAQUE, Identifier, atom_id, opaque
+from nbflow.identity.named import OPAQUE
+from nbflow.identity.value import Identifier, atom_id, opaque
 from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources
 
@@ -81,7 +82,7 @@ def test_a_value_built_in_another_way_has_the_same_id(value):
 @given(st.lists(VALUES, max_size=6))
 def test_the_fast_ways_agree_with_the_general_way(values):
     general = [identify.__class__(identify.resolve)(value) for value in values]
-    with mock.patch.dict(_OPAQUE, clear=True):
+    with mock.patch.dict(OPAQUE, clear=True):
         assert identify.ids(values, "values") == general
         # With one opaque value about, no short cut is taken.
         opaque(values, id="any")

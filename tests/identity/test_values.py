@@ -312,3 +312,38 @@ def tagged(value):
 @given(VALUES, VALUES)
 def test_ids_are_equal_exactly_when_values_are(one, other):
     assert (identify(one) == identify(other)) == (tagged(one) == tagged(other))
+
+
+def test_what_lies_between_the_fields_of_a_structured_array_makes_no_difference():
+    aligned = np.dtype([("small", "u1"), ("large", "f8")], align=True)
+    one, other = np.zeros(3, aligned), np.zeros(3, aligned)
+    other.view(np.uint8)[1] = 7
+    assert identify(one) == identify(other)
+    assert identify(one[0]) == identify(other[0])
+    other["large"][1] = 1
+    assert identify(one) != identify(other)
+
+
+def test_an_attribute_that_is_an_address_makes_no_difference():
+    def noted(words, address):
+        return types.SimpleNamespace(words=words, words_id=address)
+
+    one, other = ["a"], ["a"]
+    assert identify(noted(one, id(one))) == identify(noted(other, id(other)))
+    assert identify(noted(one, 1)) != identify(noted(one, 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (io.BytesIO(b"a"), io.BytesIO(b"a"), io.BytesIO(b"b")),
+        (io.StringIO("a"), io.StringIO("a"), io.StringIO("b")),
+        (list[int], list[int], list[str]),
+        (functools.lru_cache(len), functools.lru_cache(len), functools.lru_cache(max)),
+        (functools.cached_property(len), functools.cached_property(len), functools.cached_property(max)),
+    ],
+    ids=["BytesIO", "StringIO", "list[int]", "lru_cache", "cached_property"],
+)
+def test_what_wraps_something_counts_with_what_is_inside(one, same, other):
+    assert identify(one) == identify(same)
+    assert identify(one) != identify(other)

@@ -527,6 +527,270 @@ EDITS = [
     E("sibling of an import inside the body", INSIDE_IMPORT, "return 1", "return 2", "", files=INSIDE_FILES, where="tools/maths.py"),
 ]  # fmt: skip
 
+PYD_MODE = """
+import pydantic
+class Config(pydantic.BaseModel):
+    n: int
+    @pydantic.field_validator("n", mode="before")
+    @classmethod
+    def check(cls, v):
+        return v
+    @pydantic.computed_field
+    @property
+    def twice(self) -> int:
+        return self.n * 2
+    @pydantic.model_validator(mode="after")
+    def whole(self):
+        return self
+def f(v):
+    return Config(n=v).twice
+"""
+PYD_GENERIC = """
+import pydantic
+from typing import Generic, TypeVar
+T = TypeVar("T")
+class Box(pydantic.BaseModel, Generic[T]):
+    v: T
+class Settings(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True)
+    _hidden: int = pydantic.PrivateAttr(default=1)
+    def get(self):
+        return self._hidden
+def f(v):
+    return Box[int](v=v).v + Settings().get()
+"""
+HASHED = """
+class Key:
+    def __init__(self, v):
+        self.v = v
+    def __eq__(self, o):
+        return True
+    def __hash__(self):
+        return 1
+def f(v):
+    return len({Key(v), Key(v + 1)})
+"""
+AST_LIKE = """
+class Node:
+    _fields = ("a", "b")
+    def _replace(self):
+        return 1
+def f(v):
+    return list(Node._fields), Node()._replace()
+"""
+MATCHED = """
+class P:
+    __match_args__ = ("x", "y")
+    def __init__(self):
+        self.x, self.y = 1, 2
+def f(v):
+    match P():
+        case P(a):
+            return a
+"""
+BINARY = "import io\nDATA = io.BytesIO(b'abc')\ndef f(v):\n    return DATA.getvalue()\n"
+ALIAS = "Alias = list[int]\ndef f(v):\n    return str(Alias)\n"
+NESTED_TYPES = """
+from dataclasses import dataclass, fields
+@dataclass
+class Inner:
+    n: int = 1
+@dataclass
+class Outer:
+    inner: Inner
+def build(kind):
+    return kind(**{each.name: build(each.type) for each in fields(kind) if isinstance(each.type, type) and each.type is not int})
+def f(v):
+    return build(Outer).inner.n + v
+"""
+LOCKED = """
+import threading
+class Safe:
+    lock = threading.Lock()
+    def g(self, v):
+        with self.lock:
+            return helper(v)
+def helper(v):
+    return v + 1
+def f(v):
+    return Safe().g(v)
+"""
+LIBRARY_PROPERTY = """
+import threading
+class lazy:
+    def __init__(self, func):
+        self.func, self.lock = func, threading.Lock()
+    def __get__(self, it, owner):
+        return self.func(it)
+def helper():
+    return 1
+class A:
+    @lazy
+    def n(self):
+        return helper()
+def f(v):
+    return A().n + v
+"""
+METHOD_TASK = """
+class Model:
+    def __init__(self, k):
+        self.k = k
+    def __call__(self, v):
+        return self.fit(v)
+    def fit(self, v):
+        return v + self.k
+f = Model(1).fit
+"""
+STAR_HELPERS = """
+def outer(fn, *args, **kw):
+    return fn(*args, **kw)
+def inner(v, k=1):
+    return v + k
+def f(v):
+    return outer(inner, v)
+"""
+CLASS_CELLS = """
+def make(k):
+    class A:
+        def g(self, v):
+            return v + k
+    return A
+A = make(1)
+def f(v):
+    return A().g(v)
+"""
+TWO_LAMBDAS = "fs = (lambda v: v + 1), (lambda v: v + 2)\ndef f(v):\n    return fs[1](v)\n"
+CONDITIONAL = """
+FAST = True
+if FAST:
+    def g(v):
+        return v + 1
+else:
+    def g(v):
+        return v + 2
+def f(v):
+    return g(v)
+"""
+WITH_STACK = """
+from contextlib import ExitStack, closing, suppress
+class R:
+    def close(self):
+        pass
+    def get(self):
+        return 1
+def f(v):
+    with ExitStack() as s:
+        r = s.enter_context(closing(R()))
+        with suppress(KeyError):
+            return r.get() + v
+"""
+GETATTR_CLASS = """
+class Row:
+    def __init__(self, d):
+        self.__dict__["d"] = d
+    def __getattr__(self, name):
+        return self.d[name] + 1
+ROW = Row({"n": 1})
+def f(v):
+    return ROW.n + v
+"""
+SHADOW = "def helper(v):\n    return v + 1\ndef f(v):\n    helper = lambda w: w\n    return helper(v)\n"
+DEL = "def f(v):\n    w = v\n    del w\n    return v\n"
+DEFAULT_FN = "def g(v):\n    return v + 1\ndef f(v, how=g):\n    return how(v)\n"
+SORT_KEY = "def key(p):\n    return p[1]\nDATA = [(1, 2), (2, 1)]\ndef f(v):\n    return sorted(DATA, key=key)[0][0]\n"
+OPER = "import operator\nget = operator.itemgetter(0)\ncall = operator.methodcaller('upper')\ndef f(v):\n    return call(get(['a', 'b']))\n"
+REDUCE = (
+    "from functools import reduce\ndef plus(a, b):\n    return a + b\ndef f(v):\n    return reduce(plus, [v, 2, 3])\n"
+)
+APPLY = "import pandas as pd\ndef scaled(v):\n    return v * 2\ndef f(v):\n    return pd.Series([v]).apply(scaled).tolist()\n"
+GROUP = "import pandas as pd\nAGG = {'n': ['sum', lambda s: s.max()]}\ndef f(v):\n    return pd.DataFrame({'n': [v, 2]}).agg(AGG['n'][1]).tolist()\n"
+PLEXPR = "import polars as pl\nEXPR = pl.col('n') * 2\ndef f(v):\n    return pl.DataFrame({'n': [v]}).select(EXPR)['n'].to_list()\n"
+PLLAZY = "import polars as pl\nLAZY = pl.DataFrame({'n': [1]}).lazy().select(pl.col('n') * 2)\ndef f(v):\n    return LAZY.collect()['n'].to_list()\n"
+PLDTYPE = "import polars as pl\nKIND = pl.Int64\ndef f(v):\n    return str(pl.Series([v], dtype=KIND).dtype)\n"
+PLCAT = "import polars as pl\nM = pl.Series(['a'], dtype=pl.Enum(['a', 'b']))\ndef f(v):\n    return str(v.dtype)\n"
+RNG = "import numpy as np\nRNG = np.random.default_rng(1)\ndef f(v):\n    return type(RNG).__name__\n"
+FOREST = "from sklearn.ensemble import RandomForestClassifier\nimport numpy as np\nM = RandomForestClassifier(3, random_state=1).fit(np.eye(4), [0, 1, 0, 1])\ndef f(v):\n    return v.n_estimators\n"
+KMEANS = "from sklearn.feature_extraction.text import CountVectorizer\nM = CountVectorizer().fit(['a word', 'two words'])\ndef f(v):\n    return sorted(v.vocabulary_)\n"
+COLUMNS = "from sklearn.compose import ColumnTransformer\nfrom sklearn.preprocessing import StandardScaler, FunctionTransformer\nM = ColumnTransformer([('a', StandardScaler(), ['n']), ('b', FunctionTransformer(lambda v: v * 2), ['m'])])\ndef f(v):\n    return len(v.transformers)\n"
+DATES = (
+    "import datetime as dt, decimal, fractions, uuid\nD = dt.date(2026, 1, 1)\ndef f(v):\n    return D.isoformat()\n"
+)
+PLUGIN = {
+    "plug/__init__.py": "from . import one\nfrom .one import *\n__all__ = ['run']\ndef run(v):\n    return one.go(v)\n",
+    "plug/one.py": "from .two import base\ndef go(v):\n    return base(v) + 1\n",
+    "plug/two.py": "def base(v):\n    return v\n",
+}
+MOD_TRY = {
+    "opt.py": "try:\n    import not_there as impl\nexcept ImportError:\n    impl = None\ndef f(v):\n    return v if impl is None else impl.g(v)\n"
+}
+MOD_STATE = {"conf.py": "SETTINGS = {'k': 1}\ndef get(name):\n    return SETTINGS[name]\n"}
+MOD_CLASSES = {
+    "base.py": "class Base:\n    def g(self, v):\n        return self.h(v)\n    def h(self, v):\n        return v\n",
+    "real.py": "from base import Base\nclass Real(Base):\n    def h(self, v):\n        return super().h(v) + 1\n",
+}
+
+EDITS += [
+    E("mode of a pydantic validator", PYD_MODE, 'mode="before"', 'mode="after"', "a"),
+    E("pydantic computed field", PYD_MODE, "self.n * 2", "self.n * 3", "ab"),
+    E("pydantic model validator", PYD_MODE, "return self\n", "self.n += 1\n        return self\n", "ab"),
+    E("pydantic decorators run again", PYD_MODE, "class Config", "\nclass Config", ""),
+    E("private attribute of a pydantic model", PYD_GENERIC, "default=1", "default=2", "ab"),
+    E("config of a pydantic model", PYD_GENERIC, "frozen=True", "frozen=False", "a"),
+    E("generic pydantic model run again", PYD_GENERIC, "class Box", "\nclass Box", ""),
+    E("own __hash__", HASHED, "return 1", "return self.v", "ab"),
+    E("own _fields", AST_LIKE, '("a", "b")', '("a", "c")', "ab"),
+    E("own _replace", AST_LIKE, "return 1", "return 2", "ab"),
+    E("own __match_args__", MATCHED, '("x", "y")', '("y", "x")', "ab"),
+    E("bytes in memory", BINARY, "abc", "abd", "ab"),
+    E("bytes in memory run again", BINARY, "DATA = ", "DATA  = ", ""),
+    E("argument of a generic alias", ALIAS, "list[int]", "list[str]", "ab"),
+    E("class that a field's type names", NESTED_TYPES, "n: int = 1", "n: int = 2", "ab"),
+    E("lock in a class: helper", LOCKED, "v + 1", "v + 2", "ab"),
+    E("lock in a class: comment", LOCKED, "    lock", "    # words\n    lock", ""),
+    E("own lazy property: helper below it", LIBRARY_PROPERTY, "return 1", "return 2", "ab"),
+    E("own lazy property: comment", LIBRARY_PROPERTY, "    @lazy", "    # words\n    @lazy", ""),
+    E("bound method as a global", METHOD_TASK, "v + self.k", "v - self.k", "ab"),
+    E("state behind a bound method", METHOD_TASK, "Model(1)", "Model(2)", "ab"),
+    E("function passed on", STAR_HELPERS, "v + k", "v - k", "ab"),
+    E("closure of a class made in a function", CLASS_CELLS, "make(1)", "make(2)", "ab"),
+    E("second of two lambdas on a line", TWO_LAMBDAS, "v + 2", "v + 3", "ab"),
+    E("condition around a definition", CONDITIONAL, "FAST = True", "FAST = False", "ab"),
+    E("condition without effect", CONDITIONAL, "v + 2", "v + 3", ""),
+    E("method below closing()", WITH_STACK, "return 1", "return 2", "ab"),
+    E("__getattr__ of a class", GETATTR_CLASS, "+ 1", "+ 2", "ab"),
+    E("a helper that a local hides", SHADOW, "v + 1", "v + 2", ""),
+    E("function as a default", DEFAULT_FN, "v + 1", "v + 2", "ab"),
+    E("key function", SORT_KEY, "p[1]", "p[0]", "ab"),
+    E("methodcaller", OPER, "'upper'", "'title'", "a"),
+    E("itemgetter", OPER, "itemgetter(0)", "itemgetter(1)", "ab"),
+    E("function given to reduce", REDUCE, "a + b", "a * b", "a"),
+    E("function given to apply", APPLY, "v * 2", "v * 3", "ab"),
+    E("lambda inside a table of aggregations", GROUP, "s.max()", "s.min()", "ab"),
+    E("polars expression", PLEXPR, "* 2", "* 3", "ab"),
+    E("polars expression run again", PLEXPR, "EXPR = ", "EXPR  = ", ""),
+    E("polars lazy frame", PLLAZY, "* 2", "* 3", "ab"),
+    E("polars lazy frame run again", PLLAZY, "LAZY = ", "LAZY  = ", ""),
+    E("polars type as a global", PLDTYPE, "pl.Int64", "pl.Int32", "ab"),
+    E("categories of a polars enum", PLCAT, "['a', 'b']", "['a', 'c']", "ab", x="M"),
+    E("seed of a generator", RNG, "(1)", "(2)", "a"),
+    E("generator run again", RNG, "RNG = ", "RNG  = ", ""),
+    E("fitted forest: seed", FOREST, "random_state=1", "random_state=2", "a", x="M"),
+    E("fitted forest run again", FOREST, "M = ", "M  = ", "", x="M"),
+    E("fitted vectorizer: vocabulary", KMEANS, "two words", "three words", "ab", x="M"),
+    E("fitted vectorizer run again", KMEANS, "M = ", "M  = ", "", x="M"),
+    E("lambda in a column transformer", COLUMNS, "v * 2", "v * 3", "a", x="M"),
+    E("column transformer run again", COLUMNS, "M = ", "M  = ", "", x="M"),
+    E("date as a global", DATES, "1, 1)", "1, 2)", "ab"),
+    E("function two modules deep in a package", "import plug\ndef f(v):\n    return plug.run(v)\n", "return v\n", "return v + 5\n", "ab", files=PLUGIN, where="plug/two.py"),
+    E("submodule imported with a name", "import plug.one as p\ndef f(v):\n    return p.go(v)\n", "+ 1", "+ 2", "ab", files=PLUGIN, where="plug/one.py"),
+    E("submodule by its full path", "import plug.one\ndef f(v):\n    return plug.one.go(v)\n", "+ 1", "+ 2", "ab", files=PLUGIN, where="plug/one.py"),
+    E("sibling in the package, by its full path", "import plug.two\ndef f(v):\n    return plug.two.base(v)\n", "+ 1", "+ 2", "", files=PLUGIN, where="plug/one.py"),
+    E("optional import in a module", "from opt import f\n", "import not_there", "import math", "ab", files={"opt.py": MOD_TRY["opt.py"].replace("impl.g(v)", "impl.floor(v + 3)")}, where="opt.py"),
+    E("settings of a module behind a function", "import conf\ndef f(v):\n    return v + conf.get('k')\n", "'k': 1", "'k': 2", "ab", files=MOD_STATE, where="conf.py"),
+    E("base class in another module", "from real import Real\ndef f(v):\n    return Real().g(v)\n", "return v\n", "return v + 1\n", "ab", files=MOD_CLASSES, where="base.py"),
+    E("keyword of a partial", "from functools import partial\ndef g(k, v):\n    return v + k\nf = partial(g, k=1)\n", "k=1", "k=2", "ab", body="return f(v=x)"),
+]  # fmt: skip
+
 
 @pytest.mark.parametrize("each", EDITS, ids=lambda each: each.name)
 def test_an_edit_runs_exactly_what_it_must(each, restart, tmp_path):
