@@ -281,11 +281,13 @@ def rebuilt(value):
     return value
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_a_value_built_anew_has_the_same_id(value):
     assert identify(value) == identify(rebuilt(value))
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=5))
 def test_containers_are_made_of_their_members_ids(values):
     ids = identify.ids(values, "values")
@@ -308,7 +310,7 @@ def tagged(value):
     return (type(value).__name__, repr(value))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(VALUES, VALUES)
 def test_ids_are_equal_exactly_when_values_are(one, other):
     assert (identify(one) == identify(other)) == (tagged(one) == tagged(other))
