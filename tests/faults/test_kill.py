@@ -54,12 +54,11 @@ def start(work, *arguments):
     return child, reader
 
 
-def killed(child, reader):
-    """Kills a writer; gives the last number that it acknowledged, -1 for none."""
+def killed(child, reader, acknowledged=b""):
+    """Kills a writer; gives the last number that it acknowledged, -1 for none. acknowledged: what was read before."""
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "it must have been at work until then"
-    acknowledged = b""
     while chunk := os.read(reader, 65536):
         acknowledged += chunk
     os.close(reader)
@@ -84,11 +83,13 @@ def kill_writers(writers):
     for turn in range(KILLS // writers):
         names = [f"{turn}-{each}" for each in range(writers)]
         started = [start(write, Path("store").absolute(), name) for name in names]
-        time.sleep(moments.uniform(0, 0.08))
-        last = dict(zip(names, (killed(*each) for each in started), strict=True))
+        # Three turns of four are in the middle of the work, on a busy machine, too; one is wherever it is.
+        firsts = [os.read(reader, 8) if turn % 4 else b"" for _, reader in started]
+        time.sleep(moments.uniform(0, 0.05))
+        last = {name: killed(*each, first) for name, each, first in zip(names, started, firsts, strict=True)}
         acknowledged += last.values()
         assert not (bad := kit.in_fork(check, Path("store").absolute(), last)), bad
-    assert sum(number > 0 for number in acknowledged) > KILLS / 3, f"most kills must hit real work: {acknowledged}"
+    assert sum(number > 0 for number in acknowledged) > KILLS / 2, f"most kills must hit real work: {acknowledged}"
     print(f"{KILLS} kills, {sum(acknowledged)} rows acknowledged")
 
 
