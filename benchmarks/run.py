@@ -22,10 +22,10 @@ CHAIN = 1_000
 
 
 def main() -> None:
-    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows(), *control_rows()]
+    rows = [import_row(), *map_rows(), reopened_row(), *chain_rows(), *control_rows(), *store_rows()]
     print(f"{'what':<58}{'median':>12}{'min':>10}{'max':>10}{'floor':>10}{'goal':>10}")
     for what, unit, seconds, floor, goal in rows:
-        scale = {"s": 1.0, "µs": 1e6}[unit]
+        scale = {"s": 1.0, "ms": 1e3, "µs": 1e6}[unit]
         median, low, high = (f(seconds) * scale for f in (statistics.median, min, max))
         print(
             f"{what:<58}{median:>9.3g} {unit:<2}{low:>10.3g}{high:>10.3g}"
@@ -156,6 +156,83 @@ def control_rows() -> list[Row]:
                         build(count)
                     seconds.append(cpu_seconds(flow.run) / count)
             rows.append((f"{what}, of {count:,}, without cache", "µs", seconds, None, "≤ 60"))
+    return rows
+
+
+ARRAY_BYTES = 500_000_000
+FROM_DISK = """
+import sys, time
+from pathlib import Path
+from nbflow.store import Store
+import numpy
+store = Store.open(Path(sys.argv[1]))
+(row,) = store.look_up([b"k" * 16])[b"k" * 16]
+t, w = time.process_time(), time.perf_counter()
+array = store.load(row)
+print(time.process_time() - t, time.perf_counter() - w, array[-1])
+"""
+
+
+def store_rows() -> list[Row]:
+    """A large array into the store beside np.save with fsync, and out of it, verified and mapped, beside its hash."""
+    import os
+
+    import numpy as np
+    from xxhash import xxh3_128_digest
+
+    from nbflow.codecs import seal
+    from nbflow.identity.hashing import noted_hashes
+    from nbflow.identity.value import Identifier
+    from nbflow.store import VALUE, Entry, Store
+
+    array = np.random.default_rng(0).random(ARRAY_BYTES // 8)
+    with noted_hashes() as hashes:
+        Identifier(lambda function: bytes(16))(array)
+    times: dict[str, list[float]] = {name: [] for name in ("put", "put wall", "save", "save wall", "load", "load wall")}
+
+    def clocked(name: str, call: Callable[[], object]) -> None:
+        started, wall = time.process_time(), time.perf_counter()
+        call()
+        times[name].append(time.process_time() - started)
+        times[f"{name} wall"].append(time.perf_counter() - wall)
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "store"
+
+        def save() -> None:
+            with (Path(folder) / "plain.npy").open("wb") as stream:
+                np.save(stream, array)
+                stream.flush()
+                os.fsync(stream.fileno())
+
+        def put() -> None:
+            entry = Entry(b"k" * 16, b"", b"o" * 16, b"", VALUE, seal(array, hashes), 1.0, 1, None, None, "bench")
+            store.put([entry])
+            store.flush()
+
+        for _ in range(REPEATS):
+            (Path(folder) / "plain.npy").unlink(missing_ok=True)
+            clocked("save", save)
+            store = Store.open(root)
+            store.clear()
+            clocked("put", put)
+            store.close()
+            command = [sys.executable, "-c", FROM_DISK, str(root)]
+            read = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+            assert float(read[2]) == array[-1]
+            times["load"].append(float(read[0]))
+            times["load wall"].append(float(read[1]))
+        hashing = statistics.median(cpu_seconds(lambda: xxh3_128_digest(array)) for _ in range(REPEATS))
+    rows: list[Row] = []
+    for kind, suffix in (("CPU", ""), ("wall", " wall")):
+        floor = statistics.median(times[f"save{suffix}"])
+        rows.append(
+            (f"500 MB array into the store, {kind}; np.save + fsync", "ms", times[f"put{suffix}"], floor, "≤ 1.25 x")
+        )
+    for kind, suffix in (("CPU", ""), ("wall", " wall")):
+        rows.append(
+            (f"500 MB array verified and mapped, {kind}; its xxh3", "ms", times[f"load{suffix}"], hashing, "≤ 50")
+        )
     return rows
 
 

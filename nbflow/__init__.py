@@ -18,7 +18,7 @@ from typing import Any
 
 from nbflow import signals, tasks, triggers
 from nbflow.engine.hooks import StateChange
-from nbflow.flow import Flow, Plan, Run
+from nbflow.flow import Comparison, Flow, Plan, Run, Status
 from nbflow.identity.value import opaque
 from nbflow.loop import loop
 from nbflow.model.control import Switch, apply_map, case, chain, flatten, merge, switch
@@ -27,12 +27,15 @@ from nbflow.model.node import Node, Parameter
 from nbflow.model.resource import resource
 from nbflow.model.state import Failed, Freshness, Skipped, State
 from nbflow.model.task import Task, task
+from nbflow.probe.file import File
 from nbflow.probe.secrets import secret
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "Failed",
+    "File",
     "Flow",
     "Freshness",
     "Node",
@@ -42,6 +45,7 @@ __all__ = [
     "Skipped",
     "State",
     "StateChange",
+    "Status",
     "Switch",
     "Task",
     "apply_map",

@@ -63,6 +63,10 @@ class NotSuccessful(NbflowError):
     """A value was asked for that the run did not make."""
 
 
+class NotAccepted(NbflowError):
+    """Old results cannot stand for new ones: there are none, or inputs differ."""
+
+
 class RunawayLoop(NbflowError):
     """A loop went on beyond max_loops."""
 

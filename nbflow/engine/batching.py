@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+import os
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.engine.loops import times_of
-from nbflow.errors import DamagedEntry
+from nbflow.errors import DamagedEntry, GraphError
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.copies import private_copy
 from nbflow.identity.value import is_immutable
@@ -91,6 +91,7 @@ class Batcher:
             identify=self._resolver.identify_output if stored else None,
             keep=stored,
             expected_files=_expected(columns, len(indices)) if stored else None,
+            outputs=_outputs(node, columns) if options.outputs else None,
             seeds=None if options.seed is None else [_seed(options, keys[i], i) for i in indices],
             loop=self._loop_rule(node),
             starts=self._starts(node, indices),
@@ -186,11 +187,34 @@ def _is_lost(fetch: Callable[[Node, int], Any], node: Node, index: int) -> bool:
 
 def _expected(columns: tuple[Sequence[Any], ...], count: int) -> list[list[str]] | None:
     """The existing files that arguments name, for each element; None where there are none at all."""
-    if not any(isinstance(column[0], (str, PurePath)) for column in columns if column):
+    if not any(isinstance(column[0], (str, os.PathLike)) for column in columns if column):
         return None
     rows = list(zip(*columns, strict=True))
     expected = [argument_files(row) for row in rows]
     return expected if any(expected) and len(expected) == count else None
+
+
+def _outputs(node: Node, columns: tuple[Sequence[Any], ...]) -> list[list[str]]:
+    """The paths that each call of a node is to write. Raises GraphError."""
+    names = [argument.name for argument in node.arguments]
+    rows = zip(*columns, strict=True) if columns else [()]
+    return [
+        [_output_path(node, each, dict(zip(names, row, strict=True))) for each in node.task.options.outputs]
+        for row in rows
+    ]
+
+
+def _output_path(node: Node, output: Any, arguments: dict[str, Any]) -> str:
+    try:
+        path: str = os.fspath(output(**arguments)) if callable(output) else os.fspath(output).format(**arguments)
+        return os.path.abspath(path)
+    # A function of the user's may raise anything; here it is the declaration that is wrong.
+    except Exception as error:
+        shown = getattr(output, "__name__", output)
+        raise GraphError(
+            f"{node.name}: outputs={shown!r} gives no path for its arguments {list(arguments)} "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def _seed(options: Options, key: bytes | None, index: int) -> int:

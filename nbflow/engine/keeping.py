@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from nbflow.codecs import Sealed
 from nbflow.engine.loops import key_of, take_in
 from nbflow.errors import NotStorable
+from nbflow.identity.handles import is_handle, outside_handle
 from nbflow.model.task import seconds_of
 from nbflow.probe.files import trace_id
 from nbflow.signals import SKIP
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Outcome
     from nbflow.model.node import Node
-    from nbflow.model.task import Options
+    from nbflow.model.task import Options, Task
     from nbflow.store import Store
 
 WAYS_OUT = (
@@ -52,6 +54,7 @@ class Keeper:
         self._replace = replace
         self._tell = tell
         self._told: set[tuple[str, str]] = set()
+        self._reached: dict[Task, str | None] = {}
 
     def keep(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Stores the outcomes of a batch that can be stored, and notes their rows in the ledger."""
@@ -66,6 +69,9 @@ class Keeper:
         positions: list[int] = []
         for outcome in outcomes:
             i = indices[outcome.position]
+            if outcome.unstored is not None and is_handle(outcome.value) and not outcome.step:
+                self._hold(node, i, outcome)
+                continue
             entry = self._entry(node, key_of(book, i), outcome, session)
             if outcome.step and not outcome.nodes:
                 take_in(book, i, outcome)
@@ -123,6 +129,23 @@ class Keeper:
             task=node.task.name,
         )
 
+    def _hold(self, node: Node, index: int, outcome: Outcome) -> None:
+        """Keeps a connection or client for as long as this process lives."""
+        book = self._ledger.books[node]
+        key = book.keys[index]
+        if key is None or outcome.out is None or self._store is None:
+            return
+        now = time.time_ns()
+        entry = Entry(
+            key=key, trace=b"", out=outcome.out, members=b"", kind=VALUE, sealed=_NOTHING, seconds=outcome.seconds,
+            made_ns=now, expires_ns=_expiry(node.task.options, now), session=None, task=node.task.name,
+        )  # fmt: skip
+        book.rows[index] = self._store.live.put(entry, outcome.value)
+        kind = type(outcome.value).__name__
+        self._once(
+            node, "live", f"{node.name}: its result is a {kind}, which nothing can store; it lives in this session"
+        )
+
     def _freeze(self, node: Node, outcome: Outcome) -> None:
         try:
             outcome.out, outcome.sealed = self._resolver.expander.freeze(node, outcome.value)
@@ -161,14 +184,35 @@ class Keeper:
                 f"{node.name} used random numbers without a seed, so its result is reused in this session only; "
                 f"{WAYS_OUT}",
             )
+        elif (kind := self._outside(batch, node)) is not None:
+            self._once(
+                node,
+                "outside",
+                f"{node.name} uses a {kind}, through which it may see anything, so its result is reused in this "
+                f"session only; {WAYS_OUT}",
+            )
         else:
             return None
         return self._session
+
+    def _outside(self, batch: Batch, node: Node) -> str | None:
+        """The kind of a connection or client that a task reaches or was given; None where there is none."""
+        if node.task not in self._reached:
+            captures = self._resolver.code_of(node.task).captures
+            found = (outside_handle(capture.value) for capture in captures)
+            self._reached[node.task] = next((kind for kind in found if kind is not None), None)
+        given = (column[0] for column in batch.columns if len(column) and not is_plain(column[0]))
+        return self._reached[node.task] or next((kind for v in given if (kind := outside_handle(v)) is not None), None)
 
     def _once(self, node: Node, reason: str, message: str) -> None:
         if (node.name, reason) not in self._told:
             self._told.add((node.name, reason))
             self._tell(message)
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value cannot be or hold a handle, told by its type alone."""
+    return type(value) in _PLAIN
 
 
 def _kind(outcome: Outcome) -> int:
@@ -182,3 +226,7 @@ def _kind(outcome: Outcome) -> int:
 
 def _expiry(options: Options, now_ns: int) -> int | None:
     return None if options.max_age is None else now_ns + int(seconds_of(options.max_age) * 1e9)
+
+
+_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+_NOTHING = Sealed("", (), 0)

@@ -112,10 +112,16 @@ class Keying:
             book.keys[i] = key
         return [old for _, old, _ in changed if old is not None]
 
-    def _made(self, node: Node, indices: Sequence[int], columns: list[bytes | Sequence[bytes]]) -> list[bytes]:
+    def keys_under(self, prefix: bytes, node: Node, indices: Sequence[int]) -> list[bytes]:
+        """The keys that elements with these inputs had when another prefix was theirs: that of earlier code."""
+        return self._made(node, indices, self._columns(node, indices), prefix)
+
+    def _made(
+        self, node: Node, indices: Sequence[int], columns: list[bytes | Sequence[bytes]], prefix: bytes | None = None
+    ) -> list[bytes]:
         if node.mapped and node.task.options.by_position:
             columns = [*columns, [i.to_bytes(16, "little") for i in indices]]
-        return make_keys(self.recipe(node).prefix, columns, len(indices))
+        return make_keys(prefix or self.recipe(node).prefix, columns, len(indices))
 
     def _columns(self, node: Node, indices: Sequence[int]) -> list[bytes | Sequence[bytes]]:
         shared = self.recipe(node).ingredients

@@ -26,7 +26,12 @@ def key_of(book: Book, index: int) -> bytes | None:
         return key
     if resume.id is None:
         return None
-    return xxh3_128_digest(b"".join((b"loop", key, resume.count.to_bytes(8, "little"), resume.id)))
+    return next_key(key, resume.count, resume.id)
+
+
+def next_key(key: bytes, count: int, previous: bytes) -> bytes:
+    """The key of an iteration. key: of its element; count: its number, from 2; previous: id of the result before."""
+    return xxh3_128_digest(b"".join((b"loop", key, count.to_bytes(8, "little"), previous)))
 
 
 def times_of(node: Node, ledger: Ledger) -> int | None:

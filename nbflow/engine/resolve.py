@@ -11,13 +11,14 @@ from nbflow.engine.expand import Expander
 from nbflow.engine.keying import Keying
 from nbflow.engine.ledger import Gone
 from nbflow.engine.loops import Loops
+from nbflow.engine.why import moment
 from nbflow.errors import DamagedEntry
 from nbflow.model.node import DERIVED, Node
 from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.tree import leaves
 from nbflow.model.triggers import all_successful, manual_only
-from nbflow.probe.files import holds
-from nbflow.store import LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
+from nbflow.probe.files import what_changed
+from nbflow.store import LIVE, LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -91,6 +92,10 @@ class Resolver(Keying):
         """Whether results of a node are stored at all."""
         return self._store is not None and node.task.options.cache is not False
 
+    def look_at_files_again(self) -> None:
+        """From now on each file is looked at once more."""
+        self._memo.fresh()
+
     def resolve(self, requests: Iterable[tuple[Node, Sequence[int]]]) -> list[Found]:
         """What is known of the requested elements, with one look-up for all of them. Raises LostValue."""
         found: list[Found] = []
@@ -159,7 +164,9 @@ class Resolver(Keying):
             elif row.kind == VALUE:
                 if i in book.resume:
                     book.loops[i] = book.resume[i].count
-                book.rows[i], book.out[i], book.seconds[i] = row, row.out, row.seconds
+                book.rows[i], book.seconds[i] = row, row.seconds
+                # What a live connection leads to may have changed since it was made.
+                book.out[i] = None if row.codec == LIVE else row.out
                 answer.hits.append(i)
             else:
                 further = self._other_kind(answer, i, row)
@@ -204,11 +211,11 @@ class Resolver(Keying):
         """The newest row whose files are as they were, that has not expired, and is this session's to use."""
         for row in rows:
             if row.expires_ns is not None and row.expires_ns <= self._now_ns:
-                answer.stale[index] = "its max_age is over"
+                answer.stale[index] = f"its max_age is over (it was made {moment(row.made_ns)})"
             elif row.session is not None and row.session != self._session:
                 answer.stale[index] = "it depends on the outside world and was made in an earlier session"
             elif row.trace and (changed := self._changed(row.trace)) is not None:
-                answer.stale[index] = f"file {changed} changed"
+                answer.stale[index] = changed
             else:
                 answer.stale.pop(index, None)
                 return row
@@ -217,7 +224,7 @@ class Resolver(Keying):
     def _changed(self, trace: bytes) -> str | None:
         assert self._store is not None
         marks = self._store.traces([trace]).get(trace)
-        return "that it read (no longer known)" if marks is None else holds(marks, self._memo)
+        return "which files it read is no longer known" if marks is None else what_changed(marks, self._memo)
 
 
 def _plain(node: Node) -> bool:

@@ -20,7 +20,8 @@ from nbflow.engine.mutation import Guards
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
 from nbflow.engine.waiting import Waiting
-from nbflow.errors import MapError, UnidentifiableError
+from nbflow.errors import GraphError, MapError, UnidentifiableError
+from nbflow.probe.hook import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,17 +75,18 @@ class Shell:
     def run(self) -> None:
         """Runs until nothing is left to do; what finished is kept also when it is interrupted."""
         self._collector.rest()
-        try:
-            self._do(self.machine.start())
-            while self._step():
-                pass
-        except BaseException:
-            self._stop()
-            raise
-        finally:
-            self._collector.wake()
-            self._resources.close(self._tell)
-            self.keeper.flush()
+        with apart():
+            try:
+                self._do(self.machine.start())
+                while self._step():
+                    pass
+            except BaseException:
+                self._stop()
+                raise
+            finally:
+                self._collector.wake()
+                self._resources.close(self._tell)
+                self.keeper.flush()
         self._do(self.machine.handle(m.Stopped()))
 
     def _step(self) -> bool:
@@ -260,7 +262,7 @@ class Shell:
             self.ledger.lose(lost.node, lost.indices)
             self._do(self.machine.handle(m.Lost(lost.node, lost.indices, node, indices)))
             return
-        except (UnidentifiableError, ResourceFailed) as error:
+        except (UnidentifiableError, ResourceFailed, GraphError) as error:
             self._refuse(node, indices, error)
             return
         for former in self._guards.watch(batch):
@@ -283,6 +285,8 @@ class Shell:
     def _arrived(self, batch: Batch) -> None:
         """Takes in a batch that has ended."""
         del self._in_flight[batch]
+        # It may have written files that others read.
+        self.resolver.look_at_files_again()
         self._take_in(batch)
         self._guards.release(batch)
         self._batcher.measure(batch.tag[0], batch)

@@ -66,6 +66,7 @@ class Batch:
     late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
     of the iteration and the result before it. fresh: whether each iteration of a loop gets copies of its arguments.
     timeout_s: seconds after which a call fails.
+    outputs: paths that each call is to write.
     report: called after each iteration, on the thread that runs it.
     """
 
@@ -77,6 +78,7 @@ class Batch:
     identify: Callable[[Any], tuple[bytes, tuple[bytes, ...] | None]] | None = None
     keep: bool = False
     expected_files: Sequence[Sequence[str]] | None = None
+    outputs: Sequence[Sequence[str]] | None = None
     seeds: Sequence[int] | None = None
     loop: LoopRule = LoopRule()
     starts: dict[int, tuple[int, Any]] | None = None

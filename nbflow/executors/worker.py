@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import random
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import repeat
 from time import perf_counter
 from types import AsyncGeneratorType, GeneratorType
@@ -16,10 +17,12 @@ from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop, place_of
 from nbflow.executors.base import Batch, Outcome
 from nbflow.executors.waiting import bounded_call, run_coroutine
 from nbflow.identity.copies import private_copy
+from nbflow.identity.hashing import Place, noted_hashes
 from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
-from nbflow.model.tree import leaves
+from nbflow.model.tree import CONTAINERS, leaves
+from nbflow.probe.file import File
 from nbflow.probe.files import RandomState, Recorder
 from nbflow.probe.secrets import short_text
 from nbflow.signals import LOOP, SKIP, SUCCESS, Signal
@@ -58,12 +61,14 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             recorder.expect(batch.expected_files[position])
         first = _call(batch, position, args, kwargs) if plain else None
         if first is not None and not made and not isinstance(first.error, Signal) and not isinstance(first.value, Node):
+            _note_outputs(batch, first, recorder)
             if recorder.touched:
                 first.observed = recorder.take(memo)
             _describe(batch, first)
             batch.outcomes.append(first)
             continue
         for outcome in _iterations(batch, position, args, kwargs, made, first):
+            _note_outputs(batch, outcome, recorder)
             # Before the value is encoded: what the encoding opens is not the task's.
             if recorder.touched:
                 outcome.observed = recorder.take(memo)
@@ -196,6 +201,27 @@ def _called(batch: Batch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return bounded_call(batch.fn, args, kwargs, batch.timeout_s, batch.label)
 
 
+def _note_outputs(batch: Batch, outcome: Outcome, recorder: Recorder) -> None:
+    """Files that are results: declared ones, which must be there now, and those that the value names."""
+    if outcome.error is not None or outcome.nodes:
+        return
+    if batch.outputs is not None and not outcome.step:
+        declared = batch.outputs[outcome.position]
+        missing = [path for path in declared if not os.path.exists(path)]
+        if missing:
+            outcome.value, outcome.error = (
+                None,
+                NotSuccessful(f"{batch.label} did not write {os.path.relpath(missing[0])}, which it names in outputs="),
+            )
+            return
+        recorder.wrote(declared)
+    value = outcome.value
+    if batch.keep and (isinstance(value, File) or type(value) in CONTAINERS):
+        files = [each.path for each in leaves(value, File)]
+        if files:
+            recorder.wrote(files)
+
+
 def _describe(batch: Batch, outcome: Outcome) -> None:
     if batch.identify is None or outcome.nodes:
         return
@@ -204,10 +230,11 @@ def _describe(batch: Batch, outcome: Outcome) -> None:
         return
     if outcome.error is not None:
         return
-    outcome.out, outcome.members = batch.identify(outcome.value)
+    with noted_hashes() if type(outcome.value).__module__ == "numpy" else _NOTHING_NOTED as hashes:
+        outcome.out, outcome.members = batch.identify(outcome.value)
     if batch.keep:
         try:
-            outcome.sealed = seal(outcome.value)
+            outcome.sealed = seal(outcome.value, hashes)
         except NotStorable as reason:
             outcome.unstored = str(reason)
 
@@ -230,4 +257,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 _SKIPPED_ID = b"nbflow skipped  "
 _NO_BLOCK = Block()
+_NOTHING_NOTED = nullcontext[dict[Place, bytes]]({})
 _FIRST = (1, None)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
+from nbflow.flow.remember import records_of, settle, shown_parameters
+from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.triggers import all_successful
 from nbflow.probe.secrets import short_text
@@ -18,12 +21,14 @@ from nbflow.results.frame import argument_columns, make_frame
 from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pandas as pd
 
+    from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
     from nbflow.engine.why import Reason
+    from nbflow.flow.causes import Causes
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
     from nbflow.model.control import Gate
@@ -42,8 +47,12 @@ class Run:
         self.graph = flow.graph
         self.parameters = dict(parameters)
         self.seconds = 0.0
+        self.started_ns = time.time_ns()
+        # Whether all of the flow takes part.
+        self.whole = True
         self.stale: dict[Node, dict[int, str]] = {}
         self.reasons: dict[str, list[Reason]] = {}
+        self.causes: Causes | None = None
         self.plan: list[PlanRow] = []
         self._workshop = workshop
         self._nodes = {node.name: node for node in workshop.nodes}
@@ -55,19 +64,40 @@ class Run:
         run.plan = rows
         return run
 
-    def finish(self, started_ns: int) -> None:
+    def finish(self, forced: Collection[Node]) -> None:
         """Notes the end, and writes the run into the store's history."""
-        self.seconds = (time.time_ns() - started_ns) / 1e9
+        workshop, store = self._workshop, self._workshop.store
+        self.causes, self.reasons = settle(workshop, self.flow.name, self.started_ns, self.stale, forced)
+        self.seconds = (time.time_ns() - self.started_ns) / 1e9
         ran, reused, failed = self.counts()
-        self._workshop.store.add_run(
+        store.add_run(
             flow=self.flow.name,
-            started_ns=started_ns,
+            started_ns=self.started_ns,
             seconds=self.seconds,
             ran=ran,
             reused=reused,
             failed=failed,
         )
-        self._workshop.store.flush()
+        store.history.add(
+            self.flow.name,
+            self.started_ns,
+            records_of(workshop, self.reasons),
+            state=self.overall.label,
+            parameters=shown_parameters(workshop),
+            whole=self.whole,
+        )
+        store.history.trim(self.flow.name)
+        store.flush()
+
+    @property
+    def id(self) -> int | None:
+        """The number of this run in `flow.history()`; None when it is not kept."""
+        return self._workshop.store.history.id_of(self.flow.name, self.started_ns)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What this run knows of each node's elements."""
+        return self._workshop.ledger
 
     def __getitem__(self, node: Node | str) -> Any:
         """A node's value; of a mapped node the list. Raises NotSuccessful when there is none."""
@@ -184,12 +214,16 @@ class Run:
         argument_columns(node, ledger, index + 1, shown)
         return ", ".join(f"{name}={short_text(column[index], name)}" for name, column in shown.items())
 
-    def why(self, node: Node | str) -> str:
-        """Why a node ran in this run."""
-        name = self._find(node).name
-        if name not in self.reasons:
-            return f"{name} was reused: code, inputs and files were the same as when it ran"
-        return "\n".join(str(reason) for reason in self.reasons[name])
+    def why(self, node: Node | str, element: Any = None) -> Why:
+        """Why a node ran in this run, was reused, failed or did not run.
+
+        element: the number or the label of one element of a mapped node. Raises UnknownName.
+        """
+        return why_ran(self, self._find(node), element)
+
+    def origin(self, node: Node, indices: Iterable[int]) -> list[Reason]:
+        """When and how the results of reused elements were made."""
+        return [] if self.causes is None else origin_of(self._workshop, self.causes, node, indices)
 
     def error(self, node: Node | str, index: int | None = None) -> BaseException | None:
         """The exception of a node, or of one of its elements; the first one there is by default."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,17 +14,22 @@ from nbflow.engine.keeping import Keeper
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
 from nbflow.executors.threads import SyncExecutor, ThreadExecutor
+from nbflow.flow.accept import Accepted, accept
+from nbflow.flow.compare import compare_runs
 from nbflow.flow.drawing import Drawing
-from nbflow.flow.explain import make_plan, remember
+from nbflow.flow.explain import explain
 from nbflow.flow.finished import Run
-from nbflow.flow.picture import flow_picture, plan_picture, run_picture
+from nbflow.flow.past import history_frame
+from nbflow.flow.picture import flow_picture, run_picture
+from nbflow.flow.plans import Plan, Status
+from nbflow.flow.status import status_of
+from nbflow.flow.whys import Why, why_planned
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
 from nbflow.model.node import BUILDING, FLOW_FACTORY, Builder, Node, ancestors
 from nbflow.model.state import State
-from nbflow.results.report import PlanRow, plan_table, why_text
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbflow.executors.base import Executor
+    from nbflow.results.comparison import Comparison
     from nbflow.store import Store
 
 Targets = Node | str | Iterable[Node | str] | None
@@ -140,13 +145,14 @@ class Flow:
         check_parameters(self.graph.parameters, parameters, self.name)
         workshop = self._workshop(targets, parameters, force, approve)
         if dry:
-            return Run.planned(self, workshop, make_plan(workshop, self.name))
+            return Run.planned(self, workshop, explain(workshop, self.name).visible())
         run = Run(self, workshop, parameters)
+        run.whole = targets is None
         self.last_run = run
-        started = time.time_ns()
+        forced = self._chosen(force)
         self._tell_state(workshop, State.PENDING, State.RUNNING)
         try:
-            run.stale = self._work(workshop, self._chosen(force))
+            run.stale = self._work(workshop, forced)
         except KeyboardInterrupt:
             ran, _, failed = run.counts()
             self.tell(
@@ -154,8 +160,7 @@ class Flow:
             )
             raise
         finally:
-            run.reasons = remember(workshop, self.name)
-            run.finish(started)
+            run.finish(forced)
             self._tell_state(workshop, State.RUNNING, run.overall)
         if check:
             run.check()
@@ -165,16 +170,94 @@ class Flow:
         """What would run and why, with no task run. Displays as a table."""
         check_parameters(self.graph.parameters, parameters, self.name)
         workshop = self._workshop(targets, parameters)
-        return Plan(self, make_plan(workshop, self.name))
+        return Plan(self, explain(workshop, self.name).visible())
 
-    def why(self, name: Node | str, **parameters: Any) -> Why:
-        """Why a node would run now, or ran last time: code as a diff, values before and after."""
+    def why(self, name: Node | str, element: Any = None, **parameters: Any) -> Why:
+        """Why a node would run now, with the evidence: code as a diff, values before and after; runs nothing.
+
+        Of a node that would be reused: when its result was made, how long that took, by which code, in which run.
+        element: the number or the label of one element of a mapped node. `.full` of the text has diffs at full
+        length. Raises UnknownName.
+
+        >>> from nbflow import task
+        >>> with Flow("why it would run") as flow:
+        ...     node = task(lambda: 1)(name="one")
+        >>> flow.why("one")
+        one is new:
+          it has not run before
+        """
         node = self._node(name)
-        rows = {row.name: row for row in self.plan(targets=[node], **parameters).rows}
-        row = rows.get(node.name)
-        if row is None:
-            raise UnknownName(f"{node.name!r} is no task; `why` tells of tasks" + nearest(node.name, rows))
-        return Why(why_text(row) + _last_reasons(self.last_run, row))
+        check_parameters(self.graph.parameters, parameters, self.name)
+        explained = explain(self._workshop([node], parameters), self.name)
+        if node not in explained.rows:
+            names = [row.name for row in explained.visible()]
+            raise UnknownName(f"{node.name!r} is no task; `why` tells of tasks" + nearest(node.name, names))
+        return why_planned(explained, node, element, self.last_run)
+
+    def status(self, **parameters: Any) -> Status:
+        """One line a node: fresh, stale, new or unknown. Runs nothing, and hashes nothing large.
+
+        What depends on a value or a changed file that is large is unknown; `flow.plan()` looks at that, too.
+
+        >>> from nbflow import task
+        >>> with Flow("how it stands") as flow:
+        ...     node = task(lambda: 1)(name="one")
+        >>> flow.status()
+        ○ one: new
+        """
+        check_parameters(self.graph.parameters, parameters, self.name)
+        return status_of(self, parameters)
+
+    def accept(self, *names: Node | str, **parameters: Any) -> Accepted:
+        """Adopts the results that nodes had before an edit which is known to change none of them.
+
+        Only elements whose inputs are the same take their old results; the others run with the next run. What
+        depends on the node stays fresh. Tells how many were adopted (`.counts`, by name), and is kept for `why` and
+        `history`. Raises NotAccepted, with the reason, when there is nothing to adopt.
+
+        >>> import tempfile
+        >>> from nbflow import task
+        >>> store = tempfile.mkdtemp()
+        >>> def flow_of(version):
+        ...     with Flow("accepted", store=store) as flow:
+        ...         task(version=version)(lambda: 1)(name="one")
+        ...     return flow
+        >>> run = flow_of("a").run()
+        >>> flow_of("b").accept("one")
+        one: 1 result adopted from before the edit (option version=: 'a' → 'b')
+        """
+        check_parameters(self.graph.parameters, parameters, self.name)
+        return accept(self, [self._node(name) for name in names], parameters)
+
+    def history(self, name: Node | str | None = None) -> pd.DataFrame:
+        """The runs of this flow that the store knows, a row each, the oldest first; the newest 200 are kept.
+
+        The index is the run's number. Columns: started, seconds (wall time), state, ok, ran, reused, failed
+        (elements), parameters (without secrets). name: of one node, with its state, seconds of work, whether its
+        output changed, and why it ran. Raises UnknownName.
+
+        >>> from nbflow import task
+        >>> with Flow("kept runs") as flow:
+        ...     node = task(cache=False)(lambda: 1)(name="one")
+        >>> run = flow.run()
+        >>> flow.history().ran.iloc[-1], flow.history("one").why.iloc[-1]
+        (np.int64(1), 'its results are not stored (cache=False)')
+        """
+        return history_frame(self, None if name is None else self._name(name))
+
+    def compare(self, run_a: Run | int | None = None, run_b: Run | int | None = None) -> Comparison:
+        """What two runs gave differently: nodes, states, outputs; of DataFrames the rows, columns and cells.
+
+        run_a, run_b: Run objects or numbers from `history()`; by default the last two, and the last one for run_b.
+        Values come from the store, as long as it keeps them. Raises UnknownName.
+
+        >>> from nbflow import Parameter, task
+        >>> with Flow("compared") as flow:
+        ...     node = task(lambda n: 2 * n)(Parameter("n"), name="double")
+        >>> flow.compare(flow.run(n=1), flow.run(n=2))["double"].lines
+        ('2 → 4',)
+        """
+        return compare_runs(self, run_a, run_b)
 
     def visualize(self, run: Run | None = None, filename: str | Path | None = None, format: str = "svg") -> Drawing:  # noqa: A002 (as graphviz calls it)
         """The picture of the flow, with the states of a run if one is given; shows itself in a notebook.
@@ -242,60 +325,17 @@ class Flow:
     def _node(self, target: Node | str) -> Node:
         return target if isinstance(target, Node) else self.graph[target]
 
+    def _name(self, name: Node | str) -> str:
+        """The name of a node; also of one that is in the flow no more."""
+        if isinstance(name, Node):
+            return name.name
+        return self.graph[name].name if name in self.graph.nodes else name
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return mime_bundle(flow_picture(self.graph, self.last_run))
 
     def __repr__(self) -> str:
         return f"<Flow {self.name!r} with {len(self.graph.nodes)} nodes>"
-
-
-class Plan:
-    """What would run, and why. rows: one a node, in running order."""
-
-    def __init__(self, flow: Flow, rows: list[PlanRow]) -> None:
-        self.flow = flow
-        self.rows = rows
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row a node: state, elements, why, seconds it took last time."""
-        return plan_table(self.rows)
-
-    @property
-    def will_run(self) -> list[str]:
-        """The names of the nodes that are not fresh."""
-        return [row.name for row in self.rows if row.freshness.label != "fresh"]
-
-    def __getitem__(self, name: str) -> PlanRow:
-        rows = {row.name: row for row in self.rows}
-        if name not in rows:
-            raise UnknownName(f"the plan has no node {name!r}" + nearest(name, rows))
-        return rows[name]
-
-    def drawing(self) -> Drawing:
-        """The picture without the table."""
-        return Drawing(plan_picture(self.flow.graph, self.rows))
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
-        table = self.table
-        html = bundle.get("text/html", "")
-        return {
-            "text/html": html + table.reset_index().to_html(escape=True, na_rep="", index=False),
-            "text/plain": repr(self),
-        }
-
-    def __repr__(self) -> str:
-        return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
-
-
-class Why(str):
-    """A text that shows itself with its line breaks."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def implicit_flow(targets: list[Node]) -> Flow:
@@ -311,14 +351,6 @@ def implicit_flow(targets: list[Node]) -> Flow:
         graph.add(node)
     flow.graph = graph
     return flow
-
-
-def _last_reasons(run: Run | None, row: PlanRow) -> str:
-    reasons = run.reasons.get(row.name, []) if run is not None else []
-    if row.freshness.label != "fresh" or not reasons:
-        return ""
-    lines = [f"  {line}" for reason in reasons for line in str(reason).splitlines()]
-    return "\n".join(["\nit ran in the last run because:", *lines])
 
 
 def warn_user(message: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import Arrow, Box, Picture
 from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
-from nbflow.probe.secrets import short_text
+from nbflow.probe.secrets import error_text, short_text
 
 if TYPE_CHECKING:
     from nbflow.flow.finished import Run
@@ -177,7 +177,7 @@ def _run_state(run: Run) -> Describe:
         error = run.error(node)
         described: dict[str, Any] = {"state": track.state().label}
         if error is not None:
-            described["detail"] = f"{type(error).__name__}: {error}"
+            described["detail"] = error_text(error)
         loops = run.loops(node)
         if loops:
             described["loops"] = loops

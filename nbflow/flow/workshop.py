@@ -54,12 +54,18 @@ def open_workshop(
     force: Iterable[Node] = (),
     targets: Iterable[Node] | None = None,
     approved: Collection[Node] = (),
+    memo: StatMemo | None = None,
 ) -> Workshop:
-    """A workshop for the nodes, each after its upstreams, with the parameters given. Raises ParameterError."""
+    """A workshop for the nodes, each after its upstreams, with the parameters given. Raises ParameterError.
+
+    memo: how files are looked at; by default as the store knows them.
+    """
     collector = Collector()
     collector.rest()
     try:
-        return _opened(nodes, store, parameters, force=force, targets=targets, approved=approved)
+        return _opened(
+            nodes, store, parameters, force=force, targets=targets, approved=approved, memo=memo or store.memo
+        )
     finally:
         collector.wake()
 
@@ -72,8 +78,10 @@ def _opened(
     force: Iterable[Node],
     targets: Iterable[Node] | None,
     approved: Collection[Node],
+    memo: StatMemo,
 ) -> Workshop:
-    store.memo.fresh()
+    store.begin()
+    memo.fresh()
     codes = CodeIds(SOURCES, PACKAGES, is_input=_is_node, called_by_name=_task_function)
     machine = Machine(nodes, targets=targets)
     ledger = Ledger(machine.tracks, store, partial(output_id, codes.identifier))
@@ -82,14 +90,14 @@ def _opened(
         ledger,
         codes,
         store,
-        store.memo,
+        memo,
         session=session_id(),
         now_ns=time.time_ns(),
         force=frozenset(force),
         approved=frozenset(approved),
     )
     _fill_parameters(nodes, parameters, ledger, resolver, store)
-    return Workshop(nodes, machine, ledger, resolver, store, store.memo)
+    return Workshop(nodes, machine, ledger, resolver, store, memo)
 
 
 def store_at(place: str | Path | None) -> Store:

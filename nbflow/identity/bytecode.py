@@ -21,7 +21,8 @@ LOOKS_AT_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
 _MASKED_NAMES = frozenset({"__qualname__", "__firstlineno__", "__module__", "__static_attributes__", "__doc__"})
 # Set by where a function stands, or whether it has a docstring.
 _FLAGS_LEFT_OUT = inspect.CO_NESTED | 0x4000000
-_SKIPPED = frozenset({"NOP", "CACHE", "EXTENDED_ARG", "RESUME", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
+_NO_STEPS = frozenset({"NOP", "CACHE", "EXTENDED_ARG"})
+_SKIPPED = frozenset({"RESUME", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
 # What is done with a task that counts by its name alone: it is called, or mapped.
 CALLED_CHAINS = frozenset({(), ("map",), ("product",)})
 _CHAIN = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
@@ -35,13 +36,15 @@ class Reach:
     """A global path that code uses: `numpy.random.rand`, `helper`.
 
     module: where an import in the body leads, None for globals; level: of a relative import. called: whether what lies
-    at the end of the path is called there, and nothing else is done with it.
+    at the end of the path is called there, and nothing else is done with it. text: what it is asked for first:
+    "HOME" in `os.environ["HOME"]`, `getenv("HOME")` or `"HOME" in environ`.
     """
 
     names: tuple[str, ...]
     module: str | None = None
     level: int = 0
     called: bool = False
+    text: str | None = None
 
 
 @dataclass(slots=True)
@@ -61,10 +64,11 @@ class Meaning:
 def meaning_of(code: CodeType) -> Meaning:
     """The meaning of a function's code and of all code inside it."""
     numbers = _Numbers(code.co_freevars, None)
-    digest = _encode(code, numbers)
+    listing = _listed(code)
+    digest = _encode(listing, numbers)
     free = tuple(sorted(code.co_freevars, key=lambda name: numbers.number(name)[1]))
-    called = frozenset(free) - frozenset(_used_otherwise(code))
-    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(code, {}))), called)
+    called = frozenset(free) - frozenset(_used_otherwise(listing))
+    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(listing, {}))), called)
 
 
 def nested_code(code: CodeType) -> Iterator[CodeType]:
@@ -92,21 +96,37 @@ def same_code(one: CodeType, other: CodeType) -> bool:
 def _same_constant(one: Any, other: Any) -> bool:
     if isinstance(one, CodeType) and isinstance(other, CodeType):
         return same_code(one, other)
-    return type(one) is type(other) and _constant(one, None) == _constant(other, None)
+    return type(one) is type(other) and _constant(one) == _constant(other)
 
 
-def _encode(code: CodeType, own: _Numbers) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A code object and its instructions, read once. inside: the listings of the code in it, by constant number."""
+
+    code: CodeType
+    instructions: list[dis.Instruction]
+    inside: dict[int, _Listing]
+
+
+def _listed(code: CodeType) -> _Listing:
+    instructions = [each for each in dis.get_instructions(code) if each.opname not in _NO_STEPS]
+    inside = {i: _listed(each) for i, each in enumerate(code.co_consts) if isinstance(each, CodeType)}
+    return _Listing(code, instructions, inside)
+
+
+def _encode(listing: _Listing, own: _Numbers) -> bytes:
     """16 bytes. own: the numbers of its variables, filled here."""
+    code = listing.code
     parameters = code.co_varnames[: _parameter_count(code)]
     for name in parameters:
         own.number(name)
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in _SKIPPED]
+    instructions = [each for each in listing.instructions if each.opname not in _SKIPPED]
     position = {instruction.offset: at for at, instruction in enumerate(instructions)}
-    parts = [_instruction(code, instructions, at, own, position) for at in range(len(instructions))]
+    parts = [_instruction(listing, instructions, at, own, position) for at in range(len(instructions))]
     names = code.co_varnames + code.co_cellvars if LOOKS_AT_LOCALS & set(code.co_names) else ()
     header = (parameters, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, names)
     flags = code.co_flags & ~_FLAGS_LEFT_OUT
-    return framed("code", repr((header, flags)).encode(), b"".join(parts), _exceptions(code, instructions))
+    return framed("code", repr((header, flags)).encode(), b"".join(parts), _exceptions(code, instructions, position))
 
 
 class _Numbers:
@@ -126,9 +146,9 @@ class _Numbers:
 
 
 def _instruction(
-    code: CodeType, instructions: list[dis.Instruction], at: int, own: _Numbers, position: dict[int, int]
+    listing: _Listing, instructions: list[dis.Instruction], at: int, own: _Numbers, position: dict[int, int]
 ) -> bytes:
-    instruction = instructions[at]
+    code, instruction = listing.code, instructions[at]
     argument: Any = instruction.arg
     operation = instruction.opcode
     if operation in dis.haslocal or operation in dis.hasfree:
@@ -139,12 +159,20 @@ def _instruction(
     elif operation in dis.hasconst:
         following = instructions[at + 1] if at + 1 < len(instructions) else None
         masked = following is not None and following.opname == "STORE_NAME" and following.argval in _MASKED_NAMES
-        argument = b"masked" if masked else _constant(instruction.argval, own)
+        argument = b"masked" if masked else _loaded_constant(listing, argument, own)
     elif operation in dis.hasname:
         argument = (instruction.argval, (instruction.arg or 0) & 1)
     elif operation in dis.hasjrel or operation in dis.hasjabs:
         argument = _target(instruction.argval, position, instructions)
     return repr((instruction.opname, argument)).encode()
+
+
+def _loaded_constant(listing: _Listing, number: int, around: _Numbers) -> bytes:
+    inside = listing.inside.get(number)
+    if inside is not None:
+        return _encode(inside, _Numbers(inside.code.co_freevars, around))
+    # By number: on 3.11, dis does not tell the names of keyword arguments, which are constants, too.
+    return _constant(listing.code.co_consts[number])
 
 
 def _target(offset: int, position: dict[int, int], instructions: list[dis.Instruction]) -> int:
@@ -154,8 +182,7 @@ def _target(offset: int, position: dict[int, int], instructions: list[dis.Instru
     return next((at for at, each in enumerate(instructions) if each.offset >= offset), len(instructions))
 
 
-def _exceptions(code: CodeType, instructions: list[dis.Instruction]) -> bytes:
-    position = {instruction.offset: at for at, instruction in enumerate(instructions)}
+def _exceptions(code: CodeType, instructions: list[dis.Instruction], position: dict[int, int]) -> bytes:
     rows = [
         (*tuple(_target(offset, position, instructions) for offset in (e.start, e.end, e.target)), e.depth, e.lasti)
         for e in dis._parse_exception_table(code)  # type: ignore[attr-defined]  # the only reader of this table there is
@@ -163,14 +190,12 @@ def _exceptions(code: CodeType, instructions: list[dis.Instruction]) -> bytes:
     return repr(rows).encode()
 
 
-def _constant(value: Any, around: _Numbers | None) -> bytes:
+def _constant(value: Any) -> bytes:
     """A constant with its type: 1, True, 1.0 and "1" differ, and the order of a set does not matter."""
-    if isinstance(value, CodeType):
-        return _encode(value, _Numbers(value.co_freevars, around))
     if isinstance(value, tuple):
-        return tuple_id(_constant(each, around) for each in value)
+        return tuple_id(_constant(each) for each in value)
     if isinstance(value, frozenset):
-        return set_id((_constant(each, around) for each in value), frozen=True)
+        return set_id((_constant(each) for each in value), frozen=True)
     return atom_id(value) or xxh3_128_digest(f"{type(value).__name__} {value!r}".encode())
 
 
@@ -179,30 +204,44 @@ def _parameter_count(code: CodeType) -> int:
     return code.co_argcount + code.co_kwonlyargcount + stars
 
 
-def _reaches(code: CodeType, around: dict[str, Reach]) -> Iterator[Reach]:
+def _reaches(listing: _Listing, around: dict[str, Reach]) -> Iterator[Reach]:
     """The global paths of a code object and of all inside it. around: names that imports bound further out."""
     imported = dict(around)
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in {"CACHE", "EXTENDED_ARG", "NOP"}]
+    instructions = listing.instructions
     for at, instruction in enumerate(instructions):
         if instruction.opname == "IMPORT_NAME":
             imported.update(_bound_by_import(instructions, at))
     for at, instruction in enumerate(instructions):
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
-            yield Reach((instruction.argval, *chain), called=is_called(instructions, at, len(chain)))
-        for name in _loaded_locals(code, instruction):
+            called, text = is_called(instructions, at, len(chain)), _asked_for(instructions, at, len(chain))
+            yield Reach((instruction.argval, *chain), called=called, text=text)
+        for name in _loaded_locals(listing.code, instruction):
             if name in imported:
                 origin = imported[name]
                 called = is_called(instructions, at, len(chain))
-                yield Reach((*origin.names, *chain), origin.module, origin.level, called)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _reaches(constant, imported)
+                text = _asked_for(instructions, at, len(chain))
+                yield Reach((*origin.names, *chain), origin.module, origin.level, called, text)
+    for inside in listing.inside.values():
+        yield from _reaches(inside, imported)
 
 
-def _used_otherwise(code: CodeType) -> Iterator[str]:
+def _asked_for(instructions: list[dis.Instruction], at: int, length: int) -> str | None:
+    """The text that stands right behind a path, as an index or first argument, or before it and `in`."""
+    end = at + length + 1
+    if end < len(instructions) and instructions[end].opname == "PUSH_NULL":
+        end += 1
+    following = instructions[end] if end < len(instructions) else None
+    if following is not None and following.opname in {"CONTAINS_OP", "COPY", "SWAP"} and at:
+        following = instructions[at - 1]
+    if following is None or following.opname != "LOAD_CONST" or not isinstance(following.argval, str):
+        return None
+    return following.argval
+
+
+def _used_otherwise(listing: _Listing) -> Iterator[str]:
     """The free variables of a code object, and of all inside it, that are not only called."""
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in {"CACHE", "EXTENDED_ARG", "NOP"}]
+    instructions = listing.instructions
     for at, instruction in enumerate(instructions):
         if instruction.opname in {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}:
             chain = tuple(_chain(instructions, at + 1))
@@ -210,9 +249,8 @@ def _used_otherwise(code: CodeType) -> Iterator[str]:
                 yield instruction.argval
         elif instruction.opname in {"STORE_DEREF", "DELETE_DEREF"}:
             yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _used_otherwise(constant)
+    for inside in listing.inside.values():
+        yield from _used_otherwise(inside)
 
 
 def _loaded_locals(code: CodeType, instruction: dis.Instruction) -> tuple[str, ...]:

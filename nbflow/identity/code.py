@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib
+import os
 import sys
 import threading
 import types
@@ -16,6 +17,7 @@ from nbflow.identity.bytecode import CALLED_CHAINS, Meaning, Reach, meaning_of
 from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
 from nbflow.identity.encoding import atom_id, framed, set_id
+from nbflow.identity.environment import reads_environment
 from nbflow.identity.modules import MADE_AT_RUN_TIME, kind_of, module_of, module_parts, shape_of
 from nbflow.identity.normal import Normalizer, Trees
 from nbflow.identity.parts import (
@@ -255,7 +257,17 @@ class CodeIds:
         value, name, rest = fetch()
         if reach.called and self._called_by_name(value) is not None and rest in CALLED_CHAINS:
             return framed("task by name")
+        if reads_environment(value, rest):
+            return self._environment(unit, reach.text, ignored)
         return self._named(unit, "global", name or dotted, value, lambda: fetch()[0], ignored)
+
+    def _environment(self, unit: Unit, name: str | None, ignored: frozenset[str]) -> bytes:
+        """An environment variable that is read by name; which one a name that is computed means cannot be seen."""
+        if name is None or name in ignored:
+            return framed("environment")
+        digest = framed("environment", name.encode("utf-8", "surrogatepass"), self.identifier(os.environ.get(name)))
+        unit.components.append(Component("env", name, digest, short(os.environ.get(name))))
+        return digest
 
     def _followed(self, fn: types.FunctionType, reach: Reach) -> tuple[Any, str, tuple[str, ...]]:
         """The first thing on a path that is no module of the user's, the part that leads there, and the rest."""

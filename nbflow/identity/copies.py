@@ -6,7 +6,7 @@ import copy
 import sys
 from typing import Any
 
-from nbflow.identity.handles import is_opaque
+from nbflow.identity.named import is_opaque
 from nbflow.identity.value import is_immutable
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ID_BYTES = 16
 _NAN = b"f" + struct.pack("<d", math.nan)
 _NONE, _TRUE, _FALSE = (xxh3_128_digest(tag) for tag in (b"N", b"T", b"F"))
-_SMALL = 1 << 63
+_FEW = 16
 
 
 def atom_id(value: object) -> bytes | None:
@@ -25,9 +25,15 @@ def atom_id(value: object) -> bytes | None:
     """
     kind = type(value)
     if kind is str:
-        return xxh3_128_digest(b"s" + value.encode("utf-8", "surrogatepass"))  # type: ignore[attr-defined]  # checked by type()
+        try:
+            return xxh3_128_digest(b"s" + value.encode())  # type: ignore[attr-defined]  # checked by type()
+        except UnicodeEncodeError:
+            # Half a surrogate pair, which only this handler encodes; it costs everybody time.
+            return xxh3_128_digest(b"s" + value.encode("utf-8", "surrogatepass"))  # type: ignore[attr-defined]  # checked by type()
     if kind is int:
-        return xxh3_128_digest(_int_bytes(value))  # type: ignore[arg-type]  # checked by type()
+        # Folded into constants by the compiler: this line is run for every small number there is.
+        small = -(1 << 63) <= value < 1 << 63  # type: ignore[operator]  # checked by type()
+        return xxh3_128_digest(b"i%d" % value if small else _huge_bytes(value))  # type: ignore[arg-type, str-format]  # checked by type()
     if kind is float:
         # All NaNs are one: a fresh NaN is no new input.
         return xxh3_128_digest(_NAN if value != value else b"f" + struct.pack("<d", value))  # noqa: PLR0124 (the test for NaN)
@@ -38,6 +44,25 @@ def atom_id(value: object) -> bytes | None:
     if kind is bytes:
         return xxh3_128_digest(b"b" + value)  # type: ignore[operator]  # checked by type()
     return None
+
+
+def flat_id(value: object) -> bytes | None:
+    """The id of an atom, or of a short tuple or list of nothing but atoms; None for anything else.
+
+    >>> flat_id((1, "a")) == tuple_id([atom_id(1), atom_id("a")]), flat_id([[]])
+    (True, None)
+    """
+    kind = type(value)
+    if kind is not tuple and kind is not list:
+        return atom_id(value)
+    if len(value) > _FEW:  # type: ignore[arg-type]  # checked by type()
+        # Nothing is gained with many members, and much is lost when the last of them is no atom.
+        return None
+    try:
+        return xxh3_128_digest((b"t" if kind is tuple else b"L") + b"".join([*map(atom_id, value)]))  # type: ignore[call-overload, operator]  # checked by type()
+    except TypeError:
+        # One of them is no atom, and its id was None.
+        return None
 
 
 def list_id(member_ids: Iterable[bytes]) -> bytes:
@@ -66,8 +91,6 @@ def framed(tag: str, *parts: bytes) -> bytes:
     return xxh3_128_digest(tag.encode() + b"\0" + lengths + b"".join(parts))
 
 
-def _int_bytes(value: int) -> bytes:
-    if -_SMALL <= value < _SMALL:
-        return b"i%d" % value
+def _huge_bytes(value: int) -> bytes:
     # Decimal digits of huge numbers take quadratic time, and Python refuses them.
     return b"I" + value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)

@@ -64,8 +64,10 @@ def _values(walk: Walk, data: Any, path: str) -> bytes:
         return framed("column", dtype, column_id(walk, arrow, path))
     mask = getattr(data, "_mask", None)
     if mask is not None:
-        filled = data._data.copy()
-        filled[mask] = 0
+        filled = data._data
+        if mask.any():
+            filled = filled.copy()
+            filled[mask] = 0
         return framed("column", dtype, array_id(walk, filled, path), array_id(walk, mask, path))
     plain = getattr(data, "_ndarray", None)
     if plain is None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 import __future__
 
 import ast
-import copy
+import pickle
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.identity.bytecode import nested_code, same_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from types import CodeType
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -58,12 +58,13 @@ class Normalizer:
             return code
         place = (code.co_name, code.co_firstlineno)
         candidates = [each for each in compiled.plain if (each.co_name, each.co_firstlineno) == place]
-        numbers = compiled.scopes.get(place, [])
-        if len(candidates) != len(numbers):
-            return code
-        for candidate, number in zip(candidates, numbers, strict=True):
-            if same_code(candidate, code) and number in compiled.normal:
-                return compiled.normal[number]
+        normals = [compiled.normal.get(number) for number in compiled.scopes.get(place, ())]
+        if len(candidates) != len(normals):
+            # Python makes one of equal lambdas on one line, or several of one in a `finally`.
+            candidates = candidates[:1] * len(normals) if _all_same(normals) else []
+        for candidate, normal in zip(candidates, normals, strict=False):
+            if normal is not None and same_code(candidate, code):
+                return normal
         return code
 
     def _compile(self, code: CodeType, tree: ast.Module) -> _Compiled | None:
@@ -81,12 +82,17 @@ def _compiled(tree: ast.Module, filename: str, flags: int) -> _Compiled | None:
         plain = compile(tree, filename, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError):
         return None
-    changed = copy.deepcopy(tree)
+    # A copy this way takes a fifth of the time that copy.deepcopy takes.
+    changed = pickle.loads(pickle.dumps(tree))
     scopes: dict[tuple[str, int], list[int]] = {}
     _Positions(scopes).set(changed)
     normal = compile(changed, filename, "exec", flags, dont_inherit=True)
     by_number = {each.co_firstlineno: each for each in nested_code(normal)}
     return _Compiled(tuple(nested_code(plain)), by_number, scopes)
+
+
+def _all_same(codes: Sequence[CodeType | None]) -> bool:
+    return all(each is not None and codes[0] is not None and same_code(codes[0], each) for each in codes)
 
 
 class _Positions:
@@ -106,11 +112,12 @@ class _Positions:
                 self._count += 1
                 line = self._count
                 self._scopes.setdefault(_place(node), []).append(line)
-            if hasattr(node, "lineno"):
-                # setattr: the positions are on the node classes that have them, not on AST itself.
-                for name, value in (("lineno", line), ("end_lineno", line), ("col_offset", 0), ("end_col_offset", 0)):
-                    setattr(node, name, value)
-            todo.extend((child, line) for child in reversed(list(_children(node))))
+            if node._attributes:
+                # Any: the positions are on the node classes that have them, not on AST itself.
+                placed: Any = node
+                placed.lineno = placed.end_lineno = line
+                placed.col_offset = placed.end_col_offset = 0
+            todo.extend((child, line) for child in reversed(_children(node)))
 
 
 def drop_docstrings(tree: ast.AST) -> None:
@@ -127,8 +134,16 @@ def _place(node: ast.AST) -> tuple[str, int]:
     return name, line
 
 
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    return ast.iter_child_nodes(node)
+def _children(node: ast.AST) -> list[ast.AST]:
+    """What ast.iter_child_nodes gives, in half its time: every function of a file is seen when one is asked for."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            found.append(value)
+        elif isinstance(value, list):
+            found.extend(each for each in value if isinstance(each, ast.AST))
+    return found
 
 
 def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module) -> None:

@@ -77,6 +77,9 @@ class Unit:
 
 def short(value: Any) -> str:
     """A short form of a value, which never fails."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} {' × '.join(map(str, shape))}"
     try:
         return _SHORT.repr(value)[:200]
     # A user's __repr__ may raise anything; the type is told then.

@@ -23,9 +23,10 @@ from pathlib import PurePath
 from typing import Any, NewType, TypeVar
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.encoding import atom_id, dict_id, framed, list_id, set_id, tuple_id
-from nbflow.identity.handles import handle_name, opaque, stream_name
-from nbflow.identity.reduced import encode_by_reduce, state_id
+from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
+from nbflow.identity.handles import handle_of, is_handle
+from nbflow.identity.named import OPAQUE, opaque, opaque_name, stream_name
+from nbflow.identity.reduced import encode_by_reduce, key_text, state_id
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
@@ -58,10 +59,9 @@ class Identifier:
 
     def ids(self, values: Sequence[Any], path: str) -> list[bytes]:
         """The ids of many values; errors name `path[i]`."""
-        ids: list[bytes] = []
-        for i, value in enumerate(values):
-            ids.append(atom_id(value) or self(value, f"{path}[{i}]"))
-        return ids
+        # What counts by a given id may be a list, too.
+        quick = atom_id if OPAQUE else flat_id
+        return [quick(value) or self(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def members(self, value: Any, path: str = "value") -> tuple[bytes, ...] | None:
         """The ids of the members of an exact list or tuple, else None."""
@@ -96,10 +96,11 @@ class Walk:
             del self._above[id(value)]
 
     def many(self, values: Iterable[Any], path: str) -> list[bytes]:
-        return [self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
+        quick = atom_id if OPAQUE else flat_id
+        return [quick(value) or self.id(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
     def _encode(self, value: Any, path: str) -> bytes:
-        known = handle_name(value)
+        known = opaque_name(value)
         if known is not None:
             return framed("opaque", known.encode())
         kind = type(value)
@@ -111,6 +112,9 @@ class Walk:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
         if isinstance(value, CODE_TYPES):
             return framed("code", self.resolve(value))
+        handle = handle_of(value, path)
+        if handle is not None:
+            return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
         family = FAMILIES.get(kind.__module__.partition(".")[0])
         if family is not None:
             found = family(self, value, path)
@@ -136,10 +140,13 @@ def is_immutable(value: Any) -> bool:
         return True
     if kind is tuple or kind is frozenset:
         return len(value) <= 1000 and all(is_immutable(member) for member in value)
-    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)):
+    if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)) or hasattr(kind, "__nbflow_immutable__"):
         return True
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void)
+    if numpy is not None and isinstance(value, numpy.generic):
+        return not isinstance(value, numpy.void)
+    # What is done through a handle is no change of it.
+    return kind not in BY_TYPE and is_handle(value)
 
 
 def _by_repr(tag: str) -> Encode:
@@ -155,16 +162,14 @@ def _tuple(walk: Walk, value: Sequence[Any], path: str) -> bytes:
 
 
 def _dict(walk: Walk, value: Mapping[Any, Any], path: str) -> bytes:
-    return dict_id((walk.id(k, f"{path} key {k!r}"), walk.id(v, f"{path}[{_key_text(k)}]")) for k, v in value.items())
+    return dict_id(
+        (atom_id(k) or walk.id(k, f"{path} key {k!r}"), atom_id(v) or walk.id(v, f"{path}[{key_text(k)}]"))
+        for k, v in value.items()
+    )
 
 
 def _set(walk: Walk, value: Iterable[Any], path: str) -> bytes:
     return set_id([walk.id(member, f"{path} member") for member in value], frozen=isinstance(value, frozenset))
-
-
-def _key_text(key: Any) -> str:
-    # The style of the code that users write: config["db"].
-    return f'"{key}"' if isinstance(key, str) else repr(key)
 
 
 def _range(walk: Walk, value: Any, path: str) -> bytes:
@@ -334,4 +339,5 @@ FAMILIES.update(
     pyarrow=_library("tables"),
     polars=_library("tables"),
     pydantic=_library("fields"),
+    scipy=_library("sparse"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,9 @@ class Options:
     of a map are different draws, each known by its place. ignore: names of globals and closures that do not count.
     depends_on: objects, or names of modules, that count although the code does not show them: what is reached by a
     string alone, through `getattr`, `globals()`, `import_module`, `eval` or `__subclasses__`, is seen by nobody else
-    (`depends_on=["mymodule", helper]`). env: names of environment variables that count.
+    (`depends_on=["mymodule", helper]`). env: names of environment variables that count. outputs: files or folders that
+    it writes: paths, which may name arguments ("plots/{name}.png"), or functions of the arguments that give a path;
+    where one was changed or deleted, the task runs again.
 
     Loops: max_loops: iterations after which a LOOP is taken for a runaway. loop_times: runs it so many times (an
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
@@ -61,6 +64,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     depends_on: tuple[object, ...] = ()
     env: tuple[str, ...] = ()
+    outputs: tuple[Any, ...] = ()
     executor: str | None = None
     nout: int | None = None
     max_loops: int = 1000
@@ -72,6 +76,7 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("ignore", "env"):
             _as_tuple(self, name, str)
+        self._check_outputs()
         _as_tuple(self, "depends_on", object)
         if isinstance(self.retry_on, type):
             object.__setattr__(self, "retry_on", (self.retry_on,))
@@ -93,6 +98,14 @@ class Options:
             seconds_of(self.max_age)
         if self.executor not in {None, "threads", "sync"}:
             raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), ["threads", "sync"]))
+
+    def _check_outputs(self) -> None:
+        if callable(self.outputs):
+            object.__setattr__(self, "outputs", (self.outputs,))
+        _as_tuple(self, "outputs", object)
+        for output in self.outputs:
+            if not isinstance(output, (str, os.PathLike)) and not callable(output):
+                raise GraphError(f"outputs={output!r}: paths are needed, or functions of the arguments that give them")
 
     def _check_loops(self) -> None:
         for name in ("nout", "max_loops"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from nbflow.identity.value import opaque
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
+from nbflow.notebook.stored import cache_text, clear, stored_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +67,12 @@ def keep_empty_body(lines: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A subcommand of %flow. names: how many task names it takes, "" (none), "one" or "any"."""
+    """A subcommand of %flow.
+
+    names: what it takes: "" (nothing), "one" or "any" names of tasks, "few" (none or one), "element" (a task, or one
+    of its elements), "runs" (none, one or two numbers of runs), "stored" (any number, also of tasks that the notebook
+    has no more and the store still has results of).
+    """
 
     act: Callable[[list[str], bool], Any]
     names: str
@@ -83,11 +90,20 @@ class Magics:
                 self._run, "any", "run everything that is stale, or only these and what they need", force=True
             ),
             "plan": Command(self._plan, "any", "what would run, and why; runs nothing"),
-            "why": Command(self._why, "one", "why a task would run now, or ran last time"),
+            "why": Command(
+                self._why, "element", "why a task or one element would run now, or where its result is from"
+            ),
             "frame": Command(self._frame, "one", "the elements of a task as a DataFrame"),
             "status": Command(self._status, "", "one line a task: fresh, stale, new; and where results are kept"),
+            "history": Command(self._history, "few", "the runs so far, a row each; or those of one task"),
+            "compare": Command(
+                self._compare, "runs", "how outputs differ between two runs; the last two that ran tasks"
+            ),
+            "accept": Command(self._accept, "any", "keep the results from before an edit that changes none of them"),
             "approve": Command(self._approve, "any", "let tasks run that wait for approval"),
             "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
+            "cache": Command(self._cache, "", "where results are kept, how much they take up, and what may go"),
+            "clear": Command(self._clear, "stored", "drop what is stored of these tasks, or of all in the notebook"),
             "help": Command(self._help, "", "this text"),
         }
 
@@ -124,6 +140,8 @@ class Magics:
 
     def _arguments(self, name: str, command: Command, words: list[str]) -> tuple[list[str], bool]:
         options = [word for word in words if word.startswith("-")]
+        if command.names in {"runs", "element"} and not options:
+            return (_numbers(words) if command.names == "runs" else self._element(name, words)), False
         names = self._names([word for word in words if not word.startswith("-")])
         allowed = ["--force"] if command.force else []
         for option in options:
@@ -132,9 +150,31 @@ class Magics:
         if command.names == "" and names:
             raise HeadError(f"%flow {name} takes no names; write only `%flow {name}`")
         if command.names == "one" and len(names) != 1:
-            example = next(iter(self._session.names()), "NAME")
-            raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {example}`")
+            raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {self._example()}`")
+        if command.names == "few":
+            if len(names) > 1:
+                raise HeadError(f"%flow {name} takes one task at most, such as `%flow {name} {self._example()}`")
+            # A task that is gone has a history all the same.
+            return [self._session.task_name(each) if each in self._session.names() else each for each in names], False
+        if command.names == "stored":
+            return [stored_task(self._session, each) for each in names], bool(options)
         return [self._session.task_name(each) for each in names], bool(options)
+
+    def _example(self) -> str:
+        return next(iter(self._session.names()), "NAME")
+
+    def _element(self, name: str, words: list[str]) -> list[str]:
+        """A task's name, and behind it what stands in brackets: `daily[3]`, `daily[oslo]`."""
+        text = " ".join(words)
+        known = {*self._session.names(), *self._session.build().graph.nodes}
+        head, bracket, element = text.removesuffix("]").rpartition("[")
+        if text in known or not (bracket and head and text.endswith("]")):
+            names = self._names(words)
+            if len(names) != 1:
+                example = self._example()
+                raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {example}` or `{example}[0]`")
+            return [self._session.task_name(names[0])]
+        return [self._session.task_name(head.strip()), element]
 
     def _names(self, words: list[str]) -> list[str]:
         """Names stand with blanks or commas between them; those with commas of their own are taken whole."""
@@ -152,16 +192,35 @@ class Magics:
         return self._session.build().plan(names or None)
 
     def _why(self, names: list[str], _force: bool) -> Any:
-        print(self._session.build().why(names[0]))
+        name, *element = names
+        print(self._session.build().why(name, _label(element[0]) if element else None))
 
     def _frame(self, names: list[str], _force: bool) -> Any:
         return self._session.run(names, check=False).frame(names[0])
 
     def _status(self, _names: list[str], _force: bool) -> None:
-        for row in self._session.build().plan().rows:
-            count = f" {row.elements}" if row.mapped else ""
-            print(f"{_SYMBOLS[row.freshness.label]} {row.name}{count}: {row.freshness.label}")
+        for line in self._session.build().status().lines():
+            print(line)
         print(f"results are kept in {self._session.store_place()}")
+
+    def _history(self, names: list[str], _force: bool) -> Any:
+        return self._session.build().history(names[0] if names else None)
+
+    def _compare(self, numbers: list[str], _force: bool) -> Any:
+        flow = self._session.build()
+        runs = [int(number) for number in numbers]
+        if not runs:
+            # A notebook's plain cells make runs, too, in which mostly nothing runs.
+            history = flow.history()
+            runs = list(history.index[history.ran > 0])[-2:]
+        return flow.compare(*runs) if len(runs) == 2 or numbers else flow.compare()
+
+    def _accept(self, names: list[str], _force: bool) -> None:
+        if not names:
+            raise HeadError(
+                f"%flow accept takes the names of tasks that were edited, such as `%flow accept {self._example()}`"
+            )
+        print(self._session.build().accept(*names))
 
     def _approve(self, names: list[str], _force: bool) -> Any:
         if not names:
@@ -177,6 +236,12 @@ class Magics:
             self._session.remove(name)
         print("removed: " + ", ".join(names))
 
+    def _cache(self, _names: list[str], _force: bool) -> None:
+        print(cache_text(self._session))
+
+    def _clear(self, names: list[str], _force: bool) -> None:
+        print(clear(self._session, names))
+
     def _help(self, _names: list[str], _force: bool) -> None:
         print("%flow               draw the notebook's flow")
         for name in self._commands:
@@ -185,7 +250,7 @@ class Magics:
 
     def _usage(self, name: str) -> str:
         command = self._commands[name]
-        names = {"": "", "one": " NAME", "any": " [NAME …]"}[command.names]
+        names = _TAKES[command.names]
         options = " [--force]" if command.force else ""
         return f"%flow {name + names + options:<28}{command.help}"
 
@@ -197,4 +262,26 @@ def _words(line: str) -> list[str]:
         raise HeadError(f"%flow {line}: {error}; close the quote") from None
 
 
-_SYMBOLS = {"fresh": "✓", "stale": "◐", "new": "○", "unknown": "?"}
+def _numbers(words: list[str]) -> list[str]:
+    if len(words) > 2 or not all(word.isdigit() for word in words):
+        raise HeadError("%flow compare takes two numbers of runs, such as `%flow compare 3 5`; %flow history has them")
+    return words
+
+
+def _label(text: str) -> Any:
+    """An element as it was written: a number, a text in quotes, or a text as it is."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+_TAKES = {
+    "": "",
+    "one": " NAME",
+    "any": " [NAME …]",
+    "few": " [NAME]",
+    "element": " NAME[ELEMENT]",
+    "runs": " [RUN RUN]",
+    "stored": " [NAME …]",
+}

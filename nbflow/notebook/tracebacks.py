@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbflow.errors import CellError, NbflowError
+from nbflow.probe.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ class TaskFailed(NbflowError):
             message = traceback.format_exception_only(self.__cause__)[-1].rstrip().splitlines()[:_MESSAGE_LINES]
             lines += [line if len(line) <= _LINE_LENGTH else line[: _LINE_LENGTH - 1] + "…" for line in message]
             self._hand_on(self.__cause__)
-        return lines + [f"→ {hint}" for hint in self.hints]
+        return [redact(line) for line in lines] + [f"→ {hint}" for hint in self.hints]
 
     def _hand_on(self, cause: BaseException) -> None:
         """Once this block was shown, `%tb` tells of the task's own exception, which is all that is left to tell."""

@@ -9,18 +9,18 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128, xxh3_128_digest
 
 from nbflow.probe import hook
+from nbflow.probe.readers import watch_readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-FILE, LISTING, ABSENT = "file", "listing", "absent"
+FILE, LISTING, ABSENT, OUTPUT = "file", "listing", "absent", "output"
 # A file changed this shortly before it was hashed may change again within its time stamp's grain: git's rule.
 RACY_NS = 2_000_000_000
 _CHUNK = 1 << 20
@@ -33,7 +33,10 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class FileMark:
-    """One file of a trace. kind: "file", "listing" (names in a folder) or "absent"; digest: 16 bytes."""
+    """One file of a trace. digest: 16 bytes.
+
+    kind: "file", "listing" (names in a folder), "absent", or "output" for one that the task wrote.
+    """
 
     path: str
     kind: str
@@ -102,6 +105,8 @@ class StatMemo:
         now = self._round.get(key)
         if now is None:
             now = listing_mark(mark.path) if mark.kind == LISTING else self.mark(mark.path)
+            if mark.kind == OUTPUT and now.kind == FILE:
+                now = replace(now, kind=OUTPUT)
             with self._lock:
                 self._round[key] = now
         return now
@@ -113,7 +118,10 @@ def stamp_of(path: str) -> Stamp | None:
         found = os.stat(path)
     except OSError:
         return None
-    return (found.st_size, found.st_mtime_ns, found.st_ino) if not stat.S_ISDIR(found.st_mode) else None
+    if stat.S_ISDIR(found.st_mode) or (found.st_size == 0 and path.endswith(hook.WAL)):
+        # SQLite makes an empty log whenever it looks at a database, and takes it away again.
+        return None
+    return (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def names_in(path: str) -> tuple[str, ...]:
@@ -138,21 +146,39 @@ def trace_id(marks: Iterable[FileMark]) -> bytes:
     return state.digest()
 
 
-def holds(marks: Iterable[FileMark], memo: StatMemo) -> str | None:
-    """None when every file is as it was, else the path of the first that is not."""
+def what_changed(marks: Iterable[FileMark], memo: StatMemo) -> str | None:
+    """None when every file is as it was, else what happened to the first that is not."""
     for mark in marks:
-        if memo.again(mark) != mark:
-            return mark.path
+        now = memo.again(mark)
+        if now != mark:
+            return _CHANGES[mark.kind, now.kind == ABSENT].format(_shown(mark.path))
     return None
 
 
+def tree_marks(path: str, memo: StatMemo) -> list[FileMark]:
+    """Marks of a file, or of a folder and all that is below it."""
+    if not os.path.isdir(path):
+        return [memo.mark(path)]
+    marks: list[FileMark] = []
+    for folder, _, names in os.walk(path):
+        marks.append(listing_mark(folder))
+        marks += [memo.mark(os.path.join(folder, name)) for name in sorted(names) if name not in _NOISE]
+    return marks
+
+
+def _shown(path: str) -> str:
+    """A path as users write it: relative where it lies below the working directory."""
+    base = os.getcwd() + os.sep
+    return path.removeprefix(base)
+
+
 def argument_files(values: Iterable[Any]) -> list[str]:
-    """The existing regular files that texts and paths among the values name."""
+    """The existing regular files that texts, paths and Files among the values name."""
     found: list[str] = []
     for value in values:
-        if not isinstance(value, (str, PurePath)):
+        if not isinstance(value, (str, os.PathLike)):
             continue
-        path = str(value)
+        path = os.fsdecode(value)
         if (
             0 < len(path) < _MOST_PATH_CHARACTERS
             and "\0" not in path
@@ -163,7 +189,7 @@ def argument_files(values: Iterable[Any]) -> list[str]:
     return found
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Recorder:
     """Takes down what the code in its context opens. touched: whether there is anything to take."""
 
@@ -171,22 +197,31 @@ class Recorder:
     _read: dict[str, Stamp | None] = field(default_factory=dict)
     _listed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _written: set[str] = field(default_factory=set)
+    _outputs: set[str] = field(default_factory=set)
     _network: str | None = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Events in this context come here, for the time of the block."""
         hook.install()
+        watch_readers()
         token = hook.LISTENER.set(self)
+        hook.LISTENING.add(self)
         try:
             yield
         finally:
+            hook.LISTENING.discard(self)
             hook.LISTENER.reset(token)
 
     def expect(self, paths: Iterable[str]) -> None:
         """Files that arguments name: they count as read, whatever reads them."""
         for path in paths:
             self.opened(path, writes=False)
+
+    def wrote(self, paths: Iterable[str]) -> None:
+        """Files and folders that are the call's results: they must stay as they are now."""
+        self._outputs.update(os.path.abspath(path) for path in paths)
+        self.touched = True
 
     def opened(self, path: str, *, writes: bool) -> None:
         if writes:
@@ -217,7 +252,7 @@ class Recorder:
         changed: str | None = None
         marks: list[FileMark] = []
         for path, stamp in self._read.items():
-            if path in self._written or os.path.isdir(path):
+            if path in self._written or path in self._outputs or os.path.isdir(path):
                 continue
             mark = memo.mark(path)
             if stamp_of(path) != stamp:
@@ -225,13 +260,14 @@ class Recorder:
             marks.append(mark)
         for path, before in self._listed.items():
             names = names_in(path)
-            if {os.path.join(path, name) for name in set(before) ^ set(names)} - self._written:
+            if {os.path.join(path, name) for name in set(before) ^ set(names)} - self._written - self._outputs:
                 changed = changed or path
             marks.append(listing_mark(path, names))
-        observed = Observed(
-            tuple(sorted(marks, key=lambda m: (m.path, m.kind))), changed, self._network, tuple(sorted(self._written))
-        )
-        self._read, self._listed, self._written, self._network = {}, {}, set(), None
+        for path in self._outputs:
+            marks += [replace(m, kind=OUTPUT) if m.kind == FILE else m for m in tree_marks(path, memo)]
+        ordered = tuple(sorted(set(marks), key=lambda m: (m.path, m.kind)))
+        observed = Observed(ordered, changed, self._network, tuple(sorted(self._written)))
+        self._read, self._listed, self._written, self._outputs, self._network = {}, {}, set(), set(), None
         self.touched = False
         return observed
 
@@ -269,3 +305,14 @@ def _hash_file(path: str) -> bytes:
     except OSError:
         return bytes(16)
     return state.digest()
+
+
+# By what a mark was, and whether its file is gone.
+_CHANGES = {
+    (FILE, False): "file {} changed",
+    (FILE, True): "file {} is gone",
+    (ABSENT, False): "file {}, which was not there, is there now",
+    (LISTING, False): "folder {} has other files in it now",
+    (OUTPUT, False): "its output {} was changed",
+    (OUTPUT, True): "its output {} is gone",
+}

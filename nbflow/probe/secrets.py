@@ -11,25 +11,36 @@ from typing import Any
 from nbflow.errors import UnknownName
 
 DOTS = "•••"
-_NAME = re.compile(r"(?i)(token|passw(or)?d|passwd|secret|api_?key|credential|private_?key)")
+_WORDS = r"token|passw(?:or)?d|passwd|passphrase|secret|api_?key|access_?key|credential|private_?key|authorization"
+_NAME = re.compile(rf"(?i)({_WORDS})")
 # A string literal given to such a name: password = "...", token="...", {"api_key": "..."}.
 _LITERAL = re.compile(
-    r"""(?ix) ( [\w.]* (?:token|passw(?:or)?d|passwd|secret|api_?key|credential|private_?key) [\w]*
-        ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s* [rbf]{0,2} ) ( (["'])(?:\\.|(?!\3).)*\3 )"""
+    rf"""(?ix) ( [\w.]* (?:{_WORDS}) [\w]*
+        ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s* [rbf]{{0,2}} ) ( (["'])(?:\\.|(?!\3).)*\3 )"""
 )
+# postgresql://me:here@host, and Bearer here.
+_IN_URL = re.compile(r"(?i)\b([a-z][\w+.-]*://[^\s/:@'\"]*):[^\s/@'\"]+@")
+_SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}")
+# Values that were seen under the names of secrets; shorter ones are words that stand everywhere.
 _known: set[str] = set()
+_SHORTEST = 6
 
 
 class Secret(str):
-    """A text that counts for identity, and is shown as dots."""
+    """A text that counts for identity, is shown as dots, and is stored by its name alone."""
 
-    __slots__ = ()
+    __slots__ = ("name",)
+    name: str
 
     def __repr__(self) -> str:
         return f"Secret({DOTS})"
 
     def __nbflow_id__(self) -> bytes:
         return hashlib.blake2b(self.encode(errors="surrogatepass"), digest_size=16).digest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        salt = os.urandom(16)
+        return _restored, (self.name, salt, _check(self, salt))
 
 
 def secret(name: str) -> Secret:
@@ -43,9 +54,32 @@ def secret(name: str) -> Secret:
         raise UnknownName(
             f"secret({name!r}): no environment variable of that name; set it before Jupyter starts"
         ) from None
-    if value:
-        _known.add(value)
-    return Secret(value)
+    return _made(name, value)
+
+
+def _made(name: str, value: str) -> Secret:
+    note_secret(value)
+    made = Secret(value)
+    made.name = name
+    return made
+
+
+def _restored(name: str, salt: bytes, check: bytes) -> Secret:
+    """The secret of that name as it is now. Raises KeyError where it is another one than was stored."""
+    value = os.environ.get(name)
+    if value is None or _check(value, salt) != check:
+        raise KeyError(f"the secret {name!r} is another one now")
+    return _made(name, value)
+
+
+def _check(value: str, salt: bytes) -> bytes:
+    return hashlib.blake2b(value.encode(errors="surrogatepass"), key=salt, digest_size=16).digest()
+
+
+def note_secret(value: object) -> None:
+    """From now on this text is dots wherever nbflow shows text."""
+    if isinstance(value, str) and len(value) >= _SHORTEST:
+        _known.add(str(value))
 
 
 def is_secret_name(name: str) -> bool:
@@ -58,22 +92,28 @@ def is_secret_name(name: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """The text without known secrets, and without literals given to names that sound like one.
+    """The text without known secrets, literals given to names that sound like one, and passwords in URLs.
 
     >>> redact('api_key = "abc"')
     'api_key = "•••"'
+    >>> redact("postgresql://me:abc@host/db")
+    'postgresql://me:•••@host/db'
     """
     for value in _known:
         text = text.replace(value, DOTS)
+    if "://" in text:
+        text = _IN_URL.sub(rf"\1:{DOTS}@", text)
+    text = _SCHEME.sub(rf"\1 {DOTS}", text)
     return _LITERAL.sub(lambda m: f"{m[1]}{m[3]}{DOTS}{m[3]}", text)
 
 
 def short_text(value: Any, name: str = "", limit: int = 120) -> str:
     """A short form of a value for a table or a reason; dots where the name or the value is secret."""
     if is_secret_name(name) or isinstance(value, Secret):
+        note_secret(value)
         return DOTS
     shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
+    if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} {' × '.join(map(str, shape))}"
     try:
         text = _SHORT.repr(value)
@@ -81,6 +121,15 @@ def short_text(value: Any, name: str = "", limit: int = 120) -> str:
     except Exception as error:  # noqa: BLE001 (shown in its place)
         text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     return redact(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def error_text(error: BaseException) -> str:
+    """An exception as it is shown: its type and message, without secrets.
+
+    >>> error_text(ValueError("no answer from https://me:abc@host"))
+    'ValueError: no answer from https://me:•••@host'
+    """
+    return redact(f"{type(error).__name__}: {error}")
 
 
 _SHORT = reprlib.Repr()

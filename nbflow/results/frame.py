@@ -9,7 +9,7 @@ from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.model.mapping import Levels
 from nbflow.model.node import Argument, Node
 from nbflow.model.state import State
-from nbflow.probe.secrets import DOTS, is_secret_name
+from nbflow.probe.secrets import DOTS, error_text, is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,10 @@ def argument_columns(node: Node, ledger: Ledger, count: int, columns: dict[str, 
         if node.product or not isinstance(argument.value, Node) or not argument.value.mapped:
             columns.setdefault(argument.name, _items(node, argument, ledger, count))
         elif argument.name not in columns:
-            columns[argument.name] = [_upstream_item(ledger, argument.value, i) for i in range(count)]
+            hidden = is_secret_name(argument.name)
+            columns[argument.name] = [
+                DOTS if hidden else _upstream_item(ledger, argument.value, i) for i in range(count)
+            ]
 
 
 def _items(node: Node, argument: Argument, ledger: Ledger, count: int) -> Sequence[Any]:
@@ -162,7 +165,7 @@ def _own_columns(node: Node, ledger: Ledger, track: Track) -> dict[str, list[Any
     errors = [book.errors.get(i) for i in range(len(states))]
     return {
         "state": [state.label for state in states],
-        "error": [None if error is None else f"{type(error).__name__}: {error}" for error in errors],
+        "error": [None if error is None else error_text(error) for error in errors],
         "seconds": list(book.seconds),
         "cached": [state is State.CACHED for state in states],
         "attempts": [_attempts(state, track.attempts.get(i, 0)) for i, state in enumerate(states)],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow.engine.track import PRECEDENCE
+from nbflow.engine.why import at_most
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import Freshness, State
 
@@ -95,7 +96,7 @@ def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.Dat
             "ran": ran,
             "reused": reused,
             "failed": failed,
-            "seconds": _seconds(track, book),
+            "seconds": work_seconds(track, book),
         }
     for group in groups_of(machine.tracks):
         tracks = [machine.tracks[node] for node in group.nodes]
@@ -108,7 +109,7 @@ def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.Dat
                 name: sum(each)
                 for name, each in zip(("ran", "reused", "failed"), zip(*counts, strict=True), strict=True)
             },
-            "seconds": sum(_seconds(machine.tracks[node], ledger.books[node]) for node in group.nodes),
+            "seconds": sum(work_seconds(machine.tracks[node], ledger.books[node]) for node in group.nodes),
         }
     columns = ["task", "state", "elements", "ran", "reused", "failed", "seconds"]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -116,7 +117,7 @@ def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.Dat
     return frame
 
 
-def _seconds(track: Track, book: Book) -> float:
+def work_seconds(track: Track, book: Book) -> float:
     """Seconds of work in this run."""
     return sum(s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED)
 
@@ -137,22 +138,16 @@ def plan_table(rows: Sequence[PlanRow]) -> pd.DataFrame:
         {
             "state": [row.state for row in rows],
             "elements": [row.elements for row in rows],
-            "why": ["; ".join(reason.text for reason in row.reasons) for row in rows],
+            "why": ["; ".join(reason.text for reason in at_most(row.reasons, 4)) for row in rows],
             "seconds": pd.Series([row.seconds for row in rows], dtype=float).to_numpy(),
         },
         index=pd.Index([row.name for row in rows], name="node"),
     )
 
 
-def why_text(row: PlanRow) -> str:
-    """All that is known of why a node would run, code changes as a diff."""
-    head = f"{row.name} is {row.state}"
-    if row.mapped and row.count:
-        head += f" ({row.fresh} of {row.count} elements are fresh)"
-    if row.freshness is Freshness.FRESH and not row.skipped:
-        took = "" if row.seconds is None else f"; it took {duration(row.seconds)} when it ran"
-        return f"{head}: code, inputs and files are the same as when it ran{took}"
-    return "\n".join([f"{head}:", *(f"  {line}" for r in row.reasons for line in str(r).splitlines())])
+def html_table(frame: pd.DataFrame) -> str:
+    """A table as plain HTML, its index as columns, with all text escaped."""
+    return str(frame.reset_index().to_html(escape=True, na_rep="", index=False))
 
 
 def duration(seconds: float) -> str:

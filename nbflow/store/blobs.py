@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import re
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_128
-
+from nbflow.codecs import digest_of
 from nbflow.errors import DamagedEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from nbflow.codecs import Buffer, Sealed
+
+# What lies about this long belongs to nobody who is still writing it.
+LEFT_BEHIND_S = 600.0
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 class Blobs:
@@ -32,38 +39,80 @@ class Blobs:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.writelines(sealed.parts)
+            with os.fdopen(handle, "wb", buffering=0) as stream:
+                for part in sealed.parts:
+                    _write_all(stream.fileno(), part)
             os.chmod(temporary, 0o400)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
         self._verified.discard(blob)
 
-    def read(self, blob: str, key: bytes, digest: bytes, size_bytes: int) -> Buffer:
+    def read(self, blob: str, key: bytes, codec: str, digest: bytes, size_bytes: int) -> Buffer:
         """A private map of the file: what is changed in it never reaches the disk. Raises DamagedEntry."""
         try:
             with self._path(blob).open("rb") as stream:
-                content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+                content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
         except (OSError, ValueError) as error:
             raise DamagedEntry(key, "is missing from the store") from error
         if len(content) != size_bytes:
             raise DamagedEntry(key, "has another length than it was written with")
         if blob not in self._verified:
-            state = xxh3_128(key)
-            state.update(content)
-            if state.digest() != digest:
+            if digest_of(codec, key, content) != digest:
                 raise DamagedEntry(key, "does not match its digest")
             self._verified.add(blob)
-        return memoryview(content)
+        return content
 
-    def remove(self, blob: str) -> None:
+    def forget(self) -> None:
+        """Lets every file be checked again before it is read."""
+        self._verified.clear()
+
+    def remove(self, blob: str) -> int:
+        """Takes a file away; gives the bytes that this frees."""
         self._verified.discard(blob)
-        self._path(blob).unlink(missing_ok=True)
+        return _unlinked(self._path(blob)) if _NAME.fullmatch(blob) else 0
+
+    def remove_unnamed(self, named: Collection[str]) -> tuple[int, int]:
+        """Takes away files that no row names, and what was left half-written; gives how many, and their bytes."""
+        before = time.time() - LEFT_BEHIND_S
+        count = freed = 0
+        for path in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                if path.name not in named and path.stat().st_mtime < before:
+                    self._verified.discard(path.name)
+                    freed += _unlinked(path)
+                    count += 1
+        return count, freed
 
     def size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._root.rglob("*") if path.is_file())
+        total = 0
+        for path in self._files():
+            # Another kernel may take a file away just now.
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self._root.glob("*/*") if not path.is_dir())
 
     def _path(self, blob: str) -> Path:
+        if _NAME.fullmatch(blob) is None:
+            raise ValueError(f"{blob!r} names no file of a store")
         return self._root / blob[:2] / blob
+
+
+def _write_all(handle: int, part: Buffer) -> None:
+    view = memoryview(part).cast("B") if isinstance(part, memoryview) else memoryview(part)
+    while view.nbytes:
+        view = view[os.write(handle, view) :]
+
+
+def _unlinked(path: Path) -> int:
+    try:
+        size_bytes = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size_bytes

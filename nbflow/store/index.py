@@ -2,65 +2,67 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import sqlite3
 import threading
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from xxhash import xxh3_128_digest
-
-from nbflow.codecs import INLINE_BYTES, Sealed, unseal
+from nbflow.codecs import INLINE_BYTES, digest_of, unseal
 from nbflow.errors import DamagedEntry
-from nbflow.probe.files import FileMark, Memo, StatMemo
 from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
-from nbflow.store.database import open_database, transaction
+from nbflow.store.live import LIVE, Live
 from nbflow.store.location import make_folder
-from nbflow.store.rows import Entry, Last, Row, RunRow
-from nbflow.store.schema import LOOK_UP, PAYLOAD, PUT
+from nbflow.store.records import Records
+from nbflow.store.room import Room
+from nbflow.store.rows import GONE, Entry, Row, row_digest
+from nbflow.store.schema import LOAD, LOOK_UP, PUT, TAKE_OUT, UNNAMED
+from nbflow.store.sizes import most_bytes
+from nbflow.store.traces import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from nbflow.codecs import Sealed
+    from nbflow.store.rows import Last
+
 COMMIT_S = 1.0
 AT_ONCE = 900
 
 
-class Store:
+class Store(Records):
     """Results under their keys. Any thread may call it; two kernels may share one.
 
-    root: its folder. memo: digests of files, kept from process to process.
+    root: its folder. tell: called with what users should know. room: what is in use, and what may go.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = warnings.warn) -> None:
-        self.root = root
+        super().__init__(root, tell)
         self.closed = False
-        self._tell = tell
-        self._told: set[str] = set()
-        self._lock = threading.RLock()
         self._blobs = Blobs(root)
-        self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed, bool]] = {}
+        self.live = Live()
+        self.room = Room(self)
+        # The value's bytes, where they do not lie in a file already; whether it replaces what is there.
+        self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed | None, bool]] = {}
         self._pending_keys: dict[bytes, list[Row]] = {}
-        self._pending_other: list[tuple[str, tuple[Any, ...]]] = []
-        self._known_traces: dict[bytes, tuple[FileMark, ...]] = {}
-        self._known_recipes: set[bytes] = set()
         self._committed = time.monotonic()
         self._timer: threading.Timer | None = None
-        self._database = open_database(root, tell)
-        self._salt = self._meta("salt")
-        self.memo = StatMemo(self._load_stat, self._save_stat)
         leave_out(str(root))
 
     @classmethod
     def open(cls, root: Path, tell: Callable[[str], None] = warnings.warn) -> Store:
         """The store in a folder, made where there is none. Raises StoreRefused."""
         make_folder(root)
+        # A setting that is no size is told now, and not when there is something to lose.
+        most_bytes(root)
         return cls(root, tell)
+
+    def begin(self) -> None:
+        """Told when a plan or run begins: files are looked at anew, and so are values that were let go."""
+        self.memo.fresh()
+        self.room.begin()
 
     def close(self) -> None:
         """Writes what is buffered, and closes the database."""
@@ -76,30 +78,31 @@ class Store:
             for key in keys:
                 if key in self._pending_keys:
                     found[key] = list(reversed(self._pending_keys[key]))
+                live = self.live.row(key) if self.live else None
+                if live is not None:
+                    found.setdefault(key, []).append(live)
             for start in range(0, len(keys), AT_ONCE):
-                part = keys[start : start + AT_ONCE]
-                marks = ",".join("?" * len(part))
-                for row in self._read(LOOK_UP.format(marks), tuple(part)):
-                    found.setdefault(row[0], []).append(Row._make(row))
+                for row in self._rows_of(tuple(keys[start : start + AT_ONCE])):
+                    found.setdefault(row[0], []).append(row)
+            self.room.looked_up(found)
         return found
 
     def load(self, row: Row) -> Any:
         """A row's value, a fresh object each time; its digest is checked first. Raises DamagedEntry."""
-        with self._lock:
-            pending = self._pending.get((row.key, row.trace))
-            # Large values are in their files already; what made them may have been changed in memory since.
-            if pending is not None and row.blob is None:
-                return unseal(pending[1].codec, bytearray().join(pending[1].parts))
-            stored = [(row.codec, row.digest, row.size_bytes, row.blob, None)]
-            if pending is None:
-                stored = self._read(PAYLOAD, (row.key, row.trace))
+        if row.codec == LIVE:
+            return self.live.value(row)
+        if row.codec == GONE:
+            raise self._gone(row)
+        if row.blob is None:
+            codec, content = self._inline(row)
+        else:
+            codec, content = row.codec, self._mapped(row)
         try:
-            if not stored:
-                raise DamagedEntry(row.key, "is missing from the store")
-            return self._value(row.key, *stored[0])
-        except DamagedEntry:
+            return unseal(codec, content)
+        # What a class does when it is read is its own affair, and one that changed or is gone may raise anything.
+        except Exception as error:
             self.drop(row)
-            raise
+            raise DamagedEntry(row.key, f"cannot be read here ({error})") from error
 
     def put(self, entries: Sequence[Entry], *, replace: bool = False) -> list[Row | None]:
         """Takes results in; they are written with the next flush, at least once a second.
@@ -109,210 +112,176 @@ class Store:
         rows = [self._take(entry, replace=replace) for entry in entries]
         self._commit_soon()
         if time.monotonic() - self._committed > COMMIT_S:
-            self.flush()
+            self._commit()
         return rows
 
-    def _commit_soon(self) -> None:
-        """Sees to it that what is buffered is written within a second, also when nothing else happens."""
-        with self._lock:
-            if self._timer is None and self._pending:
-                self._timer = threading.Timer(COMMIT_S, self.flush)
-                self._timer.daemon = True
-                self._timer.start()
-
     def flush(self) -> None:
-        """Commits what is buffered, in one transaction; an interrupt leaves none open."""
+        """Commits what is buffered, in one transaction, and makes room where the store holds more than it may."""
+        self._commit()
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if not self.closed and (self._pending or self._pending_other):
-                self._commit()
-            self._committed = time.monotonic()
+            if not self.closed:
+                self.room.make()
 
     def drop(self, row: Row) -> None:
         """Takes a result out."""
         with self._lock:
             self._forget_pending(row)
-            self._write([("DELETE FROM entry WHERE key = ? AND trace = ?", [(row.key, row.trace)])])
-        if row.blob is not None:
-            self._blobs.remove(row.blob)
+            self._write([(TAKE_OUT, [(row.key, row.trace)])])
+            if row.blob is not None:
+                # What is damaged must not be taken for written already.
+                self._blobs.remove(row.blob)
+            self.sweep()
 
     def clear(self, tasks: Iterable[str] | None = None) -> None:
         """Takes out the results of tasks by name; of all, by default."""
-        self.flush()
+        self._commit()
         names = None if tasks is None else list(tasks)
-        where, values = ("", ()) if names is None else (f" WHERE task IN ({','.join('?' * len(names))})", tuple(names))
+        self.live.clear(names)
+        self.history.clear(names)
         with self._lock:
-            blobs = self._read(f"SELECT blob FROM entry{where}", values)  # noqa: S608 (only question marks are filled in)
-            self._write([(f"DELETE FROM entry{where}", [values])])  # noqa: S608 (as above)
-        for (blob,) in blobs:
-            if blob is not None:
-                self._blobs.remove(blob)
+            if names is None:
+                self._write([("DELETE FROM entry", [()])])
+            else:
+                self._write([("DELETE FROM entry WHERE task = ?", [(plain_text(name),) for name in names])])
+            self.sweep()
+
+    def sweep(self) -> int:
+        """Takes away the files of rows that are no more; gives the bytes that this frees."""
+        waiting = {row.blob for row, _, _ in self._pending.values()}
+        blobs = [blob for (blob,) in self._read(UNNAMED) if blob not in waiting]
+        if blobs:
+            self._write([("DELETE FROM orphan WHERE blob = ?", [(blob,) for blob in blobs])])
+        return sum(self._blobs.remove(blob) for blob in blobs)
+
+    def put_last(self, flow: str, node: str, last: Last) -> None:
+        """Remembers what a node was made of, which is in use from now on."""
+        self.room.flow(flow)
+        super().put_last(flow, node, last)
+
+    def last(self, flow: str) -> dict[str, Last]:
+        """What each node of a flow was made of when it last ran, which is in use from now on."""
+        self.room.flow(flow)
+        return super().last(flow)
 
     def size_bytes(self) -> int:
         """Bytes on disk: database and large values."""
         return self._blobs.size_bytes() + sum(path.stat().st_size for path in self.root.glob("index.sqlite*"))
 
-    def salted(self, id_: bytes) -> bytes:
-        """An id that tells nothing of a secret to who does not have this store."""
-        return hashlib.blake2b(id_, key=self._salt, digest_size=16).digest()
-
-    def put_trace(self, trace: bytes, marks: Sequence[FileMark]) -> None:
-        """Keeps what a trace consists of; paths below the store's folder's parent are kept relative to it."""
-        if trace in self._known_traces:
-            return
-        self._known_traces[trace] = tuple(marks)
-        with self._lock:
-            for mark in marks:
-                values = (trace, self._relative(mark.path), mark.kind, mark.digest)
-                self._pending_other.append(("INSERT OR IGNORE INTO trace VALUES (?, ?, ?, ?)", values))
-
-    def traces(self, traces: Sequence[bytes]) -> dict[bytes, tuple[FileMark, ...]]:
-        """The files of each trace; unknown ones are left out."""
-        missing = [trace for trace in traces if trace not in self._known_traces]
-        with self._lock:
-            for trace in missing:
-                rows = self._read("SELECT path, kind, digest FROM trace WHERE trace = ?", (trace,))
-                if rows:
-                    self._known_traces[trace] = tuple(FileMark(self._absolute(p), kind, d) for p, kind, d in rows)
-        return {trace: self._known_traces[trace] for trace in traces if trace in self._known_traces}
-
-    def put_recipe(self, code: bytes, parts: Iterable[tuple[str, str, bytes, str]]) -> None:
-        """Keeps what a code id was made of, for `why`; without secrets."""
-        if code in self._known_recipes:
-            return
-        self._known_recipes.add(code)
-        text = _to_json(parts)
-        with self._lock:
-            self._pending_other.append(("INSERT OR IGNORE INTO component VALUES (?, ?)", (code, text)))
-
-    def recipe(self, code: bytes) -> list[tuple[str, str, bytes, str]]:
-        """What a code id was made of; empty when that is not known."""
-        self.flush()
-        with self._lock:
-            rows = self._read("SELECT parts FROM component WHERE code = ?", (code,))
-        return _from_json(rows[0][0]) if rows else []
-
-    def put_last(self, flow: str, node: str, last: Last) -> None:
-        """Remembers what a node was made of."""
-        values = (flow, node, last.digest, last.code, _to_json(last.arguments), last.keys, last.seconds, last.count)
-        with self._lock:
-            self._pending_other.append(("INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values))
-
-    def last(self, flow: str) -> dict[str, Last]:
-        """What each node of a flow was made of when it last ran."""
-        self.flush()
-        query = "SELECT node, digest, code, arguments, keys, seconds, count FROM last WHERE flow = ?"
-        with self._lock:
-            rows = self._read(query, (flow,))
-        return {node: Last(d, code, tuple(_from_json(a)), k, s, n) for node, d, code, a, k, s, n in rows}
-
-    def add_run(self, *, flow: str, started_ns: int, seconds: float, ran: int, reused: int, failed: int) -> None:
-        """Adds a run to the history."""
-        with self._lock:
-            values = (None, flow, started_ns, seconds, ran, reused, failed)
-            self._pending_other.append(("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", values))
-
-    def runs(self) -> list[RunRow]:
-        """All runs, the oldest first."""
-        self.flush()
-        with self._lock:
-            return [RunRow._make(row) for row in self._read("SELECT * FROM run ORDER BY id", ())]
-
     def _take(self, entry: Entry, *, replace: bool) -> Row | None:
-        sealed = entry.sealed
+        sealed: Sealed | None = entry.sealed
+        assert sealed is not None
         digest = sealed.digest(entry.key)
         blob = None
-        if sealed.size_bytes > INLINE_BYTES:
+        codec, size_bytes = sealed.codec, sealed.size_bytes
+        if size_bytes > INLINE_BYTES:
             blob = digest.hex()
             try:
                 self._blobs.write(blob, sealed)
             except OSError as error:
                 self._once(f"{entry.task}: its result could not be written ({error}); it is returned and not stored")
                 return None
+            sealed = None
         row = Row(
-            entry.key, entry.trace, entry.out, entry.members, entry.kind, sealed.codec, digest, sealed.size_bytes, blob,
-            entry.seconds, entry.made_ns, entry.expires_ns, entry.session, entry.task,
+            entry.key, entry.trace, entry.out, entry.members, entry.kind, codec, digest, size_bytes, blob,
+            float(entry.seconds), entry.made_ns, entry.expires_ns, entry.session, plain_text(entry.task),
         )  # fmt: skip
         with self._lock:
             self._forget_pending(row)
             self._pending[entry.key, entry.trace] = (row, sealed, replace)
             self._pending_keys.setdefault(entry.key, []).append(row)
+            self.room.took(row)
         return row
+
+    def _commit_soon(self) -> None:
+        """Sees to it that what is buffered is written within a second, also when nothing else happens."""
+        with self._lock:
+            if self._timer is None and self._pending:
+                self._timer = threading.Timer(COMMIT_S, self._commit)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _commit(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if not self.closed and (self._pending or self._pending_other or self.room.used):
+                self._write_pending()
+            self._committed = time.monotonic()
+
+    def _write_pending(self) -> None:
+        rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
+        for row, sealed, replace in self._pending.values():
+            payload = None if sealed is None else b"".join(sealed.parts)
+            columns = (*row,)
+            rows[replace].append((*columns, row_digest(columns), payload))
+        others = [(statement, [values]) for statement, values in [*self._pending_other, *self.room.notes()]]
+        self._write([*others, *((PUT.format(replace=int(replace)), rows[replace]) for replace in rows)])
+        self._pending.clear()
+        self._pending_keys.clear()
+        self._pending_other.clear()
+        self.sweep()
 
     def _forget_pending(self, row: Row) -> None:
         old = self._pending.pop((row.key, row.trace), None)
         if old is not None:
             self._pending_keys[row.key].remove(old[0])
 
-    def _commit(self) -> None:
-        rows: dict[bool, list[tuple[Any, ...]]] = {False: [], True: []}
-        for row, sealed, replace in self._pending.values():
-            rows[replace].append((*row, None if row.blob else b"".join(sealed.parts)))
-        others = [(statement, [values]) for statement, values in self._pending_other]
-        self._write([*others, *((PUT.format(replace=int(replace)), rows[replace]) for replace in rows)])
-        self._pending.clear()
-        self._pending_keys.clear()
-        self._pending_other.clear()
-
-    def _write(self, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
-        """One transaction; what cannot be written is told and let go, since results are in memory, too."""
+    def _rows_of(self, keys: Sequence[bytes]) -> list[Row]:
+        """The whole rows of some keys; damaged ones are taken out."""
         try:
-            with transaction(self._database):
-                for statement, rows in statements:
-                    self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
-            self._once(f"the store {self.root.name} could not be written ({error}); results are returned, not stored")
+            found = self._database.execute(LOOK_UP.format(",".join("?" * len(keys))), keys).fetchall()
+        except sqlite3.DatabaseError:
+            if len(keys) > 1:
+                # One of them cannot be read: the others can.
+                middle = len(keys) // 2
+                return [*self._rows_of(keys[:middle]), *self._rows_of(keys[middle:])]
+            return [Row._make(row[:-1]) for row in self._read(LOOK_UP.format("?"), tuple(keys))]
+        rows: list[Row] = []
+        for row in found:
+            # As _make does, which takes twice as long to count the columns.
+            each = tuple.__new__(Row, row[:-1])
+            if row_digest(row[:-1]) == row[-1]:
+                rows.append(each)
+            else:
+                self._take_out_damaged(each)
+        return rows
 
-    def _value(self, key: bytes, codec: str, digest: bytes, size: int, blob: str | None, payload: bytes | None) -> Any:
-        if blob is not None:
-            return unseal(codec, self._blobs.read(blob, key, digest, size))
-        if payload is None or xxh3_128_digest(key + payload) != digest:
-            raise DamagedEntry(key, "does not match its digest")
-        try:
-            return unseal(codec, bytearray(payload))
-        # A class that this kernel does not have, or has with other fields: it is computed again.
-        except (AttributeError, ImportError, TypeError, IndexError, KeyError) as error:
-            raise DamagedEntry(key, f"cannot be read here ({error})") from error
+    def _take_out_damaged(self, row: Row) -> None:
+        self._once(f"the store {self.root.name} has damaged entries; they are dropped, and computed again")
+        self._write([(TAKE_OUT, [(row.key, row.trace)])])
 
-    def _read(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            self._once(f"the store {self.root.name} could not be read ({error}); results are computed again")
-            return []
-
-    def _once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)
-
-    def _meta(self, name: str) -> bytes:
-        value: bytes = self._read("SELECT value FROM meta WHERE name = ?", (name,))[0][0]
-        return value
-
-    def _load_stat(self, path: str) -> Memo | None:
+    def _inline(self, row: Row) -> tuple[str, bytearray]:
+        """The bytes of a small value, in the form in which they lie there, which another kernel may have written."""
         with self._lock:
-            rows = self._read("SELECT size, mtime, inode, digest, hashed FROM stat WHERE path = ?", (path,))
-        return Memo((rows[0][0], rows[0][1], rows[0][2]), rows[0][3], rows[0][4]) if rows else None
+            pending = self._pending.get((row.key, row.trace))
+            if pending is not None and pending[1] is not None:
+                return pending[1].codec, bytearray().join(pending[1].parts)
+            found = self._read(LOAD, (row.key, row.trace))
+        if not found:
+            raise DamagedEntry(row.key, "is missing from the store")
+        *columns, checked, payload = found[0]
+        stored = Row._make(columns)
+        if row_digest(tuple(columns)) == checked:
+            if stored.codec == GONE:
+                raise self._gone(row)
+            if stored.out != row.out or payload is None:
+                # Never another value under the id that was looked up.
+                raise DamagedEntry(row.key, "was replaced by another kernel meanwhile")
+            if digest_of(stored.codec, row.key, payload) == stored.digest:
+                return stored.codec, bytearray(payload)
+        self.drop(row)
+        raise DamagedEntry(row.key, "does not match its digest")
 
-    def _save_stat(self, path: str, memo: Memo) -> None:
-        values = (path, *memo.stamp, memo.digest, memo.hashed_ns)
-        with self._lock:
-            self._pending_other.append(("INSERT OR REPLACE INTO stat VALUES (?, ?, ?, ?, ?, ?)", values))
+    def _mapped(self, row: Row) -> Any:
+        assert row.blob is not None
+        try:
+            return self._blobs.read(row.blob, row.key, row.codec, row.digest, row.size_bytes)
+        except DamagedEntry:
+            self.drop(row)
+            raise
 
-    def _relative(self, path: str) -> str:
-        base = str(self.root.parent) + os.sep
-        return path.removeprefix(base) if path.startswith(base) else path
-
-    def _absolute(self, path: str) -> str:
-        return path if os.path.isabs(path) else str(self.root.parent / path)
-
-
-def _to_json(parts: Iterable[tuple[str, str, bytes, str]]) -> str:
-    return json.dumps([(kind, name, id_.hex(), text) for kind, name, id_, text in parts])
-
-
-def _from_json(text: str) -> list[tuple[str, str, bytes, str]]:
-    return [(kind, name, bytes.fromhex(id_), shown) for kind, name, id_, shown in json.loads(text)]
+    def _gone(self, row: Row) -> DamagedEntry:
+        """The error for a value that was let go; until it is there again, its row is no answer."""
+        self.room.want(row)
+        return DamagedEntry(row.key, "was let go to make room in the store")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import marshal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xxhash import xxh3_64_digest
 
 if TYPE_CHECKING:
     from nbflow.codecs import Sealed
 
 # What a result is: a value; nodes that give it; one iteration of a loop; one that gave nodes; a skip.
 VALUE, EXPRESSION, LOOP_STEP, LOOP_EXPRESSION, SKIP = 0, 1, 2, 3, 4
+# The form of a value that was let go: the row tells its id all the same.
+GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,16 @@ class Row(NamedTuple):
     expires_ns: int | None
     session: str | None
     task: str
+
+
+def row_digest(row: tuple[Any, ...]) -> bytes:
+    """8 bytes over all columns of a row but its payload: a flipped kind or expiry would serve something wrong.
+
+    >>> row_digest((b"k", 1)) == row_digest((b"k", 2))
+    False
+    """
+    # Version 2 of marshal writes equal values as equal bytes; later ones tell shared objects from equal ones.
+    return xxh3_64_digest(marshal.dumps(row, 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,10 @@ SAME = {
         "class C:\n    def m(self):\n        return 1\ndef f(x):\n    return C().m()",
         "class C:\n    'words'\n    def m(self):\n        'words'\n        return 1\ndef f(x):\n    return C().m()",
     ),
+    "equal lambdas on one line": (
+        "def f(x):\n    return (lambda: (x, 1)), (lambda: (x, 1))",
+        "def f(x):\n    return (\n        (lambda: (x,\n        1)),\n        (lambda: (x, 1)),\n    )",
+    ),
     "set literal": ("def f(x):\n    return x in {1, 2, 3}", "def f(x):\n    return x in {3, 2, 1}"),
 }
 
@@ -97,6 +101,8 @@ DIFFERENT = {
     "keyword only": ("def f(x, n=1):\n    return n", "def f(x, *, n=1):\n    return n"),
     "parameter renamed": ("def f(x):\n    return x", "def f(y):\n    return y"),
     "arguments swapped": ("def f(x, y=1):\n    return x - y", "def f(x, y=1):\n    return y - x"),
+    "name of a keyword argument": ("def f(x):\n    return x(a=1)", "def f(x):\n    return x(b=1)"),
+    "order of keyword arguments": ("def f(x):\n    return x(a=1, b=1)", "def f(x):\n    return x(b=1, a=1)"),
     "order of statements": ("def f(x):\n    x.a()\n    x.b()", "def f(x):\n    x.b()\n    x.a()"),
     "attribute": ("def f(x):\n    return x.a", "def f(x):\n    return x.b"),
     "into a try": (
@@ -329,11 +335,11 @@ def test_ignore_and_depends_on():
 
 
 def test_what_has_no_identity_is_named():
-    import threading
+    import weakref
 
-    namespace = {"config": {"db": threading.Lock()}}
+    namespace = {"config": {"db": weakref.ref(Exception)}}
     exec("def f(x):\n    return config['db']", namespace)
-    with pytest.raises(UnidentifiableError, match=r'`config\["db"\]` is a lock'):
+    with pytest.raises(UnidentifiableError, match=r'`config\["db"\]` is a ReferenceType'):
         code_id(namespace["f"])
 
 

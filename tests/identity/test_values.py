@@ -17,12 +17,13 @@ import sys
 import threading
 import types
 import uuid
+import weakref
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbflow.errors import UnidentifiableError
@@ -200,10 +201,10 @@ def test_values_that_differ_have_different_ids(name):
 
 UNIDENTIFIABLE = {
     "generator": (lambda: (x for x in ()), "value"),
-    "lock in a dict": (lambda: {"db": threading.Lock()}, 'value["db"]'),
+    "reference in a dict": (lambda: {"db": weakref.ref(Exception)}, 'value["db"]'),
     "file in a list": (lambda: [1, io.TextIOWrapper(io.BytesIO())], "value[1]"),
     "iterator in an attribute": (lambda: Plain(rows=iter([1])), "value.rows"),
-    "thread": (threading.Thread, "value"),
+    "view of a dict": (lambda: {}.keys(), "value"),
 }
 
 
@@ -280,6 +281,8 @@ def rebuilt(value):
     return value
 
 
+# How long values take to draw says something about the machine only.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(VALUES)
 def test_a_value_built_anew_has_the_same_id(value):
     assert identify(value) == identify(rebuilt(value))

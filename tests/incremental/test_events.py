@@ -188,7 +188,7 @@ def end_once_results_are_kept():
     time.sleep(30)
 
 
-@task(ignore=["end_once_results_are_kept"])
+@task(ignore=["end_once_results_are_kept", "SECOND"])
 def a(x):
     sys.stdout.write(f"RAN a {{x}}" + chr(10))
     sys.stdout.flush()
@@ -220,7 +220,7 @@ def test_what_was_finished_before_the_end_is_kept(case, signal, restart, tmp_pat
 
 
 def test_case_56_a_failing_task_runs_again(restart, tmp_path):
-    text = two("if not os.environ.get('GOOD'):\n    raise ValueError(x)\nreturn x")
+    text = two("if not os.environ.get('GOOD'):\n    raise ValueError(x)\nreturn x", options="ignore=['GOOD']")
     for _ in range(2):
         assert restart(tmp_path, text, check=False).ran == ["a"]
     assert restart(tmp_path, text, env={"GOOD": "1"}).ran == ["a", "b"]
@@ -233,7 +233,8 @@ def test_case_57_a_partial_file_of_a_task_that_failed_is_no_result(restart, tmp_
     if not os.environ.get("GOOD"):
         raise ValueError("in the middle")
     stream.write(" and half")
-return open("made.txt").read()"""
+return open("made.txt").read()""",
+        options="ignore=['GOOD']",
     )
     assert restart(tmp_path, text, check=False).ran == ["a"]
     assert (tmp_path / "made.txt").read_text() == "half"
@@ -302,7 +303,7 @@ def somebody_edits():
     edited.set()
 if not os.environ.get("LEFT_ALONE"):
     threading.Thread(target=somebody_edits).start()
-@task(ignore=["read", "edited"])
+@task(ignore=["read", "edited", "LEFT_ALONE"])
 def a():
     print("RAN a")
     text = open("data.txt").read()
@@ -382,14 +383,15 @@ def test_what_is_reached_by_a_string_counts_with_depends_on(call, restart, tmp_p
 
 OUTSIDE = [
     ("85 env= declares it", "env=['MODE']", ["a", "b"]),
-    ("85b not declared, it is not tracked", "cache=True", []),
+    ("85b neither declared nor shown, it is not tracked", "cache=True", []),
     ("85c always", "always=True", ["a", "b"]),
 ]
 
 
 @pytest.mark.parametrize(("options", "runs"), [each[1:] for each in OUTSIDE], ids=[each[0] for each in OUTSIDE])
 def test_the_environment_counts_where_it_is_declared(options, runs, restart, tmp_path):
-    text = two("return os.environ['MODE']", options=options)
+    # The code does not show which variable it reads.
+    text = two("return os.environ['mode'.upper()]", options=options)
     assert restart(tmp_path, text, env={"MODE": "fast"}).ran == ["a", "b"]
     unchanged = restart(tmp_path, text, env={"MODE": "fast"}).ran
     assert unchanged == (["a"] if "always" in options else []), "equal output stops there"

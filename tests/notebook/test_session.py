@@ -310,6 +310,8 @@ def test_flow_draws_and_its_commands_work(notebook):
         ("%flow frame xz", "no task is called 'xz'; there are 'xs'"),
         ("%flow run --frce", "did you mean '--force'"),
         ("%flow status xs", "takes no names"),
+        ("%flow cache xs", "takes no names"),
+        ("%flow clear xz", "no task is called 'xz'; there are 'xs'"),
         ("%flow rm", "takes the names of tasks"),
         ("%flow 'x", "close the quote"),
         ("%%task 1x\n2", "not a name"),
@@ -325,6 +327,22 @@ def test_wrong_input_is_told_in_a_few_lines_with_the_next_step(notebook, line, m
     assert message in said
     assert "Traceback" not in said
     assert len(said.splitlines()) <= 6
+
+
+def test_the_cache_is_told_and_cleared_by_task(notebook):
+    notebook(task("xs", "[1, 2]"))
+    notebook(task("ys for x in xs", "x"))
+    said = notebook("%flow cache").text
+    assert "store: " in said
+    assert " of at most " in said
+    assert re.search(r"^  ys +2 results ", said, re.MULTILINE)
+    assert "cleared: ys; " in notebook("%flow clear ys").text
+    assert "ys" not in notebook("%flow cache").text
+    assert notebook("%flow run").ran == ["ys", "ys"]
+    notebook("%flow rm ys")
+    assert "cleared: ys; " in notebook("%flow clear ys").text
+    assert "cleared: xs; " in notebook("%flow clear").text
+    assert notebook("%flow run").ran == ["xs"]
 
 
 def test_removing_the_first_version_draws_what_is_missing(notebook):

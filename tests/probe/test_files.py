@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nbflow.probe.files import RandomState, Recorder, StatMemo, argument_files, holds, trace_id
+from nbflow.probe.files import RandomState, Recorder, StatMemo, argument_files, trace_id, what_changed
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ READS = {
     "listdir": (lambda: os.listdir("folder"), {("folder", "listing")}),
     "scandir": (lambda: list(os.scandir("folder")), {("folder", "listing")}),
     "glob": (lambda: glob.glob("folder/*.txt"), {("folder", "listing")}),
-    "sqlite": (connect, {("data.db", "file")}),
+    "sqlite": (connect, {("data.db", "file"), ("data.db-wal", "absent")}),
     "nothing": (lambda: None, set()),
     "a written file": (lambda: open("new.txt", "w").close(), set()),
     "a file written and read": (lambda: (open("new.txt", "w").close(), open("new.txt").close()), set()),
@@ -81,14 +81,17 @@ def test_nothing_is_recorded_outside():
     assert not recorder.touched
 
 
-def test_a_thread_with_a_copy_of_the_context_is_seen_and_another_is_not():
+def test_a_thread_with_a_copy_of_the_context_is_seen_and_one_without_counts_for_all_that_listen():
     def in_thread(run):
         thread = threading.Thread(target=run, args=(lambda: open("data.csv").close(),))
         thread.start()
         thread.join()
 
     assert marks(seen(lambda: in_thread(contextvars.copy_context().run))) == {("data.csv", "file")}
-    assert marks(seen(lambda: in_thread(lambda read: read()))) == set()
+    other = Recorder()
+    with other.watching():
+        assert marks(seen(lambda: in_thread(lambda read: read()))) == {("data.csv", "file")}
+    assert marks(other.take(StatMemo())) == {("data.csv", "file")}
 
 
 def test_two_contexts_do_not_mix():
@@ -150,7 +153,7 @@ def test_a_trace_holds_as_long_as_its_files_are_the_same(change, still, folder):
     observed = seen(code)
     change()
     memo = StatMemo()
-    assert (holds(observed.marks, memo) is None) == still
+    assert (what_changed(observed.marks, memo) is None) == still
 
 
 def test_a_trace_is_the_same_whatever_the_order_was():

@@ -8,6 +8,7 @@ import pytest
 
 from nbflow.errors import StoreRefused
 from nbflow.store import Store, find_store
+from nbflow.store.location import is_remote
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +66,54 @@ def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):
 def test_a_file_in_its_place_is_refused(tmp_path):
     Path("file").write_text("")
     assert "cannot be made" in refused(tmp_path / "file")
+
+
+@pytest.mark.parametrize("inside", ["index.sqlite", "blobs"])
+def test_what_lies_in_it_is_no_symbolic_link(inside, tmp_path):
+    Store.open(tmp_path / "store").close()
+    place = tmp_path / "store" / inside
+    if place.exists():
+        place.rename(tmp_path / "elsewhere")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+    place.symlink_to(tmp_path / "elsewhere")
+    assert "symbolic link" in refused(tmp_path / "store")
+
+
+def test_a_generous_umask_is_put_right(tmp_path):
+    before = os.umask(0)
+    try:
+        Store.open(tmp_path / "store").close()
+        (tmp_path / "store").chmod(0o700)
+    finally:
+        os.umask(before)
+    Store.open(tmp_path / "store").close()
+    assert not (tmp_path / "store" / "index.sqlite").stat().st_mode & 0o022
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/home {base}/home nfs4 rw 0 0
+/dev/sdb1 {base}/home/local xfs rw 0 0
+host: {base}/over\\040there fuse.sshfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "remote"), [("project", False), ("home/me", True), ("home/local/me", False), ("over there/x", True)]
+)
+def test_file_systems_on_other_machines_are_known(place, remote, tmp_path):
+    (tmp_path / "mounts").write_text(MOUNTS.format(base=tmp_path))
+    assert is_remote(tmp_path / place, tmp_path / "mounts") is remote
+
+
+def test_where_nothing_tells_of_mounts_a_folder_is_local(tmp_path):
+    assert is_remote(tmp_path, tmp_path / "missing") is False
+
+
+@pytest.mark.parametrize(("remote", "mode"), [(True, "delete"), (False, "wal")])
+def test_the_journal_suits_the_file_system(remote, mode, tmp_path, monkeypatch):
+    monkeypatch.setattr("nbflow.store.database.is_remote", lambda root: remote)
+    store = Store.open(tmp_path / "store")
+    assert store._read("PRAGMA journal_mode") == [(mode,)]
+    store.close()

@@ -143,8 +143,17 @@ def test_a_value_under_another_key_is_damaged(store):
     store.flush()
     with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
         database.execute("UPDATE entry SET key = ? WHERE key = ?", (b"z" * 16, KEY))
+    assert store.look_up([b"z" * 16]) == {}
+
+
+def test_a_payload_under_another_key_is_never_served(store):
+    store.put([entry("mine"), entry("yours", key=b"y" * 16)])
+    store.flush()
+    with contextlib.closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
+        database.execute("UPDATE entry SET payload = (SELECT payload FROM entry WHERE key = ?)", (KEY,))
+    assert store.load(the_row(store)) == "mine"
     with pytest.raises(DamagedEntry):
-        store.load(the_row(store, b"z" * 16))
+        store.load(the_row(store, b"y" * 16))
 
 
 def the_blob(store):

@@ -1,53 +1,21 @@
-"""Values to sealed bytes and back. Kernel and workers both use it."""
+"""Any value as a pickle whose large buffers lie apart."""
 
 from __future__ import annotations
 
 import io
 import pickle
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xxhash import xxh3_128, xxh3_128_digest
-
+from nbflow.codecs.sealed import INLINE_BYTES, Buffer, Sealed
 from nbflow.errors import NotStorable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PICKLE = "pickle5"
-Buffer = bytes | bytearray | memoryview
-# Results up to this size lie in the database itself.
-INLINE_BYTES = 64 * 1024
 # Buffers start at multiples of this, so that arrays mapped from a file are aligned for any processor.
 ALIGNMENT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """An encoded value. parts: what to write, in order; size_bytes: of all of them.
-
-    The first part tells the lengths of those that follow; large buffers are the value's own, not copies.
-    """
-
-    codec: str
-    parts: tuple[Buffer, ...]
-    size_bytes: int
-
-    def digest(self, key: bytes) -> bytes:
-        """16 bytes over key and content: a content under another key is damaged, too."""
-        if len(self.parts) == 1:
-            return xxh3_128_digest(key + self.parts[0])
-        state = xxh3_128(key)
-        for part in self.parts:
-            state.update(part)
-        return state.digest()
-
-    def detached(self) -> Sealed:
-        """The same bytes in memory of their own: the value may be changed in place from now on."""
-        if len(self.parts) == 1:
-            return self
-        return Sealed(self.codec, (b"".join(self.parts),), self.size_bytes)
 
 
 def seal(value: Any) -> Sealed:
@@ -62,10 +30,8 @@ def seal(value: Any) -> Sealed:
     return _framed(body, [buffer.raw() for buffer in buffers])
 
 
-def unseal(codec: str, data: Buffer) -> Any:
+def unseal(data: Buffer) -> Any:
     """The value in sealed bytes; arrays use the memory of data, without a copy. Only for verified bytes."""
-    if codec != PICKLE:
-        raise NotStorable(f"it was written in the form {codec!r}, which this version of nbflow does not know")
     view = memoryview(data)
     lengths = _lengths(view)
     at = _padded(_header_bytes(len(lengths)))

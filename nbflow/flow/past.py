@@ -1,0 +1,101 @@
+"""The history of a flow as tables, and its runs by number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import UnknownName, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from nbflow.flow.front import Flow
+    from nbflow.store.runs import History, NodeRecord, RunRecord
+
+_GOOD = frozenset({"success", "paused", "accepted", ""})
+
+
+def history_frame(flow: Flow, name: str | None) -> pd.DataFrame:
+    """The runs of a flow, or of one node of it, a row each, the oldest first. Raises UnknownName."""
+    import pandas as pd
+
+    history = flow.store.history
+    runs = history.runs(flow.name)
+    if name is None:
+        rows: list[dict[str, Any]] = [_run_row(run) for run in runs]
+        columns = ["started", "seconds", "state", "ok", "ran", "reused", "failed", "parameters"]
+    else:
+        runs, rows = _node_rows(flow, history, runs, name)
+        columns = ["started", "state", "elements", "ran", "reused", "failed", "seconds", "changed", "why", "error"]
+    frame = pd.DataFrame(rows, columns=columns, index=pd.Index([run.id for run in runs], name="run", dtype=int))
+    frame["started"] = _times([run.started_ns for run in runs])
+    return frame
+
+
+def record_of_run(flow: Flow, number: int) -> RunRecord:
+    """A run by its number in the history. Raises UnknownName."""
+    runs = flow.store.history.runs(flow.name)
+    for run in runs:
+        if run.id == number:
+            return run
+    known = f"its runs are {runs[0].id} … {runs[-1].id}" if runs else "it has none yet"
+    raise UnknownName(f"flow {flow.name!r} has no run {number!r}; {known}, see flow.history()")
+
+
+def _run_row(run: RunRecord) -> dict[str, Any]:
+    return {
+        "seconds": run.seconds,
+        # Runs of which only the counts are known.
+        "state": run.state or ("failed" if run.failed else "success"),
+        "ok": run.state in _GOOD and not (run.failed and not run.state),
+        "ran": run.ran,
+        "reused": run.reused,
+        "failed": run.failed,
+        "parameters": ", ".join(f"{name}={text}" for name, text in run.parameters.items()),
+    }
+
+
+def _node_rows(
+    flow: Flow, history: History, runs: Sequence[RunRecord], name: str
+) -> tuple[list[RunRecord], list[dict[str, Any]]]:
+    found = [(run, record) for run in runs if (record := history.nodes(run).get(name)) is not None]
+    if not found and name not in flow.graph.nodes:
+        known = {each for run in runs for each in history.nodes(run)}
+        raise UnknownName(f"no run of flow {flow.name!r} knows {name!r}" + nearest(name, {*known, *flow.graph.nodes}))
+    rows: list[dict[str, Any]] = []
+    outs = None
+    for _, record in found:
+        rows.append(_node_row(record, outs))
+        outs = record.outs if record.outs and record.state in _ENDED else outs
+    return [run for run, _ in found], rows
+
+
+def _node_row(record: NodeRecord, outs: bytes | None) -> dict[str, Any]:
+    """outs: the ids that it gave the last time before, None where it had not ended well."""
+    ended = record.state in _ENDED and bool(record.outs)
+    return {
+        "state": record.state,
+        "elements": record.elements,
+        "ran": record.ran,
+        "reused": record.reused,
+        "failed": record.failed,
+        "seconds": record.seconds,
+        "changed": ended and outs is not None and record.outs != outs,
+        "why": record.why,
+        "error": record.error,
+    }
+
+
+def _times(times_ns: Sequence[int]) -> Any:
+    """Unix times as timestamps in the time zone of this machine, to the millisecond."""
+    import datetime as dt
+
+    import pandas as pd
+
+    zone = dt.datetime.now().astimezone().tzinfo
+    return pd.to_datetime(list(times_ns), unit="ns", utc=True).round("ms").tz_convert(zone)
+
+
+_ENDED = frozenset({"success", "cached"})

@@ -1,0 +1,92 @@
+"""What two runs gave differently, node by node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from nbflow.errors import UnknownName, nearest
+from nbflow.results.report import html_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from nbflow.results.differences import Difference
+
+SAME, CHANGED, ADDED, REMOVED, UNKNOWN = "same", "changed", "added", "removed", "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeComparison:
+    """How one node's output differs between two runs.
+
+    before, after: its state in each, "" where it took no part. output: "same", "changed", "added", "removed", or
+    "unknown" where one of them gave none. lines: how it differs, in words; differences: by element, of those that
+    were looked at (0 for a node that is not mapped).
+    """
+
+    name: str
+    before: str
+    after: str
+    output: str
+    lines: tuple[str, ...] = ()
+    differences: Mapping[int, Difference] | None = None
+
+    @property
+    def difference(self) -> Difference | None:
+        """How the value differs; of a mapped node that of its first element that does."""
+        return next(iter((self.differences or {}).values()), None)
+
+
+class Comparison:
+    """What a run gave differently from one before. nodes: by name; run_a, run_b: their numbers."""
+
+    def __init__(self, run_a: int, run_b: int, nodes: Mapping[str, NodeComparison]) -> None:
+        self.run_a = run_a
+        self.run_b = run_b
+        self.nodes = dict(nodes)
+
+    def __getitem__(self, name: str) -> NodeComparison:
+        if name not in self.nodes:
+            raise UnknownName(f"neither run knows {name!r}" + nearest(name, self.nodes))
+        return self.nodes[name]
+
+    @property
+    def changed(self) -> list[str]:
+        """The names of the nodes whose output differs, and of those that came or went."""
+        return [name for name, node in self.nodes.items() if node.output in {CHANGED, ADDED, REMOVED}]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a node: its state before and after, whether its output is the same, and how it differs."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "before": [node.before for node in self.nodes.values()],
+                "after": [node.after for node in self.nodes.values()],
+                "output": [node.output for node in self.nodes.values()],
+                "how": ["; ".join(node.lines[:3]) for node in self.nodes.values()],
+            },
+            index=pd.Index(list(self.nodes), name="node"),
+        )
+
+    def __repr__(self) -> str:
+        lines = [f"run {self.run_a} → run {self.run_b}: {self._head()}"]
+        for node in self.nodes.values():
+            if node.output != SAME or node.lines:
+                states = f" ({node.before or 'no part'} → {node.after or 'no part'})" if node.output == UNKNOWN else ""
+                lines += [f"{node.name}: {node.output}{states}", *(f"  {line}" for line in node.lines)]
+        return "\n".join(lines)
+
+    def _head(self) -> str:
+        count = len(self.changed)
+        return f"{count} of {len(self.nodes)} outputs changed" if count else "no output changed"
+
+    def _repr_html_(self) -> str:
+        head, *details = repr(self).splitlines()
+        body = f"<pre>{escape(chr(10).join(details))}</pre>" if details else ""
+        return f"<div><p>{escape(head)}</p>{html_table(self.table)}{body}</div>"

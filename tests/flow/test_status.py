@@ -1,0 +1,83 @@
+"""One line a node, with nothing run and nothing large hashed."""
+
+import os
+
+import numpy as np
+import pytest
+
+import nbflow.flow.status
+from nbflow import Flow, task
+from nbflow.errors import UnknownName
+from nbflow.identity.value import Identifier
+
+TEXT = "K = {k}\n@task\ndef a(x):\n    return x * K\n@task\ndef b(x):\n    return x\n---\nb(a(1))\nb.map([1, 2], name='m')\n"
+
+
+def test_each_node_has_a_line(script):
+    flow = script.flow(TEXT.format(k=1))
+    assert repr(flow.status()).splitlines() == ["○ a: new", "○ b: new", "○ m 0/2: new"]
+    flow.run()
+    assert repr(flow.status()).splitlines() == ["✓ a: fresh", "✓ b: fresh", "✓ m 2/2: fresh"]
+    edited = script.flow(TEXT.format(k=2)).status()
+    assert repr(edited).splitlines() == ["◐ a: stale", "? b: unknown (depends on what `a` will give)", "✓ m 2/2: fresh"]
+    assert edited["a"].reasons[0].text == "global `K`: 1 → 2"
+    with pytest.raises(UnknownName, match="has no task 'c'"):
+        edited["c"]
+
+
+def test_large_values_are_not_hashed(tmp_path, monkeypatch):
+    array = np.zeros(7_000_000)
+
+    @task(cache=None)
+    def given(x):
+        return len(x)
+
+    @task
+    def reads():
+        return len(array)
+
+    @task
+    def behind(x):
+        return x
+
+    with Flow("f", store=tmp_path / "store") as flow:
+        behind(given(array))
+        reads()
+        behind(1, name="other")
+    hashed = []
+    identify = Identifier.__call__
+
+    def noted(self, value, *rest):
+        if isinstance(value, np.ndarray):
+            hashed.append(value.nbytes)
+        return identify(self, value, *rest)
+
+    monkeypatch.setattr(Identifier, "__call__", noted)
+    lines = repr(flow.status()).splitlines()
+    assert hashed == []
+    assert lines == [
+        "? given: unknown (`x` is large; flow.plan() looks at it)",
+        "? behind: unknown (`x` is large; flow.plan() looks at it)",
+        "? reads: unknown (`array` is large; flow.plan() looks at it)",
+        "○ other: new",
+    ]
+
+
+def test_a_large_file_is_read_only_when_it_is_known_to_be_as_it_was(script, monkeypatch):
+    path = script.folder / "big.bin"
+    path.write_bytes(b"x" * 100)
+    os.utime(path, (1, 1))
+    text = '@task\ndef f():\n    return len(Path("big.bin").read_bytes())\n---\nf()\n'
+    script.flow(text).run()
+    monkeypatch.setattr(nbflow.flow.status, "LARGE_BYTES", 50)
+    assert repr(script.flow(text).status()) == "✓ f: fresh"
+    os.utime(path, (2, 2))
+    read = []
+    hash_file = nbflow.probe.files._hash_file
+    monkeypatch.setattr(nbflow.probe.files, "_hash_file", lambda path: read.append(path) or hash_file(path))
+    assert (
+        repr(script.flow(text).status()) == "? f: unknown (big.bin is large and may have changed; flow.plan() reads it)"
+    )
+    assert read == []
+    assert script.flow(text).plan().will_run == []
+    assert repr(script.flow(text).status()) == "✓ f: fresh"
