@@ -64,4 +64,9 @@ def _is_address(name: str, value: Any, state: Mapping[str, Any]) -> bool:
 
 
 def _items(walk: Walk, pairs: Mapping[Any, Any], path: str) -> bytes:
-    return dict_id((walk.id(k, f"{path} key {k!r}"), walk.id(v, f"{path}[{k!r}]")) for k, v in pairs.items())
+    return dict_id((walk.id(k, f"{path} key {k!r}"), walk.id(v, f"{path}[{key_text(k)}]")) for k, v in pairs.items())
+
+
+def key_text(key: Any) -> str:
+    """A key in the style of the code that users write: config["db"]."""
+    return f'"{key}"' if isinstance(key, str) else repr(key)

@@ -26,7 +26,7 @@ from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
 from nbflow.identity.handles import handle_of, is_handle
 from nbflow.identity.named import OPAQUE, opaque, opaque_name, stream_name
-from nbflow.identity.reduced import encode_by_reduce, state_id
+from nbflow.identity.reduced import encode_by_reduce, key_text, state_id
 
 T = TypeVar("T")
 Resolve = Callable[[Any], bytes]
@@ -163,18 +163,13 @@ def _tuple(walk: Walk, value: Sequence[Any], path: str) -> bytes:
 
 def _dict(walk: Walk, value: Mapping[Any, Any], path: str) -> bytes:
     return dict_id(
-        (atom_id(k) or walk.id(k, f"{path} key {k!r}"), atom_id(v) or walk.id(v, f"{path}[{_key_text(k)}]"))
+        (atom_id(k) or walk.id(k, f"{path} key {k!r}"), atom_id(v) or walk.id(v, f"{path}[{key_text(k)}]"))
         for k, v in value.items()
     )
 
 
 def _set(walk: Walk, value: Iterable[Any], path: str) -> bytes:
     return set_id([walk.id(member, f"{path} member") for member in value], frozen=isinstance(value, frozenset))
-
-
-def _key_text(key: Any) -> str:
-    # The style of the code that users write: config["db"].
-    return f'"{key}"' if isinstance(key, str) else repr(key)
 
 
 def _range(walk: Walk, value: Any, path: str) -> bytes:

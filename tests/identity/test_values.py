@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbflow.errors import UnidentifiableError
@@ -281,7 +281,8 @@ def rebuilt(value):
     return value
 
 
-@settings(deadline=None)
+# How long values take to draw says something about the machine only.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(VALUES)
 def test_a_value_built_anew_has_the_same_id(value):
     assert identify(value) == identify(rebuilt(value))
