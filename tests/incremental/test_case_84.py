@@ -17,7 +17,7 @@ def b(xs):
     print("RAN b")
     return sum(xs)
 
-with Flow("case", store="store") as flow:
+with Flow("case", store="store", executor="sync") as flow:
     b(a.map([1, 2, 3]))
 {then}
 """
