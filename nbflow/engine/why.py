@@ -103,6 +103,9 @@ def compare(before: Sequence[Part], now: Sequence[Part]) -> list[Reason]:
     if any(part.kind in INPUT_KINDS for part in (*(b for _, b in changed if b.kind != "places"), *came, *went)):
         # Told already, and better.
         changed = [(a, b) for a, b in changed if b.kind != "places"]
+    if any(part.kind in SOURCE_KINDS for _, part in changed):
+        # The diff shows which packages the code uses now.
+        came, went = ([part for part in parts if part.kind != "package"] for parts in (came, went))
     told = [_difference(a, b) for a, b in changed]
     return told + [_came(part) for part in came] + [_went(part) for part in went]
 

@@ -48,3 +48,9 @@ def test_what_came_and_went_is_told():
 def test_equal_parts_and_mapped_arguments_are_no_reasons():
     same = [part("code", "f", "x"), part("mapped", "x", "", "1")]
     assert compare(same, [same[0], part("mapped", "x", "", "2")]) == []
+
+
+def test_packages_that_an_edit_uses_are_shown_by_its_diff_alone():
+    before = [part("helper", "clean", "def clean(d):\n    return d")]
+    now = [part("helper", "clean", "def clean(d):\n    print(d)"), part("package", "python", "3.11.7")]
+    assert [reason.text for reason in compare(before, now)] == ["helper `clean` changed"]
