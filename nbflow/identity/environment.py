@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import types
 from typing import Any
 
 # `nbflow.secret("NAME")` reads the environment, too; probe lies above identity, so it is known by its name.
@@ -17,8 +18,11 @@ def reads_environment(value: Any, rest: tuple[str, ...]) -> bool:
     """
     if value is os:
         return rest[:1] in {("environ",), ("getenv",)}
-    if value is os.environ or value is os.getenv or getattr(value, "__self__", None) is os.environ:
+    if value is os.environ or value is os.getenv:
         return True
-    if getattr(value, "__name__", "") == "nbflow" and rest == ("secret",):
-        return True
-    return (getattr(value, "__module__", None), getattr(value, "__name__", None)) == _SECRET
+    # Of these types only: an attribute of a user's object may be code that runs.
+    if isinstance(value, types.MethodType):
+        return value.__self__ is os.environ
+    if isinstance(value, types.ModuleType):
+        return value.__name__ == "nbflow" and rest == ("secret",)
+    return isinstance(value, types.FunctionType) and (value.__module__, value.__name__) == _SECRET

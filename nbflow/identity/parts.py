@@ -77,12 +77,12 @@ class Unit:
 
 def short(value: Any) -> str:
     """A short form of a value, which never fails."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} {' × '.join(map(str, shape))}"
     try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"{type(value).__name__} {' × '.join(map(str, shape))}"
         return _SHORT.repr(value)[:200]
-    # A user's __repr__ may raise anything; the type is told then.
+    # A user's __repr__ or __getattr__ may raise anything; the type is told then.
     except Exception:  # noqa: BLE001 (told by its type instead)
         return f"<{type(value).__name__}>"
 

@@ -423,3 +423,21 @@ def test_modules_that_import_each_other_count_whole(load, tmp_path):
         load(f"import circle_b\nK = {k}\n", "circle_a")
         ids.append(code_id(load(user).f))
     assert ids[0] == ids[1] != ids[2]
+
+
+def test_no_code_of_a_users_object_runs_when_it_is_identified(load):
+    module = load(
+        """
+        class Row:
+            def __init__(self):
+                self.n = 1
+            def __getattr__(self, name):
+                if not name.startswith("__reduce") and name not in {"__getstate__", "shape"}:
+                    raise RuntimeError(name)
+                raise AttributeError(name)
+        row = Row()
+        def f(x):
+            return row.n
+        """
+    )
+    assert code_id(module.f)

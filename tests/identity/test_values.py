@@ -350,3 +350,10 @@ def test_an_attribute_that_is_an_address_makes_no_difference():
 def test_what_wraps_something_counts_with_what_is_inside(one, same, other):
     assert identify(one) == identify(same)
     assert identify(one) != identify(other)
+
+
+def test_a_lazy_frame_reads_its_files_later_and_is_refused():
+    import polars as pl
+
+    with pytest.raises(UnidentifiableError, match="LazyFrame.*collect it"):
+        identify(pl.DataFrame({"n": [1]}).lazy())

@@ -705,7 +705,6 @@ REDUCE = (
 APPLY = "import pandas as pd\ndef scaled(v):\n    return v * 2\ndef f(v):\n    return pd.Series([v]).apply(scaled).tolist()\n"
 GROUP = "import pandas as pd\nAGG = {'n': ['sum', lambda s: s.max()]}\ndef f(v):\n    return pd.DataFrame({'n': [v, 2]}).agg(AGG['n'][1]).tolist()\n"
 PLEXPR = "import polars as pl\nEXPR = pl.col('n') * 2\ndef f(v):\n    return pl.DataFrame({'n': [v]}).select(EXPR)['n'].to_list()\n"
-PLLAZY = "import polars as pl\nLAZY = pl.DataFrame({'n': [1]}).lazy().select(pl.col('n') * 2)\ndef f(v):\n    return LAZY.collect()['n'].to_list()\n"
 PLDTYPE = "import polars as pl\nKIND = pl.Int64\ndef f(v):\n    return str(pl.Series([v], dtype=KIND).dtype)\n"
 PLCAT = "import polars as pl\nM = pl.Series(['a'], dtype=pl.Enum(['a', 'b']))\ndef f(v):\n    return str(v.dtype)\n"
 RNG = "import numpy as np\nRNG = np.random.default_rng(1)\ndef f(v):\n    return type(RNG).__name__\n"
@@ -768,8 +767,6 @@ EDITS += [
     E("lambda inside a table of aggregations", GROUP, "s.max()", "s.min()", "ab"),
     E("polars expression", PLEXPR, "* 2", "* 3", "ab"),
     E("polars expression run again", PLEXPR, "EXPR = ", "EXPR  = ", ""),
-    E("polars lazy frame", PLLAZY, "* 2", "* 3", "ab"),
-    E("polars lazy frame run again", PLLAZY, "LAZY = ", "LAZY  = ", ""),
     E("polars type as a global", PLDTYPE, "pl.Int64", "pl.Int32", "ab"),
     E("categories of a polars enum", PLCAT, "['a', 'b']", "['a', 'c']", "ab", x="M"),
     E("seed of a generator", RNG, "(1)", "(2)", "a"),
