@@ -113,7 +113,7 @@ def test_case_73_a_second_notebook_on_the_same_store_hits(tmp_path, monkeypatch)
 
 
 PREPARED = "import os, threading\nrelease = threading.Event()\n%load_ext nbflow\nLOG = []"
-SLOW = """%%task a for x in range(30) --ignore LOG, release
+SLOW = """%%task a for x in range(30) --ignore LOG, release, SECOND
 LOG.append(x)
 if x == 25 and not os.environ.get("SECOND"):
     release.wait(60)
