@@ -171,7 +171,8 @@ def test_what_was_finished_before_the_end_of_a_kernel_is_kept(end, tmp_path, mon
         client.execute_interactive(PREPARED, timeout=60, output_hook=lambda message: None)
         client.execute_interactive(SLOW, timeout=60, output_hook=lambda message: None)
         ran = value_of(client, "LOG")
-        assert 25 in ran
+        # What ends after an interrupt may be kept, too; what a kill ended is not.
+        assert end == "interrupt" or 25 in ran
         assert len(ran) <= 20, "ten results at least were kept"
         client.execute_interactive("made = list(a)", timeout=60, output_hook=lambda message: None)
         assert value_of(client, "made") == [x * 10 for x in range(30)]
