@@ -1,8 +1,6 @@
 """The oracle: after any edits, a warm run gives what a cold one gives, and runs nothing a perfect judge would not."""
 
 import json
-import subprocess
-import sys
 from dataclasses import asdict, dataclass, field, replace
 
 from hypothesis import HealthCheck, given, settings
@@ -128,17 +126,16 @@ from nbflow import Flow, Parameter, task
 LOG, STORE = [], "store"
 {text}
 run = flow.run(check=True)
-print(json.dumps([sorted(LOG), run["last"]]))
+print("VALUE", json.dumps([sorted(LOG), run["last"]]))
 """
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EDITS, min_size=2, max_size=4))
-def test_any_edits_across_restarts(tmp_path_factory, edits):
+def test_any_edits_across_restarts(restart, tmp_path_factory, edits):
     folder = tmp_path_factory.mktemp("restarted")
     program, judge = Program(), Judge()
     for edit in [{}, *edits]:
         program = replace(program, **edit)
-        (folder / "program.py").write_text(RESTARTED.format(text=program.text()))
-        done = subprocess.run([sys.executable, "program.py"], cwd=folder, capture_output=True, text=True, check=True)
-        assert json.loads(done.stdout) == json.loads(json.dumps(judge.expected(program)))
+        done = restart(folder, RESTARTED.format(text=program.text()))
+        assert json.loads(done.value) == json.loads(json.dumps(judge.expected(program)))
