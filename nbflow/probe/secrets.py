@@ -99,7 +99,8 @@ def redact(text: str) -> str:
     >>> redact("postgresql://me:abc@host/db")
     'postgresql://me:•••@host/db'
     """
-    for value in _known:
+    # The longest first: one secret may begin like another.
+    for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, DOTS)
     if "://" in text:
         text = _IN_URL.sub(rf"\1:{DOTS}@", text)

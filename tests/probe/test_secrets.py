@@ -3,7 +3,7 @@
 import pytest
 
 from nbflow.errors import UnknownName
-from nbflow.probe.secrets import DOTS, is_secret_name, redact, secret, short_text
+from nbflow.probe.secrets import DOTS, is_secret_name, note_secret, redact, secret, short_text
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,9 @@ def test_large_values_are_summed_up():
 
     assert short_text(np.zeros((3, 4))) == "ndarray 3 × 4"
     assert len(short_text("x" * 10_000)) <= 120
+
+
+def test_a_secret_that_begins_like_another_is_taken_out_whole():
+    note_secret("planted")
+    note_secret("planted-longer")
+    assert redact("it is planted-longer") == f"it is {DOTS}"
