@@ -36,10 +36,16 @@ READERS: dict[str, tuple[str, ...]] = {
 }
 _NAMES = ("source", "path", "paths", "where", "input_file", "path_or_paths", "name", "file", "filename")
 _REMOTE = "://"
+# How many modules there were when they were looked at last.
+_looked_at = {"modules": 0}
 
 
 def watch_readers() -> None:
     """Wraps the readers of libraries that are imported already, and sees to those that will be."""
+    # Between two batches there is mostly nothing new.
+    if _looked_at["modules"] == len(sys.modules):
+        return
+    _looked_at["modules"] = len(sys.modules)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in READERS:

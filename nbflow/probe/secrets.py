@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -99,6 +100,12 @@ def redact(text: str) -> str:
     >>> redact("postgresql://me:abc@host/db")
     'postgresql://me:•••@host/db'
     """
+    return _redacted(text, len(_known))
+
+
+@functools.lru_cache(maxsize=1024)
+def _redacted(text: str, known: int) -> str:
+    """known: how many secrets there are; the same reasons are told again and again."""
     # The longest first: one secret may begin like another.
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, DOTS)
