@@ -28,19 +28,6 @@ def entry(value, key=KEY, **changes):
     return Entry(**{**fields, **changes})
 
 
-@pytest.fixture
-def told():
-    return []
-
-
-@pytest.fixture
-def store(tmp_path, told):
-    made = Store.open(tmp_path / "store", told.append)
-    yield made
-    if not made.closed:
-        made.close()
-
-
 def reopened(store):
     store.close()
     return Store.open(store.root, store._tell)
