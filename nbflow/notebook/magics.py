@@ -11,6 +11,7 @@ from IPython.core.magic import no_var_expand
 
 from nbflow.errors import HeadError, nearest
 from nbflow.identity.value import opaque
+from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
@@ -32,6 +33,7 @@ def load(shell: Any) -> Session:
     magics = Magics(session)
     shell.register_magic_function(magics.task, "cell", "task")
     shell.register_magic_function(magics.flow, "line", "flow")
+    shell.register_magic_function(magics.flow_cell, "cell", "flow")
     session.plain = PlainCells(session)
     shell.ast_transformers.append(session.plain)
     shell.input_transformers_cleanup.append(session.forms)
@@ -46,8 +48,8 @@ def unload(shell: Any) -> None:
     session = _SESSIONS.pop(id(shell), None)
     if session is None:
         return
-    shell.magics_manager.magics["cell"].pop("task", None)
-    shell.magics_manager.magics["line"].pop("flow", None)
+    for kind, name in (("cell", "task"), ("line", "flow"), ("cell", "flow")):
+        shell.magics_manager.magics[kind].pop(name, None)
     if session.plain in shell.ast_transformers:
         shell.ast_transformers.remove(session.plain)
     if session.forms in shell.input_transformers_cleanup:
@@ -137,6 +139,11 @@ class Magics:
             print(self._usage(name))
             return None
         return command.act(*self._arguments(name, command, rest))
+
+    @no_var_expand
+    def flow_cell(self, line: str, cell: str) -> Any:
+        """%%flow NAME runs the cell's Python inside `with Flow(NAME)` and draws the flow."""
+        return run_flow_cell(self._session, line, cell, self._commands)
 
     def _arguments(self, name: str, command: Command, words: list[str]) -> tuple[list[str], bool]:
         options = [word for word in words if word.startswith("-")]
