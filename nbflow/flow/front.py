@@ -175,7 +175,7 @@ class Flow:
         workshop = self._workshop(targets, parameters)
         return Plan(self, explain(workshop, self.name).visible())
 
-    def why(self, name: Node | str, element: Any = None, **parameters: Any) -> Why:
+    def why(self, name: Node | str, /, element: Any = None, **parameters: Any) -> Why:
         """Why a node would run now, with the evidence: code as a diff, values before and after; runs nothing.
 
         Of a node that would be reused: when its result was made, how long that took, by which code, in which run.
