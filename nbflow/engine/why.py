@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import time
 from collections.abc import Mapping
@@ -152,6 +151,8 @@ def moment(time_ns: int) -> str:
 
 def diff_of(before: str, now: str) -> tuple[str, ...]:
     """The lines of a unified diff, with one line of context; `…` stands between its parts."""
+    import difflib
+
     lines = list(difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=1))
     # The first two lines name files, which there are none of; the third begins the first part.
     return tuple(" …" if line.startswith("@@") else line for line in lines[3:])

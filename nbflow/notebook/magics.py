@@ -13,7 +13,7 @@ from nbflow.errors import HeadError, nearest
 from nbflow.identity.value import opaque
 from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
-from nbflow.notebook.plain import PlainCells
+from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
 from nbflow.notebook.stored import cache_text, clear, stored_task
 
@@ -57,6 +57,7 @@ def unload(shell: Any) -> None:
     for event, callback in session.events().items():
         if callback in shell.events.callbacks[event]:
             shell.events.unregister(event, callback)
+    shell.user_ns.pop(PREPARE, None)
     session.close()
 
 
