@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, UnknownName, nearest
 from nbflow.flow import Flow
+from nbflow.flow.unrun import why_skipped
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node, Parameter
@@ -252,7 +253,7 @@ class Session:
         elements = len(track.states)
         count = f" · {elements} element{'s' if elements != 1 else ''}" if node.mapped else ""
         if track.state() is State.SKIPPED:
-            return f"⤼ {', '.join(declared.built.outputs)} · skipped: {run.why_skipped(node)}"
+            return f"⤼ {', '.join(declared.built.outputs)} · skipped: {why_skipped(run, node)}"
         if track.state() is State.PAUSED:
             return f"Ⅱ {', '.join(declared.built.outputs)} · waits for approval: %flow approve {run.paused[0]}"
         return f"✓ {', '.join(declared.built.outputs)}{count} · fresh"
