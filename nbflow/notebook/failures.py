@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbflow.errors import NotSuccessful, RunFailed
+from nbflow.errors import MOST_LINES, NotSuccessful, RunFailed
 from nbflow.flow.failing import failed_nodes, failure_block, first_error, unsuccessful_text
 from nbflow.model.state import UNSUCCESSFUL
+from nbflow.results.traces import exception_lines
 
 if TYPE_CHECKING:
     from nbflow.flow import Run
@@ -21,6 +22,12 @@ def raise_first_failure(run: Run) -> None:
         raise RunFailed(failure_block(run, failed[0], _next_steps), first_error(run, failed[0])[1]) from None
     broken = next(node for node in run.nodes() if run.track(node).state() in UNSUCCESSFUL)
     raise NotSuccessful(unsuccessful_text(run, broken))
+
+
+def cell_failure(headline: str, error: BaseException) -> RunFailed:
+    """The error for code of a cell that raised outside any task."""
+    lines = exception_lines(error, MOST_LINES - 2)
+    return RunFailed("\n".join([headline, *lines, "→ %tb shows the whole traceback"]), error)
 
 
 def _next_steps(name: str, index: int | None, error: BaseException | None) -> list[str]:
