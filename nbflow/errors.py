@@ -133,6 +133,10 @@ class IllegalTransition(NbflowError):
     """A state change that the table does not allow: a defect in nbflow, with the story so far."""
 
 
+class MissingExtra(NbflowError, ImportError):
+    """Something that only an optional package can do was asked for, and that is not installed."""
+
+
 class HeadError(NbflowError, ValueError):
     """The line after `%%task` or `%flow` cannot be read."""
 

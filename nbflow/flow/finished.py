@@ -18,12 +18,14 @@ from nbflow.flow.unrun import why_skipped
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.results.frame import make_frame, only_failed
+from nbflow.results.grid import make_grid
 from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
+    from ipywidgets import VBox
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
@@ -149,6 +151,19 @@ class Run:
     def failed(self, node: Node | str) -> ElementFrame:
         """The rows of the frame whose element failed, or did not run because something else did."""
         return only_failed(self.frame(node))
+
+    def grid(self, node: Node | str) -> VBox:
+        """The frame as a table to sort, filter and select from, with a button that runs what is selected again.
+
+        Works without a network. Raises MissingExtra where the extra `grid` is not installed.
+        """
+        found = self._find(node)
+
+        def again(elements: Sequence[int]) -> tuple[ElementFrame, str]:
+            run = self.retry(found, elements if found.mapped else None)
+            return run.frame(found.name), run.summary()
+
+        return make_grid(self.frame(found), found.name, again)
 
     def retry(self, node: Node | str | None = None, elements: Iterable[Any] | None = None) -> Run:
         """A new run of what failed, and of what did not run because of that; all else is reused.
