@@ -209,7 +209,7 @@ class Session:
         check: bool = True,
         approve: Sequence[str] = (),
     ) -> Run:
-        """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
+        """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
         flow = self.build()
         self._check_names(names)
         if self._publish_for_helpers(names):
