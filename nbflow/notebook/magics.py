@@ -9,6 +9,7 @@ from IPython.core.magic import no_var_expand
 from nbflow.identity.value import opaque
 from nbflow.notebook.arguments import HELP
 from nbflow.notebook.commands import flow_help, perform
+from nbflow.notebook.complete import matcher_for
 from nbflow.notebook.flow_cell import build_in_cell
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
@@ -32,6 +33,8 @@ def load(shell: Any) -> Session:
     shell.input_transformers_cleanup.append(session.forms)
     for event, callback in session.events().items():
         shell.events.register(event, callback)
+    session.matcher = matcher_for(session)
+    shell.Completer.custom_matchers.append(session.matcher)
     _SESSIONS[id(shell)] = session
     return session
 
@@ -50,6 +53,8 @@ def unload(shell: Any) -> None:
     for event, callback in session.events().items():
         if callback in shell.events.callbacks[event]:
             shell.events.unregister(event, callback)
+    if session.matcher in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(session.matcher)
     session.close()
 
 

@@ -23,6 +23,24 @@ def test_each_command_shows_its_usage_and_does_nothing_else(made, name):
     assert all(example in shown.text for example in COMMANDS[name].examples)
 
 
+@pytest.mark.parametrize("line", ["%flow run?", "%flow run ?", "%flow run??\n", "%flow run --force -h"])
+def test_a_question_mark_asks_for_help(made, line):
+    shown = made(line)
+    assert "--force" in shown.text
+    assert "%flow run daily --force" in shown.text
+    assert shown.ran == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"), [("%flow?", "%flow why NAME[ELEMENT]"), ("%%task?", "--retries N"), ("%%flow?", "%%flow NAME")]
+)
+def test_question_marks_behind_magics_show_their_help(made, monkeypatch, asked, wanted):
+    shown = []
+    monkeypatch.setattr("IPython.core.page.page", lambda text, *more, **others: shown.append(text["text/plain"]))
+    made(asked)
+    assert wanted in "".join(shown)
+
+
 @pytest.mark.parametrize("line", ["%flow help", "%flow -h", "%flow --help"])
 def test_help_lists_every_command(made, line):
     text = made(line).text
