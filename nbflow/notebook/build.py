@@ -190,7 +190,7 @@ def _mention(names: Sequence[str], line: int) -> list[ast.stmt]:
 def _refuse_our_magics(tree: ast.Module) -> None:
     for node in ast.walk(tree):
         text = read_magic(node) if isinstance(node, ast.Call) else None
-        if text is not None and text.magic in {"%flow", "%%task"}:
+        if text is not None and text.magic in {"%flow", "%%task", "%%flow"}:
             raise CellError(f"`{text.magic}` cannot stand inside a task; give it a cell of its own")
 
 

@@ -1,69 +1,80 @@
-"""`%%flow NAME`: a cell of Python that builds a flow of its own."""
+"""`%%flow NAME`: the cell's Python runs inside `with Flow(NAME)`, and the cell shows the graph."""
 
 from __future__ import annotations
 
 import ast
-import linecache
+import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import HeadError
+from nbflow.errors import CellError, HeadError, NbflowError
 from nbflow.flow import Flow
-from nbflow.notebook.arguments import HELP
-from nbflow.notebook.tracebacks import BodyUnreadable
+from nbflow.notebook.source import as_python
+from nbflow.notebook.tracebacks import BodyUnreadable, TaskFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nbflow.notebook.session import Session
 
-_USAGE = """%%flow NAME                        run the cell's Python inside `with Flow(NAME)`, and draw it
-
-The flow is then a variable of that name, as far as the name can be one; `flow` otherwise.
-
-Example:
-  %%flow weather
-  result = report(daily.map(paths))
-
-  weather.run()"""
-_BUILDING = "__nbflow_flow__"
+_USAGE = (
+    "%%flow NAME runs the cell's Python inside `with Flow(NAME)` and draws the flow, which is called NAME from then on"
+)
 
 
-def build_in_cell(session: Session, line: str, cell: str) -> Flow | None:
-    """Runs the cell inside `with Flow(NAME)` and gives the flow. Raises HeadError, and what the cell raises."""
-    name = line.strip().strip("\"'")
-    if name in HELP:
+def run_flow_cell(session: Session, line: str, cell: str, commands: Collection[str]) -> Flow | None:
+    """The flow that a cell builds, bound to its name. commands: the words behind `%flow`, which are no names."""
+    words = _words(line)
+    if words in (["-h"], ["--help"]):
         print(_USAGE)
         return None
-    if not name:
-        raise HeadError("%%flow takes the name of the flow, such as `%%flow weather`")
-    if name.startswith("-"):
-        raise HeadError(f"%%flow has no option {name!r}; write `%%flow NAME`")
-    flow = Flow(name, store=session.flow.store.root)
+    if len(words) != 1 or words[0].startswith("-"):
+        raise HeadError(f"%%flow takes one name, such as `%%flow weather`; {_USAGE}")
+    name = words[0]
+    if name in commands:
+        raise HeadError(f"`%flow {name}` is a line, with one percent sign; a flow of that name is called otherwise")
+    variable = _variable(name)
+    if variable in session.outputs():
+        raise CellError(f"`{variable}` is made by a task; give the flow another name")
+    flow = Flow(name, store=session.store)
     flow.tell = session.flow.tell
-    namespace = session.namespace
-    namespace[_BUILDING] = flow
+    code = _compiled(session, f"%%flow {line}", cell)
     try:
-        exec(_code(session.shell, name, cell), namespace)  # noqa: S102 (the user's own cell)
-    finally:
-        del namespace[_BUILDING]
-    namespace[name if name.isidentifier() else "flow"] = flow
+        with flow:
+            exec(code, session.namespace)  # noqa: S102 (the user's own cell)
+    except NbflowError:
+        raise
+    except Exception as error:
+        raise TaskFailed(f"the cell of flow {name!r} failed", error, ["%tb shows the whole traceback"]) from error
+    session.namespace[variable] = flow
     return flow
 
 
-def _code(shell: Any, name: str, cell: str) -> Any:
-    """The cell inside `with`, under its own lines; what plain cells are prepared with happens to it, too."""
-    source = shell.transform_cell("\n" * (len(cell) - len(cell.lstrip("\n"))) + cell)
-    text = f"# %%flow {name}\n{source}"
-    filename = shell.compile.cache(text)
+def _compiled(session: Session, head: str, cell: str) -> Any:
+    """The cell as any plain cell: what it reads of tasks is brought up to date, what it must not do is refused."""
+    body = as_python(session.shell, session.forms, cell)
+    filename = session.shell.compile.cache(f"# {head}\n{body}")
     try:
-        tree = ast.parse(text, filename)
+        tree = ast.parse(f"\n{body}", filename)
+        if session.plain is not None:
+            session.plain.visit(tree)
+        return compile(tree, filename, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise BodyUnreadable(error, filename) from None
-    if not tree.body:
-        raise HeadError("this cell has no body: call tasks below `%%flow NAME`")
-    prepared = shell.transform_ast(tree)
-    block = ast.With([ast.withitem(ast.Name(_BUILDING, ast.Load()))], prepared.body)
-    module = ast.Module([ast.copy_location(block, tree.body[0])], [])
+
+
+def _variable(name: str) -> str:
+    """The variable for a flow.
+
+    >>> _variable("weather of 2024")
+    'weather_of_2024'
+    """
+    variable = re.sub(r"\W+", "_", name).strip("_")
+    return variable if variable.isidentifier() else f"flow_{variable}"
+
+
+def _words(line: str) -> list[str]:
     try:
-        return compile(ast.fix_missing_locations(module), filename, "exec")
-    except SyntaxError as error:
-        error.text = error.text or linecache.getline(filename, error.lineno or 1)
-        raise BodyUnreadable(error, filename) from None
+        return shlex.split(line)
+    except ValueError as error:
+        raise HeadError(f"%%flow {line}: {error}; close the quote") from None

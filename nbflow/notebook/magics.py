@@ -8,9 +8,9 @@ from IPython.core.magic import no_var_expand
 
 from nbflow.identity.value import opaque
 from nbflow.notebook.arguments import HELP
-from nbflow.notebook.commands import flow_help, perform
+from nbflow.notebook.commands import COMMANDS, flow_help, perform
 from nbflow.notebook.complete import matcher_for
-from nbflow.notebook.flow_cell import build_in_cell
+from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
@@ -79,7 +79,7 @@ class Magics:
 
     @no_var_expand
     def flow(self, line: str, cell: str | None = None) -> Any:
-        return perform(self._session, line) if cell is None else build_in_cell(self._session, line, cell)
+        return perform(self._session, line) if cell is None else run_flow_cell(self._session, line, cell, COMMANDS)
 
 
 # `%%task?` and `%flow?` show these.

@@ -45,8 +45,8 @@ class Session:
         # What completes, as IPython knows it.
         self.matcher: Any = None
         # Where the kernel started decides, also when a cell changes the working directory later.
-        self._store = find_store(None)
-        self.flow = Flow(_notebook_name(), store=self._store)
+        self.store = find_store(None)
+        self.flow = Flow(_notebook_name(), store=self.store)
         self.flow.tell = _print
         self.forms = CellForms()
         self.modes = Modes()
@@ -300,7 +300,7 @@ class Session:
         return state_line(declared, self._nodes[declared], run)
 
     def store_place(self) -> str:
-        return os.path.relpath(self._store)
+        return os.path.relpath(self.store)
 
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""

@@ -36,8 +36,13 @@ def read_source(shell: Any, forms: CellForms, line: str, cell: str) -> CellSourc
         head = parse_head(text)
         # The head stands in as a comment: tracebacks show it, and equal bodies under other heads differ.
         head_text = "\n".join(f"# {each}" for each in f"%%task {text}".split("\n"))
-    blank = len(body) - len(body.lstrip("\n"))
-    # IPython drops empty lines at the head, which would move all others.
-    with forms.resting():
-        body = "\n" * blank + shell.transform_cell(body)
+    body = as_python(shell, forms, body)
     return CellSource(head, body, shell.compile.cache(f"{head_text}\n{body}"), head_lines + 1)
+
+
+def as_python(shell: Any, forms: CellForms, body: str) -> str:
+    """A body with IPython's syntax made into Python, each line at its place."""
+    # IPython drops empty lines at the head, which would move all others.
+    blank = len(body) - len(body.lstrip("\n"))
+    with forms.resting():
+        return "\n" * blank + str(shell.transform_cell(body))

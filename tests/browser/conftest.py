@@ -23,7 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCREENS = ROOT / "build" / "screens"
 # Cold starts of a kernel on a busy machine take their time; nothing waits longer than it must.
-PATIENCE_S = 60
+PATIENCE_S = 40
 # What Chromium says that has nothing to do with what a page holds.
 NOISE = ("favicon", "WebGL", "ERR_ABORTED", "ERR_BLOCKED_BY_CLIENT")
 
@@ -185,14 +185,21 @@ class Notebook:
             f"{self.lab.url}/lab/workspaces/{Path(self.name).stem}/tree/{self.name}?reset&token={self.lab.token}"
         )
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
-        self.wait_idle()
-        if self.theme == "dark":
-            self.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
-            self.page.wait_for_selector("body[data-jp-theme-light=false]")
+        self.wait_connected()
+        theme = f"JupyterLab {self.theme.capitalize()}"
+        # The server remembers the theme of the test before.
+        if self.page.locator("body").get_attribute("data-jp-theme-name") != theme:
+            self.command("apputils:change-theme", {"theme": theme})
+            self.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
 
     def command(self, name, arguments=None):
         """Executes one of JupyterLab's commands; returns when it is done."""
         self.page.evaluate("([name, args]) => jupyterapp.commands.execute(name, args)", [name, arguments or {}])
+
+    def confirm(self, name):
+        """Executes a command that asks, and says yes."""
+        self.page.evaluate("(name) => { jupyterapp.commands.execute(name) }", name)
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
 
     def cell(self, number):
         return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
@@ -203,24 +210,30 @@ class Notebook:
 
     def start(self, number):
         """Runs a cell by Shift-Enter, and does not wait."""
-        self.cell(number).scroll_into_view_if_needed()
-        self.cell(number).locator(".cm-content").click()
+        self._select(number)
         self.page.keyboard.press("Shift+Enter")
 
+    def _select(self, number):
+        self.cell(number).scroll_into_view_if_needed()
+        self.cell(number).locator(".cm-content").click()
+
     def run(self, number):
-        """Runs a cell, waits until the kernel is idle, and gives its output area."""
-        before = self.prompt(number)
-        self.start(number)
-        self.page.wait_for_function(
-            "([i, before]) => { const p = document.querySelectorAll('.jp-Notebook .jp-Cell')[i]"
-            ".querySelector('.jp-InputPrompt').innerText; return p !== before && /\\d/.test(p) }",
-            arg=[number, before],
-        )
+        """Runs a cell, waits until it is done, and gives its output area."""
+        self._select(number)
+        self.command("notebook:run-cell")
         self.wait_idle()
         return self.output(number)
 
     def prompt(self, number):
         return self.cell(number).locator(".jp-InputPrompt").inner_text()
+
+    def wait_for_prompt(self, number, text):
+        """Until a cell's number reads so: "[*]:" runs, "[ ]:" has not run."""
+        self.page.wait_for_function(
+            "([i, text]) => document.querySelectorAll('.jp-Notebook .jp-Cell')[i]"
+            ".querySelector('.jp-InputPrompt').innerText === text",
+            arg=[number, text],
+        )
 
     def run_all(self):
         self.command("notebook:run-all-cells")
@@ -231,6 +244,14 @@ class Notebook:
         self.cell(number).locator(".cm-content").click()
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(source)
+
+    def wait_connected(self):
+        """Until there is a kernel that answers; JupyterLab asks which to take when a cell is run before."""
+        self.page.wait_for_function(
+            "() => { const context = jupyterapp.shell.currentWidget?.sessionContext;"
+            " const kernel = context?.session?.kernel;"
+            " return context?.isReady && kernel?.status === 'idle' && kernel.connectionStatus === 'connected' }"
+        )
 
     def wait_busy(self):
         self.page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=busy]")

@@ -1,4 +1,4 @@
-"""%flow's subcommands: what is written behind them, their help, and `%%flow NAME`."""
+"""%flow's subcommands: what is written behind them, and their help."""
 
 import pytest
 
@@ -61,38 +61,3 @@ def test_wrong_words_and_options_are_told(made, line, message):
     said = made(line).text
     assert message in said
     assert "Traceback" not in said
-
-
-def test_a_flow_is_built_and_drawn_by_a_cell(notebook):
-    notebook("from nbflow import task\n@task\ndef double(x):\n    return 2 * x")
-    shown = notebook("%%flow numbers\nnode = double(21)\nother = double(node)")
-    assert "svg" in shown.value._repr_mimebundle_()["text/html"]
-    assert [node.name for node in shown.value] == ["double", "double-2"]
-    assert notebook("numbers.run()['double-2']").value == 84
-
-
-def test_running_the_cell_of_a_flow_again_doubles_no_node(notebook):
-    notebook("from nbflow import task\n@task\ndef double(x):\n    return 2 * x")
-    notebook("%%flow numbers\nnode = double(21)")
-    assert len(notebook("%%flow numbers\nnode = double(21)").value) == 1
-
-
-def test_the_cell_of_a_flow_sees_fresh_outputs_of_the_notebook(made):
-    made("from nbflow import task\n@task\ndef total(x):\n    return sum(x)")
-    made("%%flow sums\ntotal(ys)")
-    assert made("sums.run()['total']").value == 6
-    assert "Two ways out" in made("%%flow sums\nys = total([1])").text
-
-
-@pytest.mark.parametrize(
-    ("cell", "message"),
-    [
-        ("%%flow\nx = 1", "takes the name of the flow"),
-        ("%%flow --name\nx = 1", "has no option '--name'"),
-        ("%%flow a\n", "has no body"),
-        ("%%flow a\nx = = 1", "line 2"),
-        ("%%flow a\nx = 1\n1 / 0", "ZeroDivisionError"),
-    ],
-)
-def test_a_wrong_cell_of_a_flow_is_told(notebook, cell, message):
-    assert message in notebook(cell).text
