@@ -53,6 +53,11 @@ class Waiting:
             heapq.heappop(self._heap)
         return self._heap[0][2]
 
+    def depth(self) -> int:
+        """The place in the run of the node whose elements come next."""
+        self.deepest()
+        return -self._heap[0][0]
+
     def line(self, node: Node) -> Line:
         return self._lines[node]
 

@@ -182,6 +182,11 @@ class Run:
         """The state of a node as a whole."""
         return self.track(self._find(node)).state()
 
+    @property
+    def tracks(self) -> Mapping[Node, Track]:
+        """How each node stands; nodes that tasks make come in while the run goes on."""
+        return self._workshop.machine.tracks
+
     def track(self, node: Node) -> Track:
         return self._workshop.machine.tracks[node]
 
