@@ -14,6 +14,7 @@ In a notebook: `%load_ext nbflow`, then `%%task NAME` above a cell. In Python:
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from nbflow import signals, tasks, triggers
@@ -28,7 +29,20 @@ from nbflow.model.resource import resource
 from nbflow.model.state import Failed, Freshness, Skipped, State
 from nbflow.model.task import Task, task
 from nbflow.probe.file import File
+from nbflow.probe.routing import FRONT
 from nbflow.probe.secrets import secret
+
+
+def _front() -> Any:
+    """What shows displays of tasks, where an IPython shell runs."""
+    if "IPython" not in sys.modules:
+        return None
+    from nbflow.notebook.output import find_front
+
+    return find_front()
+
+
+FRONT[:] = [_front]
 
 __version__ = "0.1.0"
 

@@ -12,6 +12,7 @@ from IPython.core.magic import no_var_expand
 from nbflow.errors import HeadError, nearest
 from nbflow.identity.value import opaque
 from nbflow.notebook.header import head_help
+from nbflow.notebook.output import SHELLS
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
 from nbflow.notebook.stored import cache_text, clear, stored_task
@@ -35,6 +36,7 @@ def load(shell: Any) -> Session:
     session.plain = PlainCells(session)
     shell.ast_transformers.append(session.plain)
     shell.input_transformers_cleanup.append(keep_empty_body)
+    SHELLS.append(shell)
     _SESSIONS[id(shell)] = session
     return session
 
@@ -50,6 +52,7 @@ def unload(shell: Any) -> None:
         shell.ast_transformers.remove(session.plain)
     if keep_empty_body in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(keep_empty_body)
+    SHELLS.remove(shell)
     session.close()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, UnknownName, nearest
 from nbflow.flow import Flow
+from nbflow.flow.output import OutputStyle
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node, Parameter
@@ -40,6 +41,7 @@ class Session:
         self._store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self._store)
         self.flow.tell = _print
+        self.flow.output = OutputStyle(see=_SEE)
         self._declared: list[Declared] = []
         self._published = Published(shell.user_ns)
         self._assembly = Assembly(self.flow.graph, (), shell.user_ns, self._refresh)
@@ -222,7 +224,12 @@ class Session:
     def update(self, declared: Declared) -> Run:
         """Brings one cell's task up to date, with whatever it needs."""
         self.build()
-        return self.run([self._nodes[declared].name])
+        name = self._nodes[declared].name
+        self.flow.output = OutputStyle(own=name, see=_SEE)
+        try:
+            return self.run([name])
+        finally:
+            self.flow.output = OutputStyle(see=_SEE)
 
     def publish(self, names: Iterable[str]) -> None:
         """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
@@ -369,6 +376,9 @@ class Session:
                 plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
                 known = nearest(name, [*self.outputs(), *plain])
                 raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
+
+
+_SEE = "%flow log {name}"
 
 
 def _notebook_name() -> str:
