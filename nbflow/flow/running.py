@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.endings import RunCancelled
 from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
-from nbflow.engine.lanes import HOME, NOTEBOOK, OWN, SYNC, THREADS
+from nbflow.engine.places import HOME, NOTEBOOK, OWN, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError
 from nbflow.executors.home import Home, HomeExecutor, running_loop
@@ -126,7 +126,7 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home) -> dict[str, Execut
         return home.loop
 
     return {
-        SYNC: SyncExecutor(memo, inbox),
+        SYNC: SyncExecutor(memo),
         THREADS: ThreadExecutor(memo, inbox),
         HOME: HomeExecutor(memo, inbox, home),
         OWN: LoopExecutor(memo, inbox, own_loop),
