@@ -182,7 +182,10 @@ class Lanes:
         return Choice(node, lane, THREADS, one=lane.pace is not None and lane.pace.one_by_one) if room else None
 
     def _at_home(self) -> str:
-        return HOME if self._home.away and self._home.attended else SYNC
+        """Where somebody waits, the thread that asked for the run; else one that can be left alone."""
+        if not self._home.attended:
+            return THREADS
+        return HOME if self._home.away else SYNC
 
     def _called_here(self, node: Node) -> bool:
         """Whether handing a node to another thread would cost more than to call it on this one."""

@@ -29,10 +29,12 @@ class Home:
     whether somebody waits here for the end of the run, so that nothing is held up by calling things here.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, *, away: bool = False) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, *, away: bool = False, attended: bool = True
+    ) -> None:
         self.loop = loop
         self.away = away
-        self.attended = not away
+        self.attended = attended
         self.stopping = False
         self.thread = threading.get_ident()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

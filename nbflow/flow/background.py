@@ -121,7 +121,7 @@ def start(job: Job) -> Background:
     """Begins a run in the background; what must be called on this thread comes back to it where a loop runs here."""
     loop = running_loop()
     # Where nobody is there to be called back, as in a script, the run's own thread is its home.
-    home = Home(away=False) if loop is None else Home(loop, away=True)
+    home = Home(loop, away=loop is not None, attended=False)
     handle = Background(job, home)
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(handle._work,), name="nbflow-background", daemon=True).start()
