@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.endings import RunCancelled
@@ -77,13 +78,14 @@ class Job:
 
     def _run_shell(self, home: Home) -> None:
         flow, workshop, inbox = self.flow, self._workshop, self._inbox
+        tell = partial(home.tell, flow.tell)
         keeper = Keeper(
             workshop.ledger,
             workshop.resolver,
             workshop.store,
             session=session_id(),
             replace=frozenset(self._forced),
-            tell=flow.tell,
+            tell=tell,
         )
         executors = _executors(workshop, inbox, home)
         shell = Shell(
@@ -96,7 +98,7 @@ class Job:
             home=home,
             default_executor=flow.executor,
             default_loop=flow.loop,
-            tell=flow.tell,
+            tell=tell,
         )
         self.run.stale = shell.stale
         try:

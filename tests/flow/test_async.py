@@ -19,21 +19,18 @@ def flow_of(store, fn, items, **options):
 
 
 def test_many_elements_are_awaited_at_once_on_one_loop(tmp_path):
-    inside, most, threads = [0], [0], set()
+    all_inside, threads = [], set()
 
     async def fetch(x):
         threads.add(threading.current_thread().name)
-        inside[0] += 1
-        most[0] = max(most[0], inside[0])
-        # All of them are inside before one goes on.
-        while most[0] < 50:
-            await asyncio.sleep(0.001)
-        inside[0] -= 1
+        if not all_inside:
+            all_inside.append(asyncio.Barrier(50))
+        # None goes on before all of them are inside.
+        await all_inside[0].wait()
         return 2 * x
 
-    flow = flow_of(tmp_path, fetch, range(50), ignore=("inside", "most", "threads"))
+    flow = flow_of(tmp_path, fetch, range(50), ignore=("all_inside", "threads"))
     assert flow.run()["fetch"] == [2 * x for x in range(50)]
-    assert most == [50]
     assert threads == {"nbflow-async"}
     assert flow.run().counts() == (0, 50, 0)
 

@@ -279,9 +279,9 @@ def test_run_works_inside_a_running_loop(tmp_path):
     assert asyncio.run(main()) == 42
 
 
-def test_a_message_of_a_background_run_is_a_warning_outside_notebooks(tmp_path, steps):
+def test_what_a_background_run_tells_is_a_warning_outside_notebooks(tmp_path, steps):
     handle = waiting(tmp_path, steps).start()
     steps.until_begun(1)
+    handle.cancel()
     with pytest.warns(NbflowWarning, match="cancelled"):
-        handle.cancel()
         handle.wait(30)
