@@ -14,6 +14,7 @@ from nbflow.engine.sizes import size_of
 from nbflow.engine.why import Reason, at_most
 from nbflow.errors import MapError
 from nbflow.flow.causes import Causes
+from nbflow.flow.remade import remade
 from nbflow.model.node import HIDDEN, RESOURCE, Node, Parameter
 from nbflow.model.state import Freshness, State
 from nbflow.results.report import PlanRow
@@ -33,6 +34,7 @@ class Explanation:
     found: Survey
     causes: Causes
     rows: dict[Node, PlanRow] = field(default_factory=dict)
+    remade: dict[Node, tuple[set[int], str]] = field(default_factory=dict)
 
     def visible(self) -> list[PlanRow]:
         """The rows of the nodes that a user made."""
@@ -43,7 +45,8 @@ def explain(workshop: Workshop, flow_name: str) -> Explanation:
     """Looks at all nodes of a workshop. Runs nothing."""
     before = workshop.store.last(flow_name)
     found = _surveyed(workshop)
-    explained = Explanation(workshop, found, Causes(workshop, flow_name, before))
+    causes = Causes(workshop, flow_name, before)
+    explained = Explanation(workshop, found, causes, remade=remade(workshop, found.missed))
     for node in workshop.nodes:
         if not isinstance(node, Parameter):
             explained.rows[node] = _row(explained, node, before.get(node.name))
@@ -100,12 +103,13 @@ def _row(explained: Explanation, node: Node, before: Last | None) -> PlanRow:
     found, track = explained.found, explained.workshop.machine.tracks[node]
     freshness = found.freshness(node, known_before=before is not None)
     coming = [each for each in found.missed if each.maker is not None and _outermost(each) is node]
-    if coming and node not in found.missed:
+    again, _ = explained.remade.get(node, ((), ""))
+    if (coming or again) and node not in found.missed:
         freshness = Freshness.STALE
     return PlanRow(
         name=node.name,
         freshness=freshness,
-        fresh=found.fresh_count(node),
+        fresh=found.fresh_count(node) - len(again),
         count=track.count,
         mapped=node.mapped,
         reasons=tuple(_reasons(explained, node, freshness, coming)),
@@ -120,6 +124,10 @@ def _reasons(explained: Explanation, node: Node, freshness: Freshness, coming: l
     if node in found.missed:
         stale = found.stale.get(node, {})
         return reasons + explained.causes.of(node, found.missed[node], stale)
+    if node in explained.remade:
+        again, by = explained.remade[node]
+        what = f"{len(again)} of {tracks[node].count} results were" if node.mapped else "its result was"
+        return [*reasons, Reason(f"{what} let go to make room in the store, and `{by}` needs it")]
     if coming:
         names = ", ".join(dict.fromkeys(f"`{each.task.name}`" for each in coming))
         total = sum(each.maker is not None and _outermost(each) is node for each in tracks)

@@ -22,23 +22,20 @@ from nbflow.model.state import State
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from nbflow.engine.resolve import Forced
     from nbflow.executors.base import Executor
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
-    from nbflow.model.node import Node
 
 
 class Job:
     """A run that is about to be. forced: nodes that run although their results are known."""
 
-    def __init__(
-        self, flow: Flow, workshop: Workshop, parameters: Mapping[str, Any], forced: Sequence[Node], *, whole: bool
-    ) -> None:
+    def __init__(self, flow: Flow, workshop: Workshop, parameters: Mapping[str, Any], forced: Forced) -> None:
         self.flow = flow
         self.run = Run(flow, workshop, parameters)
-        self.run.whole = whole
         self.cancelled = False
         self._workshop = workshop
         self._forced = forced
@@ -64,12 +61,14 @@ class Job:
         self._tell_state(State.PENDING, State.RUNNING)
         try:
             with watched(self.run, self.cancel if watchable else None):
-                self._run_shell(home)
+                try:
+                    self._run_shell(home)
+                finally:
+                    self.run.finish(self._forced)
         except RunCancelled:
             self.cancelled = True
             self._tell_interrupted("cancelled")
         finally:
-            self.run.finish(self._forced)
             self._tell_state(State.RUNNING, self.run.overall)
 
     def cancel(self) -> None:

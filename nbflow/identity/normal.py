@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+# `type X = …`, where Python knows it, has code of its own.
+_ALIAS: tuple[type[ast.AST], ...] = tuple(filter(None, [getattr(ast, "TypeAlias", None)]))
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *_ALIAS)
 _COMPREHENSIONS = {
     ast.ListComp: "<listcomp>",
     ast.SetComp: "<setcomp>",
@@ -138,7 +140,7 @@ def _place(node: ast.AST) -> tuple[str, int]:
     decorators = getattr(node, "decorator_list", None)
     line: int = decorators[0].lineno if decorators else node.lineno  # type: ignore[attr-defined]  # scopes have one
     name = getattr(node, "name", None) or _COMPREHENSIONS.get(type(node), "<lambda>")
-    return name, line
+    return name.id if isinstance(name, ast.Name) else name, line
 
 
 def _children(node: ast.AST) -> list[ast.AST]:

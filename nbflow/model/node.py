@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nbflow.model.graph import Graph
     from nbflow.model.resource import Resource
 
-RESERVED_PARAMETERS = frozenset({"targets", "force", "check", "dry", "approve"})
+RESERVED_PARAMETERS = frozenset({"targets", "force", "check", "dry", "approve", "element"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ class Blobs:
     def write(self, blob: str, sealed: Sealed) -> None:
         """Writes a file in full before it appears under its name. Raises OSError; leaves nothing half-done."""
         path = self._path(blob)
-        if blob in self._verified and path.exists() and path.stat().st_size == sealed.size_bytes:
-            # Where it was not read yet, a damaged one may lie there.
+        # Where it was not read yet, a damaged one may lie there.
+        if blob in self._verified and _size_bytes(path) == sealed.size_bytes:
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
@@ -109,6 +109,14 @@ def _write_all(handle: int, part: Buffer) -> None:
     view = memoryview(part).cast("B") if isinstance(part, memoryview) else memoryview(part)
     while view.nbytes:
         view = view[os.write(handle, view) :]
+
+
+def _size_bytes(path: Path) -> int | None:
+    """None where there is no such file; another kernel may take it away at any moment."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _unlinked(path: Path) -> int:

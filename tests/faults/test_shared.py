@@ -9,7 +9,7 @@ from pathlib import Path
 import kit
 
 PROCESSES = 8
-# By hand: NBFLOW_FAULTS_S=30.
+# In `.ci/run`: 30.
 SECONDS = float(os.environ.get("NBFLOW_FAULTS_S", "6"))
 # What SQLite waits for a lock before it gives up.
 MOST_WAIT_S = 30.0

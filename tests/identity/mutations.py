@@ -180,7 +180,8 @@ def _other_value(value):
         return value + value[:1] if value else type(value)(b"x") if isinstance(value, bytes) else "x"
     if isinstance(value, bool) or value is None:
         return not value
-    return None if value is ... else -value if value else value + 1
+    # Never a negative number: written out, it would bind otherwise than in the tree.
+    return None if value is ... else value + 1 if value + 1 != value else 0
 
 
 def default_value(node):

@@ -90,11 +90,15 @@ def reformatted(text):
 
 def meanings_of(text):
     normalizer = Normalizer(Text(text))
+    tree = ast.parse(text)
+    bounds = {each.name for each in ast.walk(tree) if hasattr(each, "bound") or hasattr(each, "default_value")}
     found = []
     for each in nested_code(compile(text, "text", "exec", dont_inherit=True)):
         normal = normalizer.normal(each)
         if each.co_name == "<generic parameters>" or each.co_name.startswith("<generic parameters of"):
             continue  # no function: what evaluates type parameters
+        if each.co_name in bounds:
+            continue  # nor is what evaluates the bound or the default of one
         found.append((each.co_qualname, normal is not each, meaning_of(normal)))
     return found
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
+# The tables of edits import `edits` from beside them.
+sys.path.insert(0, os.path.dirname(__file__))
+
 # Forks before each program: it finds the imports done, and nothing else of what ran before it.
 SERVER = """
 import gc, json, os, runpy, signal, sys, traceback

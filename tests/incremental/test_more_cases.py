@@ -1,53 +1,7 @@
 """What data scientists edit besides: each edit across a restart, and exactly what it must run again."""
 
-import textwrap
-from dataclasses import dataclass, field
-
 import pytest
-
-SCRIPT = """
-import sys
-from nbflow import Flow, task
-
-{prelude}
-
-@task
-def a(x):
-    print("RAN a")
-{body}
-
-@task
-def b(y):
-    print("RAN b")
-    return type(y).__name__, y if isinstance(y, (int, str, float, list)) else None
-
-with Flow("case", store="store") as flow:
-    b(a({x}))
-run = flow.run(check=True)
-print("VALUE", run["b"])
-"""
-
-
-@dataclass(frozen=True)
-class Edit:
-    """before, after: what stands above the tasks; body: of task a; x: its argument. runs: what may run after."""
-
-    name: str
-    before: str
-    after: str
-    runs: str
-    body: str = "return f(x)"
-    x: str = "1"
-    after_body: str = ""
-    after_x: str = ""
-    files: dict = field(default_factory=dict)
-    after_files: dict = field(default_factory=dict)
-
-
-def edit(name, before, old, new, runs, **more):
-    assert old in before
-    return Edit(name, before, before.replace(old, new), runs, **more)
-
+from edits import edit
 
 BASES = """
 class Base:
@@ -307,8 +261,12 @@ def f(v):
 """
 
 
-def file(name, files, changed, runs, **more):
-    return Edit(name, more.pop("before"), "", runs, files=files, after_files=changed, **more)
+def file(name, files, changed, runs, *, before):
+    return edit(name, before, "", "", runs, files=files, after_files=changed)
+
+
+def argument(name, above, runs, x, after_x):
+    return edit(name, above, "", "", runs, x=x, after_x=after_x)
 
 
 EDITS = [
@@ -409,25 +367,25 @@ EDITS = [
     edit("method of a model class", TORCH_LIKE, "return v\n", "return -v\n", "a", x="Linear(3)"),
     edit("model class run again", TORCH_LIKE, "class Linear", "\n\nclass Linear", "", x="Linear(3)"),
     edit("self-referential global", SELF, '"n": 1', '"n": 2', "a", body="return f(tree)"),
-    Edit("self-referential argument", SELF, SELF, "a", x="ring(1)", after_x="ring(2)"),
-    Edit("equal self-referential argument", SELF, SELF, "", x="ring(1)", after_x="[*ring(1)[:1], ring(1)][:0] or ring(1)"),
-    Edit("polars value changed", POLARS, POLARS, "a", x="pl.DataFrame({'n': [1, 2]})", after_x="pl.DataFrame({'n': [1, 3]})"),
-    Edit("polars dtype changed", POLARS, POLARS, "a", x="pl.DataFrame({'n': [1, 2]})", after_x="pl.DataFrame({'n': [1, 2]}, schema={'n': pl.Int32})"),
-    Edit("polars built in two parts", POLARS, POLARS, "", x="pl.DataFrame({'n': [1, 2]})", after_x="pl.concat([pl.DataFrame({'n': [1]}), pl.DataFrame({'n': [2]})], rechunk=False)"),
-    Edit("hyperparameter of an estimator", SKLEARN, SKLEARN, "ab", x="Ridge(alpha=1.0)", after_x="Ridge(alpha=2.0)"),
-    Edit("estimator made again", SKLEARN, SKLEARN, "", x="Ridge(alpha=1.0)", after_x="Ridge().set_params(alpha=1.0)"),
-    Edit("fitted on other data", SKLEARN, SKLEARN, "a", x="Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 3])", after_x="Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 4])"),
-    Edit("fitted again on the same data", SKLEARN, SKLEARN, "", x="Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 3])", after_x="Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 3])"),
-    Edit("weights of a model", TORCH_LIKE, TORCH_LIKE, "a", x="Linear(3)", after_x="Linear(4)"),
-    Edit("arrow table in other chunks", "import pyarrow as pa\ndef f(v):\n    return v.num_rows\n", "import pyarrow as pa\ndef f(v):\n    return v.num_rows\n", "", x="pa.table({'n': [1, 2]})", after_x="pa.concat_tables([pa.table({'n': [1]}), pa.table({'n': [2]})])"),
-    Edit("arrow column renamed", "import pyarrow as pa\ndef f(v):\n    return v.num_rows\n", "import pyarrow as pa\ndef f(v):\n    return v.num_rows\n", "a", x="pa.table({'n': [1, 2]})", after_x="pa.table({'m': [1, 2]})"),
-    Edit("frame index", "import pandas as pd\ndef f(v):\n    return len(v)\n", "import pandas as pd\ndef f(v):\n    return len(v)\n", "a", x="pd.DataFrame({'n': [1, 2]})", after_x="pd.DataFrame({'n': [1, 2]}, index=[1, 2])"),
-    Edit("frame of other blocks", "import pandas as pd\ndef f(v):\n    return len(v)\n", "import pandas as pd\ndef f(v):\n    return len(v)\n", "", x="pd.DataFrame({'n': [1, 2], 'm': [3, 4]})", after_x="pd.DataFrame({'n': [1, 2]}).assign(m=[3, 4])"),
-    Edit("categories in another order", "import pandas as pd\ndef f(v):\n    return list(v.cat.categories)\n", "import pandas as pd\ndef f(v):\n    return list(v.cat.categories)\n", "ab", x="pd.Series(pd.Categorical(['a'], ['a', 'b']))", after_x="pd.Series(pd.Categorical(['a'], ['b', 'a']))"),
-    Edit("a zero with a sign", "def f(v):\n    return str(v)\n", "def f(v):\n    return str(v)\n", "ab", x="0.0", after_x="-0.0"),
-    Edit("list becomes a tuple", "def f(v):\n    return len(v)\n", "def f(v):\n    return len(v)\n", "a", x="[1]", after_x="(1,)"),
-    Edit("text becomes bytes", "def f(v):\n    return len(v)\n", "def f(v):\n    return len(v)\n", "a", x="'a'", after_x="b'a'"),
-    Edit("time zone", "import datetime as dt, zoneinfo\ndef f(v):\n    return v.year\n", "import datetime as dt, zoneinfo\ndef f(v):\n    return v.year\n", "a", x="dt.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo('Europe/Paris'))", after_x="dt.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo('Europe/Rome'))"),
+    argument("self-referential argument", SELF, "a", "ring(1)", "ring(2)"),
+    argument("equal self-referential argument", SELF, "", "ring(1)", "[*ring(1)[:1], ring(1)][:0] or ring(1)"),
+    argument("polars value changed", POLARS, "a", "pl.DataFrame({'n': [1, 2]})", "pl.DataFrame({'n': [1, 3]})"),
+    argument("polars dtype changed", POLARS, "a", "pl.DataFrame({'n': [1, 2]})", "pl.DataFrame({'n': [1, 2]}, schema={'n': pl.Int32})"),
+    argument("polars built in two parts", POLARS, "", "pl.DataFrame({'n': [1, 2]})", "pl.concat([pl.DataFrame({'n': [1]}), pl.DataFrame({'n': [2]})], rechunk=False)"),
+    argument("hyperparameter of an estimator", SKLEARN, "ab", "Ridge(alpha=1.0)", "Ridge(alpha=2.0)"),
+    argument("estimator made again", SKLEARN, "", "Ridge(alpha=1.0)", "Ridge().set_params(alpha=1.0)"),
+    argument("fitted on other data", SKLEARN, "a", "Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 3])", "Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 4])"),
+    argument("fitted again on the same data", SKLEARN, "", "Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 3])", "Ridge(alpha=1.0).fit(np.eye(3), [1, 2, 3])"),
+    argument("weights of a model", TORCH_LIKE, "a", "Linear(3)", "Linear(4)"),
+    argument("arrow table in other chunks", "import pyarrow as pa\ndef f(v):\n    return v.num_rows\n", "", "pa.table({'n': [1, 2]})", "pa.concat_tables([pa.table({'n': [1]}), pa.table({'n': [2]})])"),
+    argument("arrow column renamed", "import pyarrow as pa\ndef f(v):\n    return v.num_rows\n", "a", "pa.table({'n': [1, 2]})", "pa.table({'m': [1, 2]})"),
+    argument("frame index", "import pandas as pd\ndef f(v):\n    return len(v)\n", "a", "pd.DataFrame({'n': [1, 2]})", "pd.DataFrame({'n': [1, 2]}, index=[1, 2])"),
+    argument("frame of other blocks", "import pandas as pd\ndef f(v):\n    return len(v)\n", "", "pd.DataFrame({'n': [1, 2], 'm': [3, 4]})", "pd.DataFrame({'n': [1, 2]}).assign(m=[3, 4])"),
+    argument("categories in another order", "import pandas as pd\ndef f(v):\n    return list(v.cat.categories)\n", "ab", "pd.Series(pd.Categorical(['a'], ['a', 'b']))", "pd.Series(pd.Categorical(['a'], ['b', 'a']))"),
+    argument("a zero with a sign", "def f(v):\n    return str(v)\n", "ab", "0.0", "-0.0"),
+    argument("list becomes a tuple", "def f(v):\n    return len(v)\n", "a", "[1]", "(1,)"),
+    argument("text becomes bytes", "def f(v):\n    return len(v)\n", "a", "'a'", "b'a'"),
+    argument("time zone", "import datetime as dt, zoneinfo\ndef f(v):\n    return v.year\n", "a", "dt.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo('Europe/Paris'))", "dt.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo('Europe/Rome'))"),
     file("constant in a package's submodule", PACKAGE, {"pack/deep.py": "K = 2\nUNUSED = 1\n"}, "ab", before="from pack import g as f\n"),
     file("unused constant in a package's submodule", PACKAGE, {"pack/deep.py": "K = 1\nUNUSED = 2\n"}, "", before="from pack import g as f\n"),
     file("another module of the package", PACKAGE, {"pack/other.py": "def h(v):\n    return 2 * v\n"}, "", before="import pack\ndef f(v):\n    return pack.g(v)\n"),
@@ -448,21 +406,6 @@ EDITS = [
 ]  # fmt: skip
 
 
-def program(each, *, edited):
-    before, body, x = each.before, each.body, each.x
-    if edited:
-        before, body, x = each.after or each.before, each.after_body or body, each.after_x or x
-    return SCRIPT.format(prelude=before, body=textwrap.indent(body, "    "), x=x)
-
-
 @pytest.mark.parametrize("each", EDITS, ids=lambda each: each.name)
 def test_an_edit_runs_exactly_what_it_must(each, restart, tmp_path):
-    assert restart(tmp_path, program(each, edited=False), each.files).ran == ["a", "b"]
-    assert restart(tmp_path, program(each, edited=False)).ran == [], "nothing was edited"
-    after = restart(tmp_path, program(each, edited=True), each.after_files)
-    assert after.ran == list(each.runs)
-    if not each.runs:
-        return
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    assert after.value == restart(fresh, program(each, edited=True), {**each.files, **each.after_files}).value
+    each.hold(restart, tmp_path)

@@ -59,7 +59,10 @@ def test_each_construct_gives_what_it_should(executed, cell, value):
 
 
 def test_approval_is_asked_once(executed):
-    asked = [shown(document, "text/plain")['approval.run().paused, approval.run(approve=["publish"])[done]'] for document in executed[0]]
+    asked = [
+        shown(document, "text/plain")['approval.run().paused, approval.run(approve=["publish"])[done]']
+        for document in executed[0]
+    ]
     assert asked == ["(['publish'], 'published 560 rows')", "([], 'published 560 rows')"]
 
 

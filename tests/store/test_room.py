@@ -256,6 +256,15 @@ def test_a_value_that_is_needed_is_made_again_and_only_that(tmp_path):
     assert CALLS == []
 
 
+def test_a_plan_tells_what_is_made_again_since_it_was_let_go(tmp_path):
+    flow = flow_of(tmp_path / "store", total)
+    flow.run()
+    let_all_go(flow)
+    plan = flow_of(tmp_path / "store", total, mean).plan()
+    assert plan.will_run == ["load", "mean"]
+    assert plan["load"].reasons[0].text == "its result was let go to make room in the store, and `mean` needs it"
+
+
 def test_a_value_that_somebody_looks_at_is_made_again(tmp_path):
     flow = flow_of(tmp_path / "store", total)
     flow.run()
@@ -279,8 +288,11 @@ def test_elements_of_a_map_are_made_again_one_by_one(tmp_path, monkeypatch):
     flow = build(False)
     flow.run()
     let_all_go(flow)
+    flow = build(True)
+    reason = "2 of 3 results were let go to make room in the store, and `mean` needs it"
+    assert [each.text for each in flow.plan()["load"].reasons] == [reason]
     with pytest.warns(NbflowWarning, match="let go to make room"):
-        run = build(True).run()
+        run = flow.run()
     assert sorted(CALLS) == ["load", "load", "mean", "mean", "mean"]
     assert run["mean"] == [49_999 / 2, 59_999 / 2, 4.5]
 
