@@ -42,6 +42,8 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.plain: PlainCells | None = None
+        # What completes, as IPython knows it.
+        self.matcher: Any = None
         # Where the kernel started decides, also when a cell changes the working directory later.
         self.store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self.store)
