@@ -23,6 +23,7 @@ from nbflow.flow.past import history_frame
 from nbflow.flow.picture import flow_picture, run_picture
 from nbflow.flow.plans import Plan, Status
 from nbflow.flow.status import status_of
+from nbflow.flow.watching import watched
 from nbflow.flow.whys import Why, why_planned
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
@@ -152,7 +153,11 @@ class Flow:
         forced = self._chosen(force)
         self._tell_state(workshop, State.PENDING, State.RUNNING)
         try:
-            run.stale = self._work(workshop, forced)
+            with watched(run):
+                try:
+                    run.stale = self._work(workshop, forced)
+                finally:
+                    run.finish(forced)
         except KeyboardInterrupt:
             ran, _, failed = run.counts()
             self.tell(
@@ -160,7 +165,6 @@ class Flow:
             )
             raise
         finally:
-            run.finish(forced)
             self._tell_state(workshop, State.RUNNING, run.overall)
         if check:
             run.check()
