@@ -22,16 +22,12 @@ def watched(run: Run, cancel: Cancel | None = None) -> Iterator[None]:
 
     >>> from contextlib import nullcontext
     >>> from nbflow import Flow
-    >>> from nbflow.flow.watching import WATCHERS
-    >>> seen = []
-    >>> def watcher(run, cancel):
-    ...     seen.append(run.flow.name)
-    ...     return nullcontext()
-    >>> WATCHERS.append(watcher)
-    >>> run = Flow("looked at").run()
-    >>> WATCHERS.remove(watcher)
-    >>> seen
-    ['looked at']
+    >>> WATCHERS.append(lambda run, cancel: nullcontext(print("begins:", run.flow.name)))
+    >>> with watched(Flow("looked at").run()):
+    ...     print("goes on")
+    begins: looked at
+    goes on
+    >>> WATCHERS[:] = []
     """
     with ExitStack() as stack:
         for watcher in WATCHERS:
