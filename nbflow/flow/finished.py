@@ -171,7 +171,12 @@ class Run:
 
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
-        return groups_of(self._workshop.machine.tracks)
+        # A watcher's thread asks while the run adds nodes.
+        return groups_of(list(self._workshop.machine.tracks))
+
+    def watch(self) -> set[Track]:
+        """The set that gets each node that changes from now on, for the watcher to empty."""
+        return self._workshop.machine.watch()
 
     def loops(self, node: Node) -> int | None:
         """How many iterations a node's loop took; of a mapped node the longest."""

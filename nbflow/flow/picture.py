@@ -31,6 +31,18 @@ def run_picture(run: Run) -> Picture:
     return _with_children(_picture(run.graph, _run_state(run)), run, lasting=False)
 
 
+def live_picture(run: Run) -> Picture:
+    """The flow of a run as it begins: all that will have a state waits, with room for counts not known yet."""
+    with_room = {"state": State.PENDING.label, "done": 8888, "total": 8888}
+
+    def describe(node: Node) -> dict[str, Any]:
+        if not run.takes_part(node):
+            return {}
+        return with_room if node.mapped else {"state": State.PENDING.label}
+
+    return _with_children(_picture(run.graph, describe), run, lasting=False)
+
+
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
     """The flow with what is new, stale, fresh or not known yet."""
     by_name = {row.name: row for row in rows}
