@@ -82,9 +82,10 @@ class Machine:
         return self._drain()
 
     def watch(self) -> set[Track]:
-        """The set that gets each node that changes from now on, for the watcher to empty; at first all of them."""
-        for track in self.tracks.values():
-            track.keep_tally()
+        """The set that gets each node that changes from now on, for the watcher to empty; at first all of them.
+
+        Any thread may ask, also in the middle of a run.
+        """
         self._touched = set(self.tracks.values())
         return self._touched
 
@@ -121,9 +122,7 @@ class Machine:
             track.left, track.opened, track.released = 0, True, True
         track.hooked = node.task.options.on_state is not None
         self.tracks[node] = track
-        if self._touched is not None:
-            track.keep_tally()
-            self._touched.add(track)
+        self._touch(track)
         for up in whole:
             above = self.tracks[up]
             if not above.released:
@@ -168,9 +167,7 @@ class Machine:
         track.count = count
         track.states, track.claimed = bytearray(count), bytearray(count)
         track.left = count
-        if self._touched is not None:
-            track.keep_tally()
-            self._touched.add(track)
+        self._touch(track)
         if count == 0:
             self._release(track)
         for below in track.neighbours:
@@ -222,8 +219,7 @@ class Machine:
         track.opened = True
         if track.node.mapped:
             track.verdict, track.count, track.left = state, 0, 0
-            if self._touched is not None:
-                self._touched.add(track)
+            self._touch(track)
             if track.hooked:
                 self._commands.append(m.Changed(track.node, (), State.PENDING, state))
             for below in track.neighbours:
@@ -341,13 +337,13 @@ class Machine:
             if track.count is None:
                 track.verdict, track.count = State.CANCELLED, 0
             track.opened, track.left, track.tally = True, 0, None
-        if self._touched is not None:
-            self._touched.update(self.tracks.values())
+            self._touch(track)
 
     def _set(self, track: Track, indices: m.Indices, new: State) -> None:
         states = track.states
         allowed = _BEFORE[new]
-        track.move(indices, new)
+        if self._touched is not None:
+            track.move(indices, new)
         for i in indices:
             if states[i] not in allowed:
                 old = State(states[i])
@@ -357,6 +353,9 @@ class Machine:
             if track.hooked:
                 self._commands.append(m.Changed(track.node, (i,), State(states[i]), new))
             states[i] = new
+        self._touch(track)
+
+    def _touch(self, track: Track) -> None:
         if self._touched is not None:
             self._touched.add(track)
 

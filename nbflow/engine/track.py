@@ -58,17 +58,14 @@ class Track:
     tally: list[int] | None = None
     """How many elements are in each state, kept while somebody watches: nobody has to look at all of them."""
 
-    def keep_tally(self) -> None:
-        """Counts once, and keeps count from then on."""
-        self.tally = [self.states.count(state) for state in State]
-
     def move(self, indices: Iterable[int], new: State) -> None:
-        """Keeps the tally right for elements that are about to change to a new state."""
-        tally, states = self.tally, self.states
-        if tally is not None:
-            for i in indices:
-                tally[states[i]] -= 1
-                tally[new] += 1
+        """Keeps count of elements that are about to change to a new state; the first time all are counted."""
+        states = self.states
+        if self.tally is None:
+            self.tally = [states.count(state) for state in State]
+        for i in indices:
+            self.tally[states[i]] -= 1
+            self.tally[new] += 1
 
     @property
     def finished(self) -> bool:
