@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
+from nbflow.flow.glance import source_of
 from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import error_text, short_text
@@ -82,7 +83,10 @@ def _box(node: Node, describe: Describe) -> Box:
     if node.task is RESOURCE:
         cluster = (*cluster, node.name)
     kind = {MERGE: "merge", RESOURCE: "resource"}.get(node.task, "item" if node.task in HIDDEN else "task")
-    return Box(name=node.name, label=node.name, kind=kind, mapped=node.mapped, cluster=cluster, **described)
+    source = source_of(node) if kind == "task" else ""
+    return Box(
+        name=node.name, label=node.name, kind=kind, mapped=node.mapped, source=source, cluster=cluster, **described
+    )
 
 
 def _arrows(node: Node) -> Iterator[Arrow]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 QUIET_S, STEP_S, LAYOUT_S, PLAIN_S = 0.12, 0.05, 1.0, 2.0
 # What is sent in one message of previews and errors, at most.
 MOST_ENDED = 20
-ROOT = ".nbflow-live .nf-picture"
+ROOT = ".nbflow-live"
 _FINISHED = {state.label for state in State if state.finished}
 
 

@@ -112,7 +112,7 @@ class View {
       : null;
     const top = make("div", "nf-top", {}, this.summary, this.search, tools, cancel);
     const progress = make("div", "nf-progress", { "aria-hidden": "true" }, this.bar);
-    this.stage = make("div", "nf-stage nf-picture");
+    this.stage = make("div", "nf-stage");
     this.pane = make("aside", "nf-pane", { "aria-label": "Details", hidden: "" });
     this.legend = make("div", "nf-states", { role: "group", "aria-label": "Filter by state" });
     this.spoken = make("div", "nf-spoken", { "aria-live": "polite" });
@@ -332,7 +332,8 @@ class View {
     const { width, height } = this.extent ?? this.natural ?? { width: 1, height: 1 };
     const room = this.stage.clientWidth || 800;
     const k = Math.min(1, room / width, TALLEST / height);
-    this.stage.style.height = `${Math.max(120, Math.min(TALLEST, height * k))}px`;
+    // An open pane needs room, too.
+    this.stage.style.height = `${Math.max(this.pane.hidden ? 120 : 420, Math.min(TALLEST, height * k))}px`;
     this.move((room - width * k) / 2, Math.max(0, (this.stage.clientHeight - height * k) / 2), k);
   }
 
@@ -446,6 +447,7 @@ class View {
     this.pane.hidden = i === null;
     this.fillPane();
     this.dim();
+    if (i !== null && this.stage.clientHeight < 420) this.stage.style.height = "420px";
     if (i !== null) this.reveal(i);
   }
 
