@@ -14,11 +14,13 @@ from nbflow.flow.causes import Causes
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import records_of, settle, shown_parameters
+from nbflow.flow.retrying import retry
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.triggers import all_successful
 from nbflow.probe.secrets import short_text
-from nbflow.results.frame import argument_columns, make_frame
+from nbflow.results.arguments import argument_columns
+from nbflow.results.frame import make_frame, only_failed
 from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from nbflow.flow.workshop import Workshop
     from nbflow.model.control import Gate
     from nbflow.model.node import Node
+    from nbflow.results.elements import ElementFrame
     from nbflow.results.report import PlanRow
 
 
@@ -48,8 +51,9 @@ class Run:
         self.parameters = dict(parameters)
         self.seconds = 0.0
         self.started_ns = time.time_ns()
-        # Whether all of the flow takes part.
-        self.whole = True
+        # The names it was asked for, None for the whole flow; those that might go on.
+        self.targets: list[str] | None = None
+        self.approved: list[str] = []
         self.stale: dict[Node, dict[int, str]] = {}
         self.reasons: dict[str, list[Reason]] = {}
         self.causes: Causes | None = None
@@ -84,7 +88,7 @@ class Run:
             records_of(workshop, self.reasons),
             state=self.overall.label,
             parameters=shown_parameters(workshop),
-            whole=self.whole,
+            whole=self.targets is None,
         )
         store.history.trim(self.flow.name)
         store.flush()
@@ -130,16 +134,51 @@ class Run:
         good = set(kept)
         return [self._value(found, i) if i in good else None for i in range(len(track.states))]
 
-    def frame(self, node: Node | str) -> pd.DataFrame:
-        """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts."""
-        found = self._find(node)
-        return make_frame(found, self._workshop.ledger, self._workshop.machine.tracks[found])
+    def frame(self, node: Node | str) -> ElementFrame:
+        """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts.
 
-    def failed(self, node: Node | str) -> pd.DataFrame:
-        """The rows of the frame whose element failed."""
-        frame = self.frame(node)
-        column = "result.state" if "result.state" in frame else "state"
-        return frame[frame[column].isin([state.label for state in UNSUCCESSFUL])]
+        The index is that of what was mapped over. Results with named parts (dicts, dataclasses …) are spread into
+        columns; a name that is taken becomes `result.name` or `argument.name`. A DataFrame, which shows itself with a
+        line above; large arguments are summed up.
+
+        >>> from nbflow import Flow, task
+        >>> with Flow("its frame") as flow:
+        ...     node = task(lambda x: 1 / x, name="invert").map([1, 0])
+        >>> frame = flow.run().frame("invert")
+        >>> frame[frame.state == "failed"].error.tolist()
+        ['ZeroDivisionError: division by zero']
+        """
+        found = self._find(node)
+        try:
+            return make_frame(found, self._workshop.ledger, self._workshop.machine.tracks[found])
+        except LostValue:
+            return self._made_again(found).frame(found.name)
+
+    def failed(self, node: Node | str) -> ElementFrame:
+        """The rows of the frame whose element failed, or did not run because something else did."""
+        return only_failed(self.frame(node))
+
+    def retry(self, node: Node | str | None = None, elements: Iterable[Any] | None = None) -> Run:
+        """A new run of what failed, and of what did not run because of that; all else is reused.
+
+        It has the parameters, targets and approvals of this one. node: only this one, and what it needs. elements:
+        numbers or labels of elements that run in any case. Raises UnknownName.
+
+        >>> import tempfile
+        >>> from nbflow import Flow, task
+        >>> answers = iter([ConnectionError("no answer"), 42])
+        >>> @task(ignore=["answers"])
+        ... def ask():
+        ...     answer = next(answers)
+        ...     if isinstance(answer, Exception):
+        ...         raise answer
+        ...     return answer
+        >>> with Flow("asking", store=tempfile.mkdtemp()) as flow:
+        ...     node = ask()
+        >>> flow.run().retry()["ask"]
+        42
+        """
+        return retry(self, None if node is None else self._find(node), elements)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -219,10 +258,8 @@ class Run:
 
     def describe_arguments(self, node: Node, index: int) -> str:
         """The mapped arguments of an element, in short."""
-        ledger = self._workshop.ledger
-        shown: dict[str, Any] = {}
-        argument_columns(node, ledger, index + 1, shown)
-        return ", ".join(f"{name}={short_text(column[index], name)}" for name, column in shown.items())
+        shown = argument_columns(node, self._workshop.ledger, [index])
+        return ", ".join(f"{name}={short_text(column[0], name)}" for name, column in shown.items())
 
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.
@@ -332,10 +369,13 @@ class Run:
         try:
             return self._workshop.ledger.value(node, index)
         except LostValue:
-            # Its stored result is damaged: it is made again, as in any run, with all that is found damaged.
-            self._look_at_children()
-            again = self.flow.run(targets=[node], **self.parameters)
+            again = self._made_again(node)
             return again._value(again._find(node), index)
+
+    def _made_again(self, node: Node) -> Run:
+        """A run that makes again what was found damaged of a node's stored results, as any run does."""
+        self._look_at_children()
+        return self.flow.run(targets=[node], **self.parameters)
 
     def _look_at_children(self) -> None:
         """Reads what running tasks made; what cannot be read leaves the store by that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from nbflow.engine.resolve import Forced
     from nbflow.executors.base import Executor
     from nbflow.results.comparison import Comparison
     from nbflow.store import Store
@@ -130,7 +131,7 @@ class Flow:
         self,
         *,
         targets: Targets = None,
-        force: Targets = None,
+        force: Targets | Mapping[Node | str, Iterable[int]] = None,
         approve: Targets = None,
         check: bool = False,
         dry: bool = False,
@@ -139,18 +140,20 @@ class Flow:
         """Runs what is not fresh and gives the Run, also when something failed.
 
         targets: nodes or names; only they and what they need (default: everything). force: nodes that run
-        although their results are known. approve: nodes with trigger=manual_only, or that raised PAUSE, that may
-        go on. check: raise RunFailed when something failed. dry: run nothing, show only what would. The rest are
-        the flow's parameters by name; ParameterError for an unknown one.
+        although their results are known; as a dict, only those of their elements: `{"daily": [3, 5]}`. approve:
+        nodes with trigger=manual_only, or that raised PAUSE, that may go on. check: raise RunFailed when something
+        failed. dry: run nothing, show only what would. The rest are the flow's parameters by name; ParameterError
+        for an unknown one.
         """
         check_parameters(self.graph.parameters, parameters, self.name)
-        workshop = self._workshop(targets, parameters, force, approve)
+        forced = self._forced(force)
+        workshop = self._workshop(targets, parameters, forced, approve)
         if dry:
             return Run.planned(self, workshop, explain(workshop, self.name).visible())
         run = Run(self, workshop, parameters)
-        run.whole = targets is None
+        run.targets = None if targets is None else [node.name for node in self._chosen(targets)]
+        run.approved = [node.name for node in self._chosen(approve)]
         self.last_run = run
-        forced = self._chosen(force)
         self._tell_state(workshop, State.PENDING, State.RUNNING)
         try:
             with watched(run):
@@ -280,7 +283,7 @@ class Flow:
         if self.on_state is not None:
             Hooks(workshop.ledger, self.tell).call_one(self.on_state, StateChange(self.name, None, old, new))
 
-    def _work(self, workshop: Workshop, force: Sequence[Node]) -> dict[Node, dict[int, str]]:
+    def _work(self, workshop: Workshop, force: Forced) -> dict[Node, dict[int, str]]:
         keeper = Keeper(
             workshop.ledger,
             workshop.resolver,
@@ -307,14 +310,14 @@ class Flow:
         return shell.stale
 
     def _workshop(
-        self, targets: Targets, parameters: dict[str, Any], force: Targets = None, approve: Targets = None
+        self, targets: Targets, parameters: dict[str, Any], force: Forced | None = None, approve: Targets = None
     ) -> Workshop:
         chosen = self._chosen(targets) if targets is not None else list(self.graph.nodes.values())
         return open_workshop(
             ancestors(chosen),
             self.store,
             parameters,
-            force=self._chosen(force),
+            force=force or {},
             targets=None if targets is None else chosen,
             approved=frozenset(self._chosen(approve)),
         )
@@ -325,6 +328,11 @@ class Flow:
         if isinstance(targets, (str, Node)):
             targets = [targets]
         return [self._node(target) for target in targets]
+
+    def _forced(self, force: Targets | Mapping[Node | str, Iterable[int]]) -> Forced:
+        if isinstance(force, Mapping):
+            return {self._node(name): frozenset(elements) for name, elements in force.items()}
+        return dict.fromkeys(self._chosen(force))
 
     def _node(self, target: Node | str) -> Node:
         return target if isinstance(target, Node) else self.graph[target]

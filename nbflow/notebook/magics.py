@@ -11,6 +11,7 @@ from IPython.core.magic import no_var_expand
 
 from nbflow.errors import HeadError, nearest
 from nbflow.identity.value import opaque
+from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
 from nbflow.notebook.plain import PlainCells
 from nbflow.notebook.session import Session
@@ -32,9 +33,12 @@ def load(shell: Any) -> Session:
     magics = Magics(session)
     shell.register_magic_function(magics.task, "cell", "task")
     shell.register_magic_function(magics.flow, "line", "flow")
+    shell.register_magic_function(magics.flow_cell, "cell", "flow")
     session.plain = PlainCells(session)
     shell.ast_transformers.append(session.plain)
-    shell.input_transformers_cleanup.append(keep_empty_body)
+    shell.input_transformers_cleanup.append(session.forms)
+    for event, callback in session.events().items():
+        shell.events.register(event, callback)
     _SESSIONS[id(shell)] = session
     return session
 
@@ -44,25 +48,16 @@ def unload(shell: Any) -> None:
     session = _SESSIONS.pop(id(shell), None)
     if session is None:
         return
-    shell.magics_manager.magics["cell"].pop("task", None)
-    shell.magics_manager.magics["line"].pop("flow", None)
+    for kind, name in (("cell", "task"), ("line", "flow"), ("cell", "flow")):
+        shell.magics_manager.magics[kind].pop(name, None)
     if session.plain in shell.ast_transformers:
         shell.ast_transformers.remove(session.plain)
-    if keep_empty_body in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.remove(keep_empty_body)
+    if session.forms in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(session.forms)
+    for event, callback in session.events().items():
+        if callback in shell.events.callbacks[event]:
+            shell.events.unregister(event, callback)
     session.close()
-
-
-def keep_empty_body(lines: list[str]) -> list[str]:
-    r"""The lines of a cell; IPython takes no cell magic without a body, and `%%task c --merge a,b` needs none.
-
-    >>> keep_empty_body(["%%task c --merge a,b"])
-    ['%%task c --merge a,b\n', '# no body\n']
-    """
-    written = [line for line in lines if line.strip()]
-    if len(written) == 1 and written[0].startswith("%%task"):
-        return [written[0].rstrip("\n") + "\n", "# no body\n"]
-    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class Command:
 
     names: what it takes: "" (nothing), "one" or "any" names of tasks, "few" (none or one), "element" (a task, or one
     of its elements), "runs" (none, one or two numbers of runs), "stored" (any number, also of tasks that the notebook
-    has no more and the store still has results of).
+    has no more and the store still has results of), "words" (what it reads itself).
     """
 
     act: Callable[[list[str], bool], Any]
@@ -102,6 +97,10 @@ class Magics:
             "accept": Command(self._accept, "any", "keep the results from before an edit that changes none of them"),
             "approve": Command(self._approve, "any", "let tasks run that wait for approval"),
             "rm": Command(self._rm, "any", "remove tasks from the flow; their stored results stay"),
+            "lazy": Command(
+                self._lazy, "words", "on, off, after SECONDS: whether cells only declare, and when plain cells stop"
+            ),
+            "auto": Command(self._auto, "words", "on, off: whether a task's cell also runs what depends on it"),
             "cache": Command(self._cache, "", "where results are kept, how much they take up, and what may go"),
             "clear": Command(self._clear, "stored", "drop what is stored of these tasks, or of all in the notebook"),
             "help": Command(self._help, "", "this text"),
@@ -119,6 +118,9 @@ class Magics:
         declared = self._session.declare(line, cell)
         run = self._session.update(declared)
         print(self._session.state_line(declared, run))
+        behind = self._session.update_behind(declared)
+        if behind:
+            print(f"  and behind it: {', '.join(behind)}")
         return self._session.shown_value(declared, run)
 
     @no_var_expand
@@ -138,8 +140,15 @@ class Magics:
             return None
         return command.act(*self._arguments(name, command, rest))
 
+    @no_var_expand
+    def flow_cell(self, line: str, cell: str) -> Any:
+        """%%flow NAME runs the cell's Python inside `with Flow(NAME)` and draws the flow."""
+        return run_flow_cell(self._session, line, cell, self._commands)
+
     def _arguments(self, name: str, command: Command, words: list[str]) -> tuple[list[str], bool]:
         options = [word for word in words if word.startswith("-")]
+        if command.names == "words":
+            return words, False
         if command.names in {"runs", "element"} and not options:
             return (_numbers(words) if command.names == "runs" else self._element(name, words)), False
         names = self._names([word for word in words if not word.startswith("-")])
@@ -236,6 +245,12 @@ class Magics:
             self._session.remove(name)
         print("removed: " + ", ".join(names))
 
+    def _lazy(self, words: list[str], _force: bool) -> None:
+        print(self._session.modes.set_lazy(words))
+
+    def _auto(self, words: list[str], _force: bool) -> None:
+        print(self._session.modes.set_auto(words))
+
     def _cache(self, _names: list[str], _force: bool) -> None:
         print(cache_text(self._session))
 
@@ -284,4 +299,5 @@ _TAKES = {
     "element": " NAME[ELEMENT]",
     "runs": " [RUN RUN]",
     "stored": " [NAME …]",
+    "words": " [on|off]",
 }

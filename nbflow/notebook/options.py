@@ -21,12 +21,13 @@ _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 class HeadOptions:
     """The options of a head. name: the task's own, where it is given; task: what `@task` would take.
 
-    merge: the outputs of which the cell takes the first that was not skipped.
+    merge: the outputs of which the cell takes the first that was not skipped. lazy: the cell only declares.
     """
 
     name: str | None = None
     merge: tuple[str, ...] = ()
     task: dict[str, Any] = field(default_factory=dict)
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,12 @@ def read_options(text: str, start: int, fail: Callable[[int, str], NoReturn]) ->
         if option.sets in values:
             fail(at, f"{given} says again, or otherwise, what an option before it said; keep one of them")
         values[option.sets] = _value(option, value, given, at, fail)
-    name, merge = values.pop("name", None), values.pop("merge", ())
+    name, merge, lazy = values.pop("name", None), values.pop("merge", ()), values.pop("lazy", False)
     try:
         Options(**values)
     except GraphError as error:
         fail(start, str(error))
-    return HeadOptions(name, merge, values)
+    return HeadOptions(name, merge, values, lazy)
 
 
 def head_help() -> str:
@@ -159,5 +160,6 @@ OPTIONS: dict[str, Option] = {
     "loop-times": Option("loop_times", _whole, "N", "run it N times, each with loop.result of the one before"),
     "max-loops": Option("max_loops", _whole, "N", "iterations after which LOOP is taken for a runaway"),
     "executor": Option("executor", str, "NAME", "threads, or sync for the main thread"),
+    "lazy": Option("lazy", _flag(True), "", "declare only: `%flow run NAME` runs it, and so does no other cell"),
     "name": Option("name", str, "TEXT", "how the task is called in pictures and tables"),
 }
