@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.causes import Causes
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import records_of, settle, shown_parameters
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
     from nbflow.engine.why import Reason
-    from nbflow.flow.causes import Causes
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
     from nbflow.model.control import Gate
@@ -102,6 +102,11 @@ class Run:
     def ledger(self) -> Ledger:
         """What this run knows of each node's elements."""
         return self._workshop.ledger
+
+    def causes_so_far(self) -> Causes:
+        """What tells why nodes run, while the run goes on."""
+        before = self._workshop.store.last(self.flow.name)
+        return Causes(self._workshop, self.flow.name, before, until_ns=self.started_ns)
 
     def __getitem__(self, node: Node | str) -> Any:
         """A node's value; of a mapped node the list. Raises NotSuccessful when there is none."""
@@ -210,7 +215,12 @@ class Run:
 
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
-        return groups_of(self._workshop.machine.tracks)
+        # A watcher's thread asks while the run adds nodes.
+        return groups_of(list(self._workshop.machine.tracks))
+
+    def watch(self) -> set[Track]:
+        """The set that gets each node that changes from now on, for the watcher to empty."""
+        return self._workshop.machine.watch()
 
     def loops(self, node: Node) -> int | None:
         """How many iterations a node's loop took; of a mapped node the longest."""

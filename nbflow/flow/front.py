@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
-from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
+from nbflow.errors import GraphError, UnknownName, nearest
 from nbflow.flow.accept import Accepted, accept
 from nbflow.flow.background import Background, start
 from nbflow.flow.compare import compare_runs
@@ -21,6 +18,7 @@ from nbflow.flow.picture import flow_picture, run_picture
 from nbflow.flow.plans import Plan, Status
 from nbflow.flow.running import Job
 from nbflow.flow.status import status_of
+from nbflow.flow.telling import warn_user
 from nbflow.flow.whys import Why, why_planned
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
@@ -31,6 +29,7 @@ from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
     from contextvars import Token
+    from pathlib import Path
 
     import pandas as pd
 
@@ -365,17 +364,6 @@ def implicit_flow(targets: list[Node]) -> Flow:
         graph.add(node)
     flow.graph = graph
     return flow
-
-
-def warn_user(message: str) -> None:
-    """A warning at the line of the user's that led here."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, NbflowWarning, stacklevel=level)
-
-
-_PACKAGE = str(Path(__file__).parent.parent)
 
 
 FLOW_FACTORY[:] = [implicit_flow]
