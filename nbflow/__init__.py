@@ -15,11 +15,13 @@ In a notebook: `%load_ext nbflow`, then `%%task NAME` above a cell. In Python:
 from __future__ import annotations
 
 import sys
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from nbflow import signals, tasks, triggers
 from nbflow.engine.hooks import StateChange
 from nbflow.flow import Comparison, Flow, Plan, Run, Status
+from nbflow.flow.watching import WATCHERS, Cancel
 from nbflow.identity.value import opaque
 from nbflow.loop import loop
 from nbflow.model.control import Switch, apply_map, case, chain, flatten, merge, switch
@@ -32,17 +34,9 @@ from nbflow.probe.file import File
 from nbflow.probe.routing import FRONT
 from nbflow.probe.secrets import secret
 
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
-def _front() -> Any:
-    """What shows displays of tasks, where an IPython shell runs."""
-    if "IPython" not in sys.modules:
-        return None
-    from nbflow.notebook.output import find_front
-
-    return find_front()
-
-
-FRONT[:] = [_front]
 
 __version__ = "0.1.0"
 
@@ -92,3 +86,27 @@ def unload_ipython_extension(shell: Any) -> None:
     from nbflow.notebook import unload
 
     unload(shell)
+
+
+def _watch(run: Run, cancel: Cancel | None) -> AbstractContextManager[None]:
+    """Shows a run under IPython, in a notebook also where nobody loaded the extension; in scripts nothing."""
+    if "IPython" not in sys.modules:
+        return nullcontext()
+    from nbflow.notebook.frontends import watch
+
+    return watch(run, cancel)
+
+
+WATCHERS.append(_watch)
+
+
+def _front() -> Any:
+    """What shows displays of tasks, where an IPython shell runs."""
+    if "IPython" not in sys.modules:
+        return None
+    from nbflow.notebook.output import find_front
+
+    return find_front()
+
+
+FRONT[:] = [_front]

@@ -339,10 +339,11 @@ def test_the_frame_has_arguments_result_and_what_happened(store):
         measure.map(load.map(["a", "bb"]), scale=unmapped(10))
     frame = flow.run().frame("measure")
     assert list(frame.columns) == [
-        "path", "text", "length", "state", "result.state", "error", "seconds", "cached", "attempts",
+        "path", "text", "length", "result.state", "state", "error", "seconds", "cached", "attempts",
     ]  # fmt: skip
     assert list(frame["length"]) == [10, 20]
-    assert list(frame["result.state"]) == ["success", "success"]
+    assert list(frame["state"]) == ["success", "success"]
+    assert list(frame["result.state"]) == ["mine", "mine"]
     assert list(flow.run().frame("measure")["cached"]) == [True, True]
 
 

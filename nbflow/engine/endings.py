@@ -68,7 +68,7 @@ class Endings:
 
     def without_late(self, node: Node, indices: Sequence[int]) -> Sequence[int]:
         """The elements that are to be called; those that an earlier run is still at are waited for."""
-        if not LATE:
+        if not LATE.batches:
             return indices
         keys = self._ledger.books[node].keys
         free: list[int] = []

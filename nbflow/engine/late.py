@@ -15,24 +15,20 @@ class LateElements:
     """The keys of elements that are still being computed, and what is to happen when their batch has ended."""
 
     def __init__(self) -> None:
-        self._batches: dict[bytes, Batch] = {}
+        self.batches: dict[bytes, Batch] = {}
         self._waiting: dict[Batch, list[Callable[[], None]]] = {}
         self._lock = threading.Lock()
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._batches)
 
     def add(self, batch: Batch, keys: Iterable[bytes]) -> None:
         """Elements of a batch whose run has ended go on."""
         with self._lock:
-            self._batches.update(dict.fromkeys(keys, batch))
+            self.batches.update(dict.fromkeys(keys, batch))
             self._waiting[batch] = []
 
     def end(self, batch: Batch) -> None:
         """A batch has ended, and what was worth it is kept."""
         with self._lock:
-            self._batches = {key: each for key, each in self._batches.items() if each is not batch}
+            self.batches = {key: each for key, each in self.batches.items() if each is not batch}
             waiting = self._waiting.pop(batch, [])
         for tell in waiting:
             tell()
@@ -40,7 +36,7 @@ class LateElements:
     def wait(self, key: bytes, tell: Callable[[], None]) -> bool:
         """Whether the key is being computed; then `tell` is called, on another thread, when that has ended."""
         with self._lock:
-            batch = self._batches.get(key)
+            batch = self.batches.get(key)
             if batch is None:
                 return False
             self._waiting[batch].append(tell)

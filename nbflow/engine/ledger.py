@@ -130,6 +130,19 @@ class Ledger:
             value = book.values[index] = self._fetch(book, index)
         return value
 
+    def load(self, node: Node, indices: Sequence[int]) -> None:
+        """Gets the values of many elements into memory at once, of those that have one. Raises LostValue."""
+        book = self.books[node]
+        absent = [i for i in indices if book.values[i] is MISSING and self.state(node, i) in SUCCESSFUL]
+        stored = [(i, row) for i in absent if (row := book.rows[i]) is not None]
+        if self._store is not None and stored:
+            for (i, _), value in zip(stored, self._store.load_many([row for _, row in stored]), strict=True):
+                if isinstance(value, DamagedEntry):
+                    raise LostValue(node, i, value.why)
+                book.values[i] = value
+        for i in absent:
+            self.value(node, i)
+
     def fresh_copy(self, node: Node, index: int) -> Any:
         """The value as it was made, shared with nobody; MISSING where none can be had."""
         book = self.books[node]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.derive import derive
@@ -21,7 +23,7 @@ from nbflow.probe.files import what_changed
 from nbflow.store import LIVE, LOOP_EXPRESSION, LOOP_STEP, SKIP, VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nbflow.engine.events import Event, Expanded
     from nbflow.engine.ledger import Ledger
@@ -59,6 +61,10 @@ class Found:
         yield from self.expanded
 
 
+# Nodes that run although their results are known, with the positions of the elements that do; None for all.
+Forced = Mapping[Node, frozenset[int] | None]
+
+
 class Resolver(Keying):
     """Keys and look-ups for one plan or run: every global, file and code object is looked at once."""
 
@@ -72,7 +78,7 @@ class Resolver(Keying):
         *,
         session: str,
         now_ns: int,
-        force: frozenset[Node] = frozenset(),
+        force: Forced = MappingProxyType({}),
         approved: frozenset[Node] = frozenset(),
     ) -> None:
         super().__init__(ledger, codes, store)
@@ -146,7 +152,7 @@ class Resolver(Keying):
 
     def _look_up(self, asked: list[tuple[Found, Sequence[int], list[bytes]]]) -> None:
         while asked:
-            wanted = [key for answer, _, keys in asked if not self._always(answer.node) for key in keys]
+            wanted = [key for answer, _, keys in asked if not self._always(answer.node, None) for key in keys]
             rows = self._store.look_up(wanted) if self._store is not None and wanted else {}
             # Known iterations of loops lead to the next ones, which are looked up together.
             asked = [further for each in asked if (further := self._take_in(*each, rows)) is not None]
@@ -154,11 +160,10 @@ class Resolver(Keying):
     def _take_in(
         self, answer: Found, indices: Sequence[int], keys: list[bytes], rows: Mapping[bytes, Sequence[Row]]
     ) -> tuple[Found, Sequence[int], list[bytes]] | None:
-        always = self._always(answer.node)
         book = self.ledger.books[answer.node]
         following: list[tuple[int, bytes]] = []
         for i, key in zip(indices, keys, strict=True):
-            row = None if always else self._valid(rows.get(key, ()), answer, i)
+            row = None if self._always(answer.node, i) else self._valid(rows.get(key, ()), answer, i)
             if row is None:
                 answer.misses.append(i)
             elif row.kind == VALUE:
@@ -204,8 +209,14 @@ class Resolver(Keying):
         value = self.expander.thaw(node, self._loaded(row))
         return self.expander.expand(node, index, value, reused=True, step=row.kind == LOOP_EXPRESSION)
 
-    def _always(self, node: Node) -> bool:
-        return node.task.options.always or node in self._force
+    def _always(self, node: Node, index: int | None) -> bool:
+        """Whether an element runs although its result is known; with None, whether all of them do."""
+        if node.task.options.always:
+            return True
+        if node not in self._force:
+            return False
+        elements = self._force[node]
+        return elements is None or index in elements
 
     def _valid(self, rows: Sequence[Row], answer: Found, index: int) -> Row | None:
         """The newest row whose files are as they were, that has not expired, and is this session's to use."""

@@ -17,10 +17,11 @@ from nbflow.engine.collector import Collector
 from nbflow.engine.endings import Endings, RunCancelled
 from nbflow.engine.hooks import Hooks
 from nbflow.engine.intake import Intake
-from nbflow.engine.lanes import SYNC, THREADS, Flights, Lanes
+from nbflow.engine.lanes import Flights, Lanes
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
 from nbflow.engine.output import UNSHOWN
+from nbflow.engine.places import SYNC, THREADS, Places
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
 from nbflow.errors import GraphError, MapError, UnidentifiableError
@@ -77,15 +78,8 @@ class Shell:
         self._later: list[tuple[float, int, Node, int]] = []
         self._flights = Flights()
         self._batcher = Batcher(ledger, resolver)
-        self._lanes = Lanes(
-            ledger,
-            resolver,
-            executors,
-            home,
-            default=default_executor,
-            loop=default_loop,
-            is_cheap=self._batcher.is_cheap,
-        )
+        places = Places(ledger, resolver, home, default=default_executor, loop=default_loop)
+        self._lanes = Lanes(places, executors, home, self._batcher.is_cheap)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
         self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, output=output, do=self._do)
         self._hooks = Hooks(ledger, tell)
@@ -122,13 +116,13 @@ class Shell:
         """One turn: submit what there is room for, then take in what has ended. False at the end."""
         self._due_retries()
         self._resources.clean_up(self._tell)
-        self._dispatch()
-        if self._lanes.crowded:
+        called = self._dispatch()
+        if self._lanes.crowded or (called and self._inbox.empty()):
             return True
-        if not (self._flights or self._later or self._lanes or self._endings.waited_for):
+        if not (self._flights.looked or self._later or self._lanes or self._endings.waited_for):
             return False
         self._collector.wake()
-        arrived = self._inbox.take(self._patience())
+        arrived = self._inbox.take(self._patience(called=called))
         self._collector.rest()
         for item in arrived:
             if callable(item):
@@ -145,8 +139,10 @@ class Shell:
             if now - looked > EARLY_S:
                 self._take_in(batch)
 
-    def _patience(self) -> float:
+    def _patience(self, *, called: bool) -> float:
         """Seconds to wait at most for something to end."""
+        if called:
+            return 0.0
         now = time.monotonic()
         due = self._later[0][0] - now if self._later else WAIT_S
         begins = self._lanes.wait_s(now)
@@ -246,12 +242,13 @@ class Shell:
             _, _, node, i = heapq.heappop(self._later)
             self._enqueue(node, (i,))
 
-    def _dispatch(self) -> None:
-        """Hands out batches, the deepest node first, while there is room."""
-        while (choice := self._lanes.choose(self._flights, time.monotonic())) is not None:
+    def _dispatch(self) -> bool:
+        """Hands out batches, the deepest node first, while there is room; gives whether one was called right here."""
+        while (choice := self._lanes.choose(self._flights)) is not None:
             self._submit(choice)
             if choice.where == SYNC:
-                return
+                return True
+        return False
 
     def _submit(self, choice: Choice) -> None:
         node, executor = choice.node, self._executors[choice.where]
@@ -284,6 +281,8 @@ class Shell:
         self._do(self.machine.handle(m.Started(node, indices)))
         executor.submit(batch)
         self._collector.rest()
+        if choice.where == SYNC:
+            self._arrived(batch)
 
     def _refuse(self, node: Node, indices: Sequence[int], error: Exception) -> None:
         for i in indices:
@@ -293,7 +292,8 @@ class Shell:
     def _arrived(self, batch: Batch) -> None:
         """Takes in a batch that has ended."""
         self._flights.end(batch)
-        self._lanes.end(batch)
+        if self._lanes.paced:
+            self._lanes.end(batch)
         # It may have written files that others read.
         self.resolver.look_at_files_again()
         self._take_in(batch)

@@ -36,6 +36,9 @@ class Waiting:
     def __len__(self) -> int:
         return self._count
 
+    def __bool__(self) -> bool:
+        return self._count > 0
+
     def add(self, node: Node, depth: int, indices: Iterable[int], *, private: bool = False) -> None:
         """Puts elements of a node in line. depth: its place in the run."""
         line = self._lines.get(node) or Line()

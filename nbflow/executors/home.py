@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.worker import run_batch
+from nbflow.identity.handles import AT_HOME
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from nbflow.probe.files import StatMemo
 
 
+class HomeLeft(RuntimeError):
+    """The thread that asked for a run waits for it no more."""
+
+
 class Home:
     """The thread that asked for a run, at the service of what has to be called there.
 
@@ -29,10 +34,12 @@ class Home:
     whether somebody waits here for the end of the run, so that nothing is held up by calling things here.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, *, away: bool = False) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, *, away: bool = False, attended: bool = True
+    ) -> None:
         self.loop = loop
         self.away = away
-        self.attended = not away
+        self.attended = attended
         self.stopping = False
         self.thread = threading.get_ident()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -56,25 +63,41 @@ class Home:
         self._call_soon()
 
     def call(self, function: Callable[[], Any]) -> Any:
-        """What a function gives or raises, called on this thread; it is waited for."""
-        box: list[tuple[bool, Any]] = []
-        over = threading.Event()
+        """What a function gives or raises, called on this thread; it is waited for. Raises HomeLeft after the end."""
+        if threading.get_ident() == self.thread:
+            return function()
+        from concurrent.futures import Future  # brings in logging, which nobody else here needs
+
+        answer: Future[Any] = Future()
+        context = contextvars.copy_context()
 
         def job() -> None:
             try:
-                box.append((True, function()))
+                answer.set_result(context.run(function))
             # Whatever it raises is raised again where it is waited for.
             except BaseException as error:  # noqa: BLE001 (handed over)
-                box.append((False, error))
-            finally:
-                over.set()
+                answer.set_exception(error)
 
-        self.post(partial(contextvars.copy_context().run, job))
-        over.wait()
-        good, what = box[0]
-        if good:
-            return what
-        raise what
+        self.post(job)
+        while True:
+            try:
+                return answer.result(_LOOK_S)
+            except TimeoutError:
+                if answer.done():
+                    raise
+                if self._ended.is_set():
+                    raise HomeLeft("the run has ended; nothing is called on its thread any more") from None
+
+    def tell(self, tell: Callable[[str], None], message: str) -> None:
+        """Tells something here, where a warning finds the line that asked for the run."""
+        if self.away and self.attended and threading.get_ident() != self.thread:
+            self.post(partial(tell, message))
+        else:
+            tell(message)
+
+    def reach(self) -> None:
+        """From now on the code of this context calls back here what only this thread can do."""
+        AT_HOME.set(self.call)
 
     def end(self) -> None:
         """The run is over: nobody needs this thread any more."""
@@ -90,6 +113,7 @@ class Home:
         raised: list[BaseException] = []
 
         def go() -> None:
+            self.reach()
             try:
                 work()
             # Whatever ends the work is raised where it was asked for.
@@ -111,6 +135,9 @@ class Home:
         finally:
             thread.join()
             self.away = False
+        while self._do_next():
+            # Something it had to tell at its end.
+            pass
         if raised:
             raise raised[0]
 
@@ -216,6 +243,10 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
     """The event loop that runs on this thread; None where there is none. Does not import asyncio."""
     asyncio = sys.modules.get("asyncio")
     return None if asyncio is None else asyncio._get_running_loop()
+
+
+# How often who waits for an answer looks whether there is still somebody to give it.
+_LOOK_S = 0.5
 
 
 def _nothing() -> None:

@@ -22,6 +22,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[Batch | Callable[[], None] | BaseException] = queue.SimpleQueue()
+        self.empty = self._items.empty
 
     def put(self, item: Batch | Callable[[], None] | BaseException) -> None:
         """A batch, something that the shell is to do, or an exception, which ends the run."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from nbflow.results.report import is_visible
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from concurrent.futures import Future
 
     from nbflow.flow.finished import Run
     from nbflow.flow.running import Job
@@ -40,6 +40,8 @@ class Background:
     """The handle of a run in the background. `await handle` gives its Run, too."""
 
     def __init__(self, job: Job, home: Home) -> None:
+        from concurrent.futures import Future  # brings in logging, which runs in the foreground do without
+
         self._job = job
         self._home = home
         self._over: Future[Run] = Future()
@@ -76,7 +78,9 @@ class Background:
             raise TimeoutError(f"{self!r}: still at it after {timeout_s} s; it goes on") from None
 
     def _work(self) -> None:
-        if not self._home.away:
+        if self._home.away:
+            self._home.reach()
+        else:
             self._home.thread = threading.get_ident()
         try:
             self._job.work(self._home, watchable=True)
@@ -121,7 +125,7 @@ def start(job: Job) -> Background:
     """Begins a run in the background; what must be called on this thread comes back to it where a loop runs here."""
     loop = running_loop()
     # Where nobody is there to be called back, as in a script, the run's own thread is its home.
-    home = Home(away=False) if loop is None else Home(loop, away=True)
+    home = Home(loop, away=loop is not None, attended=False)
     handle = Background(job, home)
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(handle._work,), name="nbflow-background", daemon=True).start()

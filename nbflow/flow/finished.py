@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.causes import Causes
 from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import records_of, settle, shown_parameters
+from nbflow.flow.retrying import retry
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.triggers import all_successful
 from nbflow.probe.secrets import short_text
-from nbflow.results.frame import argument_columns, make_frame
+from nbflow.results.arguments import argument_columns
+from nbflow.results.frame import make_frame, only_failed
 from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
 
 if TYPE_CHECKING:
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
     from nbflow.engine.why import Reason
-    from nbflow.flow.causes import Causes
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
     from nbflow.model.control import Gate
     from nbflow.model.node import Node
+    from nbflow.results.elements import ElementFrame
     from nbflow.results.report import PlanRow
 
 
@@ -49,8 +52,9 @@ class Run:
         self.parameters = dict(parameters)
         self.seconds = 0.0
         self.started_ns = time.time_ns()
-        # Whether all of the flow takes part.
-        self.whole = True
+        # The names it was asked for, None for the whole flow; those that might go on.
+        self.targets: list[str] | None = None
+        self.approved: list[str] = []
         self.stale: dict[Node, dict[int, str]] = {}
         self.reasons: dict[str, list[Reason]] = {}
         self.causes: Causes | None = None
@@ -85,7 +89,7 @@ class Run:
             records_of(workshop, self.reasons),
             state=self.overall.label,
             parameters=shown_parameters(workshop),
-            whole=self.whole,
+            whole=self.targets is None,
         )
         store.history.trim(self.flow.name)
         store.flush()
@@ -99,6 +103,11 @@ class Run:
     def ledger(self) -> Ledger:
         """What this run knows of each node's elements."""
         return self._workshop.ledger
+
+    def causes_so_far(self) -> Causes:
+        """What tells why nodes run, while the run goes on."""
+        before = self._workshop.store.last(self.flow.name)
+        return Causes(self._workshop, self.flow.name, before, until_ns=self.started_ns)
 
     def __getitem__(self, node: Node | str) -> Any:
         """A node's value; of a mapped node the list. Raises NotSuccessful when there is none."""
@@ -126,16 +135,51 @@ class Run:
         good = set(kept)
         return [self._value(found, i) if i in good else None for i in range(len(track.states))]
 
-    def frame(self, node: Node | str) -> pd.DataFrame:
-        """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts."""
-        found = self._find(node)
-        return make_frame(found, self._workshop.ledger, self._workshop.machine.tracks[found])
+    def frame(self, node: Node | str) -> ElementFrame:
+        """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts.
 
-    def failed(self, node: Node | str) -> pd.DataFrame:
-        """The rows of the frame whose element failed."""
-        frame = self.frame(node)
-        column = "result.state" if "result.state" in frame else "state"
-        return frame[frame[column].isin([state.label for state in UNSUCCESSFUL])]
+        The index is that of what was mapped over. Results with named parts (dicts, dataclasses …) are spread into
+        columns; a name that is taken becomes `result.name` or `argument.name`. A DataFrame, which shows itself with a
+        line above; large arguments are summed up.
+
+        >>> from nbflow import Flow, task
+        >>> with Flow("its frame") as flow:
+        ...     node = task(lambda x: 1 / x, name="invert").map([1, 0])
+        >>> frame = flow.run().frame("invert")
+        >>> frame[frame.state == "failed"].error.tolist()
+        ['ZeroDivisionError: division by zero']
+        """
+        found = self._find(node)
+        try:
+            return make_frame(found, self._workshop.ledger, self._workshop.machine.tracks[found])
+        except LostValue:
+            return self._made_again(found).frame(found.name)
+
+    def failed(self, node: Node | str) -> ElementFrame:
+        """The rows of the frame whose element failed, or did not run because something else did."""
+        return only_failed(self.frame(node))
+
+    def retry(self, node: Node | str | None = None, elements: Iterable[Any] | None = None) -> Run:
+        """A new run of what failed, and of what did not run because of that; all else is reused.
+
+        It has the parameters, targets and approvals of this one. node: only this one, and what it needs. elements:
+        numbers or labels of elements that run in any case. Raises UnknownName.
+
+        >>> import tempfile
+        >>> from nbflow import Flow, task
+        >>> answers = iter([ConnectionError("no answer"), 42])
+        >>> @task(ignore=["answers"])
+        ... def ask():
+        ...     answer = next(answers)
+        ...     if isinstance(answer, Exception):
+        ...         raise answer
+        ...     return answer
+        >>> with Flow("asking", store=tempfile.mkdtemp()) as flow:
+        ...     node = ask()
+        >>> flow.run().retry()["ask"]
+        42
+        """
+        return retry(self, None if node is None else self._find(node), elements)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -172,7 +216,12 @@ class Run:
 
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
-        return groups_of(self._workshop.machine.tracks)
+        # A watcher's thread asks while the run adds nodes.
+        return groups_of(list(self._workshop.machine.tracks))
+
+    def watch(self) -> set[Track]:
+        """The set that gets each node that changes from now on, for the watcher to empty."""
+        return self._workshop.machine.watch()
 
     def loops(self, node: Node) -> int | None:
         """How many iterations a node's loop took; of a mapped node the longest."""
@@ -215,10 +264,8 @@ class Run:
 
     def describe_arguments(self, node: Node, index: int) -> str:
         """The mapped arguments of an element, in short."""
-        ledger = self._workshop.ledger
-        shown: dict[str, Any] = {}
-        argument_columns(node, ledger, index + 1, shown)
-        return ", ".join(f"{name}={short_text(column[index], name)}" for name, column in shown.items())
+        shown = argument_columns(node, self._workshop.ledger, [index])
+        return ", ".join(f"{name}={short_text(column[0], name)}" for name, column in shown.items())
 
     def log(self, node: Node | str, element: Any = None) -> RunLog:
         """What a node put out: prints, logging, warnings and displays, also of reused and of failed elements.
@@ -346,10 +393,13 @@ class Run:
         try:
             return self._workshop.ledger.value(node, index)
         except LostValue:
-            # Its stored result is damaged: it is made again, as in any run, with all that is found damaged.
-            self._look_at_children()
-            again = self.flow.run(targets=[node], **self.parameters)
+            again = self._made_again(node)
             return again._value(again._find(node), index)
+
+    def _made_again(self, node: Node) -> Run:
+        """A run that makes again what was found damaged of a node's stored results, as any run does."""
+        self._look_at_children()
+        return self.flow.run(targets=[node], **self.parameters)
 
     def _look_at_children(self) -> None:
         """Reads what running tasks made; what cannot be read leaves the store by that."""

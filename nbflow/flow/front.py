@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
-from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
+from nbflow.errors import GraphError, UnknownName, nearest
 from nbflow.flow.accept import Accepted, accept
 from nbflow.flow.background import Background, start
 from nbflow.flow.compare import compare_runs
@@ -22,6 +19,7 @@ from nbflow.flow.picture import flow_picture, run_picture
 from nbflow.flow.plans import Plan, Status
 from nbflow.flow.running import Job
 from nbflow.flow.status import status_of
+from nbflow.flow.telling import warn_user
 from nbflow.flow.whys import Why, why_planned
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
@@ -32,14 +30,17 @@ from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
     from contextvars import Token
+    from pathlib import Path
 
     import pandas as pd
 
     from nbflow.engine.hooks import StateChange
+    from nbflow.engine.resolve import Forced
     from nbflow.results.comparison import Comparison
     from nbflow.store import Store
 
 Targets = Node | str | Iterable[Node | str] | None
+Force = Targets | Mapping[Node | str, Iterable[int]]
 
 
 class Flow:
@@ -134,7 +135,7 @@ class Flow:
         self,
         *,
         targets: Targets = None,
-        force: Targets = None,
+        force: Force = None,
         approve: Targets = None,
         check: bool = False,
         dry: bool = False,
@@ -143,13 +144,14 @@ class Flow:
         """Runs what is not fresh and gives the Run, also when something failed.
 
         targets: nodes or names; only they and what they need (default: everything). force: nodes that run
-        although their results are known. approve: nodes with trigger=manual_only, or that raised PAUSE, that may
-        go on. check: raise RunFailed when something failed. dry: run nothing, show only what would. The rest are
-        the flow's parameters by name; ParameterError for an unknown one.
+        although their results are known; as a dict, only those of their elements: `{"daily": [3, 5]}`. approve:
+        nodes with trigger=manual_only, or that raised PAUSE, that may go on. check: raise RunFailed when something
+        failed. dry: run nothing, show only what would. The rest are the flow's parameters by name; ParameterError
+        for an unknown one.
         """
         if dry:
             check_parameters(self.graph.parameters, parameters, self.name)
-            workshop = self._workshop(targets, parameters, force, approve)
+            workshop = self._workshop(targets, parameters, self._forced(force), approve)
             return Run.planned(self, workshop, explain(workshop, self.name).visible())
         run = self._job(targets, force, approve, parameters).here()
         if check:
@@ -157,7 +159,7 @@ class Flow:
         return run
 
     def start(
-        self, *, targets: Targets = None, force: Targets = None, approve: Targets = None, **parameters: Any
+        self, *, targets: Targets = None, force: Force = None, approve: Targets = None, **parameters: Any
     ) -> Background:
         """Runs in the background, and gives a handle at once; the options are those of `run`.
 
@@ -178,7 +180,7 @@ class Flow:
         self,
         *,
         targets: Targets = None,
-        force: Targets = None,
+        force: Force = None,
         approve: Targets = None,
         check: bool = False,
         **parameters: Any,
@@ -303,20 +305,23 @@ class Flow:
             drawing.save(filename)
         return drawing
 
-    def _job(self, targets: Targets, force: Targets, approve: Targets, parameters: dict[str, Any]) -> Job:
+    def _job(self, targets: Targets, force: Force, approve: Targets, parameters: dict[str, Any]) -> Job:
         check_parameters(self.graph.parameters, parameters, self.name)
-        workshop = self._workshop(targets, parameters, force, approve)
-        return Job(self, workshop, parameters, self._chosen(force), whole=targets is None)
+        forced = self._forced(force)
+        job = Job(self, self._workshop(targets, parameters, forced, approve), parameters, forced)
+        job.run.targets = None if targets is None else [node.name for node in self._chosen(targets)]
+        job.run.approved = [node.name for node in self._chosen(approve)]
+        return job
 
     def _workshop(
-        self, targets: Targets, parameters: dict[str, Any], force: Targets = None, approve: Targets = None
+        self, targets: Targets, parameters: dict[str, Any], force: Forced | None = None, approve: Targets = None
     ) -> Workshop:
         chosen = self._chosen(targets) if targets is not None else list(self.graph.nodes.values())
         return open_workshop(
             ancestors(chosen),
             self.store,
             parameters,
-            force=self._chosen(force),
+            force=force or {},
             targets=None if targets is None else chosen,
             approved=frozenset(self._chosen(approve)),
         )
@@ -327,6 +332,11 @@ class Flow:
         if isinstance(targets, (str, Node)):
             targets = [targets]
         return [self._node(target) for target in targets]
+
+    def _forced(self, force: Force) -> Forced:
+        if isinstance(force, Mapping):
+            return {self._node(name): frozenset(elements) for name, elements in force.items()}
+        return dict.fromkeys(self._chosen(force))
 
     def _node(self, target: Node | str) -> Node:
         return target if isinstance(target, Node) else self.graph[target]
@@ -357,17 +367,6 @@ def implicit_flow(targets: list[Node]) -> Flow:
         graph.add(node)
     flow.graph = graph
     return flow
-
-
-def warn_user(message: str) -> None:
-    """A warning at the line of the user's that led here."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, NbflowWarning, stacklevel=level)
-
-
-_PACKAGE = str(Path(__file__).parent.parent)
 
 
 FLOW_FACTORY[:] = [implicit_flow]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.endings import RunCancelled
 from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
-from nbflow.engine.lanes import HOME, NOTEBOOK, OWN, SYNC, THREADS
+from nbflow.engine.places import HOME, NOTEBOOK, OWN, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError
 from nbflow.executors.home import Home, HomeExecutor, running_loop
@@ -23,23 +24,20 @@ from nbflow.probe.routing import routed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from nbflow.engine.resolve import Forced
     from nbflow.executors.base import Executor
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
-    from nbflow.model.node import Node
 
 
 class Job:
     """A run that is about to be. forced: nodes that run although their results are known."""
 
-    def __init__(
-        self, flow: Flow, workshop: Workshop, parameters: Mapping[str, Any], forced: Sequence[Node], *, whole: bool
-    ) -> None:
+    def __init__(self, flow: Flow, workshop: Workshop, parameters: Mapping[str, Any], forced: Forced) -> None:
         self.flow = flow
         self.run = Run(flow, workshop, parameters)
-        self.run.whole = whole
         self.cancelled = False
         self._workshop = workshop
         self._forced = forced
@@ -65,12 +63,14 @@ class Job:
         self._tell_state(State.PENDING, State.RUNNING)
         try:
             with watched(self.run, self.cancel if watchable else None):
-                self._run_shell(home)
+                try:
+                    self._run_shell(home)
+                finally:
+                    self.run.finish(self._forced)
         except RunCancelled:
             self.cancelled = True
             self._tell_interrupted("cancelled")
         finally:
-            self.run.finish(self._forced)
             self._tell_state(State.RUNNING, self.run.overall)
 
     def cancel(self) -> None:
@@ -79,13 +79,14 @@ class Job:
 
     def _run_shell(self, home: Home) -> None:
         flow, workshop, inbox = self.flow, self._workshop, self._inbox
+        tell = partial(home.tell, flow.tell)
         keeper = Keeper(
             workshop.ledger,
             workshop.resolver,
             workshop.store,
             session=session_id(),
             replace=frozenset(self._forced),
-            tell=flow.tell,
+            tell=tell,
         )
         executors = _executors(workshop, inbox, home)
         output = Presenter(workshop, flow.output)
@@ -99,7 +100,7 @@ class Job:
             home=home,
             default_executor=flow.executor,
             default_loop=flow.loop,
-            tell=flow.tell,
+            tell=tell,
             output=output,
         )
         self.run.stale = shell.stale
@@ -134,7 +135,7 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home) -> dict[str, Execut
         return home.loop
 
     return {
-        SYNC: SyncExecutor(memo, inbox),
+        SYNC: SyncExecutor(memo),
         THREADS: ThreadExecutor(memo, inbox),
         HOME: HomeExecutor(memo, inbox, home),
         OWN: LoopExecutor(memo, inbox, own_loop),

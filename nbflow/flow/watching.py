@@ -1,24 +1,36 @@
-"""Front ends that show a run while it goes on: each registers here what it wraps around every run."""
+"""Who looks on while a run goes: front ends register here, and hear of each run when it begins and ends."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
     from nbflow.flow.finished import Run
 
-# Each is called with a run and with what cancels it, None where nothing can.
-WATCHERS: list[Callable[[Run, Callable[[], None] | None], AbstractContextManager[None]]] = []
+Cancel = Callable[[], None]
+Watcher = Callable[["Run", Cancel | None], AbstractContextManager[None]]
+
+# Each is entered before a run starts and left when it has ended, also by an error or an interrupt.
+WATCHERS: list[Watcher] = []
 
 
 @contextmanager
-def watched(run: Run, cancel: Callable[[], None] | None = None) -> Iterator[None]:
-    """All that watch are told of a run, for the time of the block."""
+def watched(run: Run, cancel: Cancel | None = None) -> Iterator[None]:
+    """The time of a run, for all that watch. cancel: ends a run that goes on in the background.
+
+    >>> from contextlib import nullcontext
+    >>> from nbflow import Flow
+    >>> run = Flow("looked at").run()
+    >>> WATCHERS.append(lambda run, cancel: nullcontext(print("begins:", run.flow.name)))
+    >>> with watched(run):
+    ...     print("goes on")
+    begins: looked at
+    goes on
+    >>> WATCHERS[:] = []
+    """
     with ExitStack() as stack:
-        for watch in WATCHERS:
-            stack.enter_context(watch(run, cancel))
+        for watcher in WATCHERS:
+            stack.enter_context(watcher(run, cancel))
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.collector import Collector
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from nbflow.engine.resolve import Forced
     from nbflow.probe.files import StatMemo
 
 # One of each a process: what they remember stays true from run to run.
@@ -51,7 +53,7 @@ def open_workshop(
     store: Store,
     parameters: Mapping[str, Any],
     *,
-    force: Iterable[Node] = (),
+    force: Forced = MappingProxyType({}),
     targets: Iterable[Node] | None = None,
     approved: Collection[Node] = (),
     memo: StatMemo | None = None,
@@ -75,7 +77,7 @@ def _opened(
     store: Store,
     parameters: Mapping[str, Any],
     *,
-    force: Iterable[Node],
+    force: Forced,
     targets: Iterable[Node] | None,
     approved: Collection[Node],
     memo: StatMemo,
@@ -93,7 +95,7 @@ def _opened(
         memo,
         session=session_id(),
         now_ns=time.time_ns(),
-        force=frozenset(force),
+        force=force,
         approved=frozenset(approved),
     )
     _fill_parameters(nodes, parameters, ledger, resolver, store)

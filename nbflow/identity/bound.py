@@ -92,14 +92,14 @@ def bound_value(value: Any) -> str | None:
     >>> bound_value({"db": sqlite3.connect(":memory:")}), bound_value([1, 2])
     ('Connection', None)
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return None
     todo: list[tuple[Any, int]] = [(value, 0)]
     seen: set[int] = set()
     while todo and len(seen) < _MOST_PARTS:
         each, depth = todo.pop()
         if (
-            type(each) in _PLAIN
+            type(each) in PLAIN
             or type(each).__module__.startswith(_DATA)
             or isinstance(each, (type, types.ModuleType, types.FunctionType))
             or id(each) in seen
@@ -132,7 +132,7 @@ def _reached(thing: Any, is_installed: Callable[[str], bool]) -> Iterator[tuple[
         yield "", thing.__func__
     elif isinstance(thing, property):
         yield from (("", part) for part in (thing.fget, thing.fset))
-    elif type(thing) not in _PLAIN and not isinstance(thing, types.ModuleType):
+    elif type(thing) not in PLAIN and not isinstance(thing, types.ModuleType):
         yield "", type(thing)
         # functools.cache and its like are no functions, and lead to one.
         yield "", getattr(thing, "__dict__", {}).get("__wrapped__")
@@ -205,4 +205,5 @@ def _parts(value: Any) -> Iterable[Any]:
         return ()
 
 
-_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex, type(MISSING)})
+# Values that neither are nor hold anything bound, told by their type alone.
+PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex, type(MISSING)})

@@ -19,7 +19,7 @@ def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     if isinstance(value, pd.DataFrame):
         columns = [_series(walk, value.iloc[:, i], f"{path}[{name!r}]") for i, name in enumerate(value.columns)]
         attrs = walk.id(value.attrs, path)
-        kind = walk.resolve(type(value))
+        kind = walk.resolve(getattr(type(value), "__nbflow_class__", type(value)))
         return framed("frame", kind, walk.id(value.columns, path), walk.id(value.index, path), list_id(columns), attrs)
     if isinstance(value, pd.Series):
         parts = (_series(walk, value, path), walk.id(value.index, path), walk.id(value.name, path))

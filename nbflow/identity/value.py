@@ -115,7 +115,8 @@ class Walk:
         handle = handle_of(value, path)
         if handle is not None:
             return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
-        family = FAMILIES.get(kind.__module__.partition(".")[0])
+        # nbflow's own frames differ from plain ones in how they are shown, and become plain when they are copied.
+        family = FAMILIES.get(getattr(kind, "__nbflow_class__", kind).__module__.partition(".")[0])
         if family is not None:
             found = family(self, value, path)
             if found is not None:

@@ -94,7 +94,11 @@ class Graph:
 
     def _has(self, node: Node) -> bool:
         """Whether a node is in here, or in a flow around or inside this one."""
-        return self.nodes.get(node.name) is node or (node.owner is not None and node.owner.graph.root is self.root)
+        if self.nodes.get(node.name) is node:
+            return True
+        # A notebook's flow gets a new graph again and again: what belonged to the old one is not in it yet.
+        graph = node.owner.graph if node.owner is not None else None
+        return graph is not None and graph.root is self.root and graph.nodes.get(node.name) is node
 
     def _take(self, node: Node) -> None:
         if node.owner is not None and self.owner is not None and node.owner is not self.owner:

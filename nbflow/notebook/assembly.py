@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, MapError
@@ -17,26 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nbflow.model.graph import Graph
-    from nbflow.notebook.build import CellTask
-    from nbflow.notebook.header import Head
-
-
-@dataclass(slots=True, eq=False)
-class Declared:
-    """One `%%task` cell. place: its rank in the order in which cells first ran."""
-
-    cell: str
-    place: int
-    head: Head
-    body: str
-    filename: str
-    first_line: int
-    built: CellTask
-    task: Task
-
-    @property
-    def name(self) -> str:
-        return self.task.name
+    from nbflow.notebook.declarations import Declared
 
 
 class Assembly:

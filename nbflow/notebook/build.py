@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, nearest
 from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, CellNames, ends_in_semicolon, read_cell
+from nbflow.notebook.comment import read_as_map
 from nbflow.notebook.hoist import hoist
 from nbflow.notebook.loops import Condition, Loop, build_condition, build_loop
 from nbflow.notebook.magic_text import read_magic
@@ -85,6 +86,8 @@ def build_task(
     if head.options.merge:
         return _merging(head, body, filename, known, namespace)
     tree = _parse(body, filename, first_line)
+    if head.commented:
+        head, tree = read_as_map(head, tree)
     names = read_cell(tree)
     outputs = _outputs(head, names, tree)
     _check_reserved(outputs.names)
@@ -163,7 +166,7 @@ def _parse(body: str, filename: str, first_line: int) -> ast.Module:
     """The body with the cell's own line numbers; SyntaxError for what a cell cannot hold, such as `return`."""
     tree = ast.parse("\n" * (first_line - 1) + body, filename)
     if not tree.body:
-        raise CellError("the body is empty: write below the `%%task` line what the task does")
+        raise CellError("the body is empty: write below the first line what the task does")
     # As a cell, not yet as a function: Python's own words for a `return`, which a function would take.
     compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     return tree
@@ -187,7 +190,7 @@ def _mention(names: Sequence[str], line: int) -> list[ast.stmt]:
 def _refuse_our_magics(tree: ast.Module) -> None:
     for node in ast.walk(tree):
         text = read_magic(node) if isinstance(node, ast.Call) else None
-        if text is not None and text.magic in {"%flow", "%%task"}:
+        if text is not None and text.magic in {"%flow", "%%task", "%%flow"}:
             raise CellError(f"`{text.magic}` cannot stand inside a task; give it a cell of its own")
 
 
@@ -199,7 +202,7 @@ def _check_reserved(names: Sequence[str]) -> None:
 
 def _outputs(head: Head, names: CellNames, tree: ast.Module) -> _Outputs:
     if not head.names:
-        return _Outputs(names.outputs or _refuse_nameless(names, tree), None)
+        return _Outputs(names.outputs or _refuse_nameless(head, names, tree), None)
     # `df["x"] = …` makes the next version of df, like an assignment.
     given = names.local.intersection(names.assigned).union(names.mutated)
     missing = [name for name in head.names if name not in given]
@@ -226,15 +229,15 @@ def _meant(missing: str, names: CellNames) -> str:
     return nearest(missing, names.outputs) if names.outputs else ""
 
 
-def _refuse_nameless(names: CellNames, tree: ast.Module) -> tuple[str, ...]:
+def _refuse_nameless(head: Head, names: CellNames, tree: ast.Module) -> tuple[str, ...]:
     if not isinstance(tree.body[-1], ast.Expr) and (names.imported or names.defined):
         raise CellError(
-            "this cell only imports and defines, which is no task; take the `%%task` line away, "
+            f"this cell only imports and defines, which is no task; take the `{head.mark}` line away, "
             "and what uses it runs again when it changes"
         )
-    raise CellError(
-        f"this cell assigns no name, so nothing could use its result; give it one: `%%task {_proposal(tree)}`"
-    )
+    name = _proposal(tree)
+    way_out = f"{name} = …" if head.commented else f"%%task {name}"
+    raise CellError(f"this cell assigns no name, so nothing could use its result; give it one: `{way_out}`")
 
 
 def _proposal(tree: ast.Module) -> str:

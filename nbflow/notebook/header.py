@@ -16,7 +16,7 @@ from nbflow.notebook.options import OPTIONS, HeadOptions, head_help, read_option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Generator", "Head", "HeadOptions", "head_help", "parse_head", "split_head"]
+__all__ = ["Generator", "Head", "HeadOptions", "head_help", "names_in", "parse_head", "split_head"]
 
 EXAMPLE = "write it like this: %%task weather for path in paths --retries 2"
 _TOKEN = re.compile(
@@ -42,13 +42,22 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head, read. text: as it was written, without the options; condition: of an `if` without `for`."""
+    """A head, read. text: as it was written, without the options; condition: of an `if` without `for`.
+
+    commented: it was a `# task` line, whose names and `for` are in the body.
+    """
 
     text: str
     names: tuple[str, ...] = ()
     generators: tuple[Generator, ...] = ()
     condition: ast.expr | None = None
     options: HeadOptions = field(default_factory=HeadOptions)
+    commented: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What makes its cell a task."""
+        return "# task" if self.commented else "%%task"
 
 
 def split_head(line: str, cell: str) -> tuple[str, str, int]:
@@ -188,7 +197,7 @@ def _read_generators(head: _Text, clause: re.Match[str]) -> tuple[Generator, ...
         head.fail(clause.start(), "`async for` cannot stand in a head; await in the body below")
     tree = _parse(head, clause.start())
     generators = tuple(
-        Generator(each.target, tuple(_names_in(each.target)), each.iter, tuple(each.ifs)) for each in tree.generators
+        Generator(each.target, tuple(names_in(each.target)), each.iter, tuple(each.ifs)) for each in tree.generators
     )
     names = [name for each in generators for name in each.names]
     for name in names:
@@ -235,22 +244,23 @@ def _parse(head: _Text, start: int) -> ast.ListComp:
     for target in (each.target for each in comprehension.generators):
         if any(isinstance(node, ast.Attribute | ast.Subscript) for node in ast.walk(target)):
             head.fail(start, f"`{ast.unparse(target)}` cannot be a loop variable; write a plain name")
-        if not any(_names_in(target)):
+        if not any(names_in(target)):
             head.fail(start, f"`for {ast.unparse(target)}` has no loop variable; write a plain name")
     if any(isinstance(node, ast.Await) for node in ast.walk(tree)):
         head.fail(start, "`await` cannot stand in a head; make the source a task of its own, and await there")
     return comprehension
 
 
-def _names_in(target: ast.expr) -> Iterator[str]:
+def names_in(target: ast.expr) -> Iterator[str]:
+    """The names that a loop's target binds, in order."""
     match target:
         case ast.Name(id=name):
             yield name
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             for part in parts:
-                yield from _names_in(part)
+                yield from names_in(part)
         case ast.Starred(value=part):
-            yield from _names_in(part)
+            yield from names_in(part)
 
 
 def _position(head: _Text, start: int, line: int, column: int) -> int:

@@ -10,6 +10,7 @@ from IPython.core.error import InputRejected
 
 from nbflow.errors import NbflowError
 from nbflow.notebook.cells import BUILTINS, read_cell
+from nbflow.notebook.comment import is_task_comment
 from nbflow.notebook.reach import reached_names
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ class PlainCells(ast.NodeTransformer):
     def visit(self, tree: ast.AST) -> ast.AST:
         if not isinstance(tree, ast.Module) or self._session.busy:
             return tree
-        if not any("%%task" in text for text in _texts(tree)) and not _is_our_magic(tree, "task"):
+        if not any(
+            "%%task" in text or is_task_comment(text.partition("\n")[0]) for text in _texts(tree)
+        ) and not _is_our_magic(tree, "task"):
             self._session.leave_cell()
         if _is_our_magic(tree, "task", "flow"):
             return tree
         outputs = self._session.outputs()
         cell = read_cell(tree)
-        self._session.note_plain(cell.assigned)
+        self._session.note_plain(tree, cell)
         self._tell_private(cell.reads)
         if not outputs:
             return tree
@@ -55,10 +58,20 @@ class PlainCells(ast.NodeTransformer):
         reached = reached_names(cell.reads, self._session.namespace)
         needed = sorted(outputs & {*cell.reads, *reached, *_words_in_strings(tree, cell.uses_dynamic)})
         if needed:
+            self._stop_if_asked(needed)
             self._session.namespace[PREPARE] = self._session.publish
             tree.body.insert(0, _call(PREPARE, needed))
             ast.fix_missing_locations(tree)
         return tree
+
+    def _stop_if_asked(self, needed: list[str]) -> None:
+        try:
+            why = self._session.stop_text(needed)
+        except NbflowError:
+            # The preparation says it, in the cell.
+            return
+        if why is not None:
+            raise CellStopped(why)
 
     def _tell_private(self, names: tuple[str, ...]) -> None:
         """A word on names that will be a NameError in a moment."""
@@ -66,6 +79,13 @@ class PlainCells(ast.NodeTransformer):
             told = self._session.private_to(name) if name not in self._session.namespace else None
             if told is not None and name not in BUILTINS and name not in self._session.outputs():
                 print(f"nbflow: {told}")
+
+
+def _declares(tree: ast.Module) -> bool:
+    """Whether a cell is that of a task, also inside a magic such as %%time."""
+    return _is_our_magic(tree, "task") or any(
+        "%%task" in text or is_task_comment(text.partition("\n")[0]) for text in _texts(tree)
+    )
 
 
 def _is_our_magic(tree: ast.Module, *names: str) -> bool:

@@ -133,8 +133,8 @@ class capturing:  # noqa: N801 (used as a function is; a generator would cost a 
 
     >>> with capturing() as capture:
     ...     print("hello")
-    >>> capture.take()[0].text
-    'hello\\n'
+    >>> capture.take()[0].text.strip()
+    'hello'
     """
 
     __slots__ = ("_capture", "_token")

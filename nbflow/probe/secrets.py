@@ -140,12 +140,12 @@ def short_text(value: Any, name: str = "", limit: int = 120) -> str:
     if is_secret_name(name) or isinstance(value, Secret):
         note_secret(value)
         return DOTS
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} {' × '.join(map(str, shape))}"
     try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"{type(value).__name__} {' × '.join(map(str, shape))}"
         text = _SHORT.repr(value)
-    # A user's __repr__ may raise anything; a table must not fail for that.
+    # A user's __repr__ or __getattr__ may raise anything; a table must not fail for that.
     except Exception as error:  # noqa: BLE001 (shown in its place)
         text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     return redact(text if len(text) <= limit else text[: limit - 1] + "…")

@@ -2,48 +2,102 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from nbflow.engine.ledger import MISSING, LostValue
+from nbflow.engine.collector import Collector
 from nbflow.model.mapping import Levels
-from nbflow.model.node import Argument, Node
-from nbflow.model.state import State
-from nbflow.probe.secrets import DOTS, error_text, is_secret_name
+from nbflow.model.node import Node
+from nbflow.model.state import SUCCESSFUL, UNSUCCESSFUL, State
+from nbflow.probe.secrets import error_text
+from nbflow.results.arguments import argument_columns, values_of
+from nbflow.results.spread import as_series, result_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
+    from nbflow.results.elements import ElementFrame
 
 OWN_COLUMNS = ("state", "error", "seconds", "cached", "attempts")
-# Above this many bytes an argument is summed up and not loaded to be shown.
-LARGE_BYTES = 100_000
+_LONGEST_ERROR = 2_000
 
 
-def make_frame(node: Node, ledger: Ledger, track: Track) -> pd.DataFrame:
+def make_frame(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
     """The elements of a node, one row each, in their order; a node that is not mapped has one row.
 
-    Columns: the arguments of the root sources, mapped arguments (large values as a short summary), the
-    result (dicts, dataclasses and named tuples spread into columns), then state, error (text), seconds,
-    cached (bool), attempts. Where one of the user's has such a name, nbflow's becomes `result.state`.
+    Columns: the arguments of the root sources, mapped arguments (large values as a short summary), the result (what
+    has named parts spread into columns), then state, error (text), seconds, cached (bool), attempts. Where one of the
+    user's has such a name, it becomes `result.state` or `argument.state`.
     """
-    import pandas as pd
+    collector = Collector()
+    collector.rest()
+    try:
+        return _made(node, ledger, track)
+    finally:
+        collector.wake()
+
+
+def _made(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
+    from nbflow.results.elements import ElementFrame
 
     count = len(track.states)
-    columns: dict[str, Sequence[Any]] = {}
-    argument_columns(node, ledger, count, columns)
-    columns.update(_result_columns(node, ledger, track))
-    for name, column in _own_columns(node, ledger, track).items():
-        columns[f"result.{name}" if name in columns else name] = column
+    states = [ledger.state(node, i) for i in range(count)]
+    indices = [i for i, state in enumerate(states) if state in SUCCESSFUL]
+    found = iter(values_of(node, ledger, indices))
+    present = [state in SUCCESSFUL for state in states]
+    results = result_columns([next(found) if there else None for there in present], present)
+    arguments = argument_columns(node, ledger, range(count))
+    columns = _named(arguments, results) | _own_columns(node, ledger, track, states)
     index = index_of(node, ledger)
-    frame = pd.DataFrame({name: _series(column, count) for name, column in columns.items()})
+    frame = ElementFrame(
+        {name: as_series(column, count) for name, column in columns.items()},
+        index=None if count else range(0),
+    )
     if index is not None:
         frame.index = _labels(index)[:count]
+    frame.headline = headline(states, mapped=node.mapped)
     return frame
+
+
+def only_failed(frame: ElementFrame) -> ElementFrame:
+    """The rows of elements that failed, were cancelled, or did not run because something else failed."""
+    from nbflow.results.elements import ElementFrame
+
+    rows = ElementFrame(frame[frame["state"].isin([state.label for state in UNSUCCESSFUL])])
+    rows.headline = f"{len(rows):,} of {len(frame):,} elements failed or did not run"
+    return rows
+
+
+def headline(states: Sequence[State], *, mapped: bool) -> str:
+    """How the elements ended, in a line.
+
+    >>> headline([State.CACHED, State.CACHED, State.FAILED], mapped=True)
+    '3 elements: 2 reused, 1 failed'
+    """
+    counts = [(states.count(state), word) for state, word in _WORDS.items()]
+    told = ", ".join(f"{count:,} {word}" if mapped else word for count, word in counts if count)
+    if not mapped:
+        return told
+    return f"{len(states):,} element{'' if len(states) == 1 else 's'}" + (f": {told}" if told else "")
+
+
+_WORDS = {State.CACHED: "reused", State.SUCCESS: "run"} | {
+    state: state.label.replace("_", " ") for state in State if state not in SUCCESSFUL
+}
+
+
+def _named(arguments: dict[str, Sequence[Any]], results: dict[str, list[Any]]) -> dict[str, Sequence[Any]]:
+    """The user's columns, with a longer name for those whose name is taken."""
+    taken = {*OWN_COLUMNS} | ({"result"} & results.keys())
+    columns: dict[str, Sequence[Any]] = {}
+    for prefix, given in (("argument", arguments), ("result", results)):
+        for name, column in given.items():
+            free = name if name not in taken or (given is results and name == "result") else f"{prefix}.{name}"
+            while free in columns:
+                free = f"{prefix}.{free}"
+            columns[free] = column
+    return columns
 
 
 def index_of(node: Node, ledger: Ledger) -> Any:
@@ -70,121 +124,26 @@ def _labels(index: Any) -> Any:
     return pd.Index(index)
 
 
-def argument_columns(node: Node, ledger: Ledger, count: int, columns: dict[str, Sequence[Any]]) -> None:
-    """Adds the mapped arguments of a node, those of the root sources first."""
-    mapped = [argument for argument in node.arguments if argument.mapped]
-    for argument in mapped:
-        if isinstance(argument.value, Node) and argument.value.mapped and not node.product:
-            argument_columns(argument.value, ledger, count, columns)
-    for argument in mapped:
-        if node.product or not isinstance(argument.value, Node) or not argument.value.mapped:
-            columns.setdefault(argument.name, _items(node, argument, ledger, count))
-        elif argument.name not in columns:
-            hidden = is_secret_name(argument.name)
-            columns[argument.name] = [
-                DOTS if hidden else _upstream_item(ledger, argument.value, i) for i in range(count)
-            ]
-
-
-def _items(node: Node, argument: Argument, ledger: Ledger, count: int) -> Sequence[Any]:
-    items = ledger.books[node].items.get(argument.name)
-    if items is None:
-        return [None] * count
-    if is_secret_name(argument.name):
-        return [DOTS] * count
-    return [summary(items.values[i]) for i in range(count)]
-
-
-def _upstream_item(ledger: Ledger, node: Node, index: int) -> Any:
+def _own_columns(node: Node, ledger: Ledger, track: Track, states: Sequence[State]) -> dict[str, Sequence[Any]]:
     book = ledger.books[node]
-    row = book.rows[index]
-    if book.values[index] is MISSING and row is not None and row.size_bytes > LARGE_BYTES:
-        return f"<{row.size_bytes / 1e6:.1f} MB>"
-    try:
-        return summary(ledger.value(node, index))
-    except LostValue:
-        return None
-
-
-def summary(value: Any) -> Any:
-    """A value as it can stand in a table's cell: large ones by type and shape.
-
-    >>> summary(3), summary([1, 2])
-    (3, [1, 2])
-    """
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} {' × '.join(map(str, shape))}"
-    if isinstance(value, (list, tuple, dict, set, frozenset)) and len(value) > 10:
-        return f"{type(value).__name__} of {len(value)}"
-    return value
-
-
-def _result_columns(node: Node, ledger: Ledger, track: Track) -> dict[str, list[Any]]:
-    values = [_result(node, ledger, track, i) for i in range(len(track.states))]
-    fields = _common_fields([value for value in values if value is not MISSING])
-    if not fields:
-        return {"result": [None if value is MISSING else value for value in values]}
-    spread = [None if value is MISSING else _as_dict(value) for value in values]
-    return {name: [None if each is None else each.get(name) for each in spread] for name in fields}
-
-
-def _result(node: Node, ledger: Ledger, track: Track, index: int) -> Any:
-    if not State(track.states[index]).successful:
-        return MISSING
-    try:
-        return ledger.value(node, index)
-    except LostValue:
-        return MISSING
-
-
-def _common_fields(values: Sequence[Any]) -> list[str]:
-    """The column names that results spread into; empty when they do not all spread."""
-    names: dict[str, None] = {}
-    for value in values:
-        fields = _as_dict(value)
-        if not fields or not all(isinstance(name, str) for name in fields):
-            return []
-        names.update(dict.fromkeys(fields))
-    return list(names)
-
-
-def _as_dict(value: Any) -> dict[str, Any] | None:
-    if isinstance(value, dict):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return dict(zip(value._fields, value, strict=True))
-    return None
-
-
-def _own_columns(node: Node, ledger: Ledger, track: Track) -> dict[str, list[Any]]:
-    book = ledger.books[node]
-    states = [State(state) for state in track.states]
-    errors = [book.errors.get(i) for i in range(len(states))]
+    labels = {state: state.label for state in State}
+    errors: list[str | None] = [None] * len(states)
+    for i, error in book.errors.items():
+        if i < len(errors):
+            errors[i] = _cut(error_text(error))
     return {
-        "state": [state.label for state in states],
-        "error": [None if error is None else error_text(error) for error in errors],
-        "seconds": list(book.seconds),
+        "state": [labels[state] for state in states],
+        "error": errors,
+        "seconds": book.seconds[: len(states)],
         "cached": [state is State.CACHED for state in states],
         "attempts": [_attempts(state, track.attempts.get(i, 0)) for i, state in enumerate(states)],
     }
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
+
+
 def _attempts(state: State, retries: int) -> int:
     called = state in {State.SUCCESS, State.FAILED}
     return retries + 1 if called else 0
-
-
-def _series(column: Sequence[Any], count: int) -> Any:
-    import numpy as np
-    import pandas as pd
-
-    if any(hasattr(value, "shape") or isinstance(value, (list, tuple, dict, set)) for value in column):
-        # One object a cell: pandas would try to take arrays and lists apart.
-        objects = np.empty(count, dtype=object)
-        for i, value in enumerate(column):
-            objects[i] = value
-        return pd.Series(objects)
-    return pd.Series(list(column), dtype=None if count else object)

@@ -18,12 +18,12 @@ from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
 from nbflow.store.room import Room
 from nbflow.store.rows import GONE, Entry, Row, row_digest
-from nbflow.store.schema import LOAD, LOOK_UP, PUT, TAKE_OUT, UNNAMED
+from nbflow.store.schema import LOAD, LOAD_MANY, LOOK_UP, PUT, TAKE_OUT, UNNAMED
 from nbflow.store.sizes import most_bytes
 from nbflow.store.traces import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from nbflow.codecs import Sealed
@@ -97,12 +97,30 @@ class Store(Records):
 
     def load(self, row: Row) -> Any:
         """A row's value, a fresh object each time; its digest is checked first. Raises DamagedEntry."""
+        return self._loaded(row, None)
+
+    def load_many(self, rows: Sequence[Row]) -> Iterator[Any]:
+        """The values of many rows, in their order; for one that is damaged or missing, the DamagedEntry itself."""
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            keys = list({row.key for row in some if row.blob is None and row.codec not in {LIVE, GONE}})
+            with self._lock:
+                found = self._read(LOAD_MANY.format(",".join("?" * len(keys))), keys) if keys else []
+            stored = {each[:2]: each for each in found}
+            for row in some:
+                try:
+                    yield self._loaded(row, stored.get((row.key, row.trace)))
+                except DamagedEntry as damage:
+                    yield damage
+
+    def _loaded(self, row: Row, stored: tuple[Any, ...] | None) -> Any:
+        """stored: what the database holds of the row, where that was read already."""
         if row.codec == LIVE:
             return self.live.value(row)
         if row.codec == GONE:
             raise self._gone(row)
         if row.blob is None:
-            codec, content = self._inline(row)
+            codec, content = self._inline(row, stored)
         else:
             codec, content = row.codec, self._mapped(row)
         try:
@@ -273,13 +291,13 @@ class Store(Records):
         # As _make does, which takes twice as long to count the columns.
         return [tuple.__new__(Row, row) for row in self._read_proven(LOOK_UP.format(",".join("?" * len(keys))), keys)]
 
-    def _inline(self, row: Row) -> tuple[str, bytearray]:
+    def _inline(self, row: Row, stored_row: tuple[Any, ...] | None) -> tuple[str, bytearray]:
         """The bytes of a small value, in the form in which they lie there, which another kernel may have written."""
         with self._lock:
             pending = self._pending.get((row.key, row.trace))
             if pending is not None and pending[1] is not None:
                 return pending[1].codec, bytearray().join(pending[1].parts)
-            found = self._read(LOAD, (row.key, row.trace))
+            found = [stored_row] if stored_row is not None else self._read(LOAD, (row.key, row.trace))
         if not found:
             raise DamagedEntry(row.key, "is missing from the store")
         *columns, checked, payload = found[0]

@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 import nbflow
+from nbflow.notebook import load
 
 
 class Notebook:
@@ -21,8 +22,13 @@ class Notebook:
         self.shell.get_parent = lambda: self.parent
         self("%load_ext nbflow")
 
-    def __call__(self, text, cell_id=None):
-        self.parent = {"metadata": {"cellId": cell_id}} if cell_id else {}
+    @property
+    def session(self):
+        """What other parts of nbflow see of the notebook."""
+        return load(self.shell)
+
+    def __call__(self, text, cell_id=None, deleted=()):
+        self.parent = {"metadata": {"cellId": cell_id, "deletedCells": list(deleted)}} if cell_id else {}
         self.shell.user_ns["LOG"].clear()
         with capture_output() as captured:
             done = self.shell.run_cell(text, store_history=True)

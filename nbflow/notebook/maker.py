@@ -1,0 +1,83 @@
+"""Makes tasks of cells, as the names around them stand now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import CellError
+from nbflow.flow.workshop import SOURCES
+from nbflow.model.node import Node, Parameter
+from nbflow.model.task import Task
+from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.reach import reached_names
+from nbflow.notebook.tracebacks import BodyUnreadable, TaskFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from nbflow.notebook.declarations import Declarations, Declared
+    from nbflow.notebook.source import CellSource
+
+
+class CellMaker:
+    """Builds functions of bodies in a namespace; what other cells declared decides which names are inputs."""
+
+    def __init__(self, namespace: dict[str, Any], declarations: Declarations) -> None:
+        self._namespace = namespace
+        self._declarations = declarations
+
+    def built(self, source: CellSource, hidden: Collection[Declared]) -> CellTask:
+        """The cell's function and names. hidden: what does not count as declared. Raises CellError."""
+        others = {name for d in self._declarations if d not in hidden for name in d.built.outputs}
+
+        def known(name: str) -> str | None:
+            if name in others:
+                return "output"
+            value = self._namespace.get(name)
+            if isinstance(value, Parameter):
+                return "parameter"
+            return "output" if isinstance(value, Node) else None
+
+        try:
+            return build_task(
+                source.head,
+                source.body,
+                filename=source.filename,
+                first_line=source.first_line,
+                known=known,
+                namespace=self._namespace,
+            )
+        except SyntaxError as error:
+            raise BodyUnreadable(error, source.filename) from None
+
+    def task(self, built: CellTask, source: CellSource) -> Task:
+        SOURCES.register(built.filename, built.text, built.tree)
+        options = source.head.options
+        return Task(built.function, name=options.name or built.name, **options.task)
+
+    def refresh(self, declared: Declared) -> None:
+        """Builds the function anew where a name that it reads became an output, or is none any more."""
+        try:
+            built = self.built(declared.source, hidden=[declared])
+        except CellError:
+            # What it reads is given by no task any more: drawn as missing, and told when it runs.
+            return
+        if (built.all_inputs, built.free_names) != (declared.built.all_inputs, declared.built.free_names):
+            declared.built = built
+            declared.task = self.task(built, declared.source)
+
+    def run_prelude(self, declared: Declared) -> None:
+        """The cell's imports and definitions, which later cells see. Raises TaskFailed where they raise."""
+        if declared.built.prelude is None:
+            return
+        try:
+            exec(declared.built.prelude, self._namespace)  # noqa: S102 (the user's own imports and functions)
+        except Exception as error:
+            message = f"the imports and definitions of {declared.name} failed, so it is not taken in"
+            raise TaskFailed(message, error, ["%tb shows the whole traceback"]) from error
+
+    def reads(self, declared: Declared) -> set[str]:
+        """The names that a task reads, also through functions of the notebook."""
+        loop = declared.built.loop
+        own = {*declared.built.free_names, *declared.built.all_inputs, *(loop.free_names if loop is not None else ())}
+        return own | reached_names(own, self._namespace)

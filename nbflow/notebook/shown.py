@@ -1,0 +1,31 @@
+"""What a task's cell shows: its value, like any cell, and one line that is the same each time it is fresh."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbflow.model.state import State
+
+if TYPE_CHECKING:
+    from nbflow.flow import Run
+    from nbflow.model.node import Node
+    from nbflow.notebook.declarations import Declared
+
+
+def has_value(run: Run | None, node: Node) -> bool:
+    return run is not None and run.state(node) not in {State.SKIPPED, State.PAUSED}
+
+
+def state_line(declared: Declared, node: Node, run: Run | None) -> str:
+    """One line without times, and without counts of what ran. run: None where the cell only declares."""
+    outputs = ", ".join(declared.built.outputs)
+    if run is None:
+        return f"○ {outputs} · declared"
+    track = run.track(node)
+    if track.state() is State.SKIPPED:
+        return f"⤼ {outputs} · skipped: {run.why_skipped(node)}"
+    if track.state() is State.PAUSED:
+        return f"Ⅱ {outputs} · waits for approval: %flow approve {run.paused[0]}"
+    elements = len(track.states)
+    count = f" · {elements} element{'s' if elements != 1 else ''}" if node.mapped else ""
+    return f"✓ {outputs}{count} · fresh"
