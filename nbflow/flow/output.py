@@ -13,6 +13,8 @@ from nbflow.probe.pieces import size_of
 from nbflow.probe.routing import front
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nbflow.flow.workshop import Workshop
     from nbflow.model.node import Node
     from nbflow.probe.pieces import Log, Piece
@@ -28,11 +30,12 @@ class OutputStyle:
     """How a run shows what its tasks put out.
 
     own: the name of the node whose cell runs: its output looks the same when it is reused. see: how to see all that a
-    node put out.
+    node put out. begin: called once, before anything is shown.
     """
 
     own: str = ""
     see: str = 'run.log("{name}")'
+    begin: Callable[[], None] | None = None
 
 
 class Presenter:
@@ -42,7 +45,7 @@ class Presenter:
         self._workshop = workshop
         self._style = style
         self._front = front()
-        self._screen = Screen(self._front)
+        self._screen = Screen(self._front, style.begin)
         self._shown: Counter[Node] = Counter()
         self._more: Counter[Node] = Counter()
         self._called: set[Node] = set()
@@ -173,9 +176,14 @@ class _Live:
         counts, self._counted = self._begun and not self._counted, self._begun
         return int(counts)
 
+    def cleared(self) -> None:
+        self._begun = False
+        self._screen.clear()
+
     def show(self, piece: Piece) -> None:
         if not self._begun:
             self._begun = True
+            self._screen.begin()
             self._screen.header(self._header)
         if piece.data is not None:
             self._screen.end_line()

@@ -9,6 +9,8 @@ from nbflow.probe.pieces import NOTE, STDERR, STDOUT, Piece
 from nbflow.probe.secrets import redact_long
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nbflow.probe.pieces import Log
     from nbflow.probe.routing import Front
 
@@ -21,17 +23,31 @@ class Screen:
 
     front: None in plain Python, where texts go to the stream that they were written to, whole elements in one piece.
     Header lines stand there on stderr, and only where that is a terminal: what goes into a file or another program is
-    what the tasks wrote, and nothing else.
+    what the tasks wrote, and nothing else. begin: called once, before anything is shown.
     """
 
-    def __init__(self, front: Front | None) -> None:
+    def __init__(self, front: Front | None, begin: Callable[[], None] | None = None) -> None:
         self._front = front
+        self._begin = begin
+        self._begun = False
         self._last = ""
         self._changes = 0
         self._ends_line = True
 
+    def begin(self) -> None:
+        """Something is about to be shown."""
+        if not self._begun and self._begin is not None:
+            self._begin()
+        self._begun = True
+
+    def clear(self) -> None:
+        """All that was shown is gone: what comes next is the first again."""
+        self._begun = False
+        self._last, self._ends_line = "", True
+
     def group(self, header: str, log: Log) -> None:
         """What an element put out, under its header; "" for none."""
+        self.begin()
         self.header(header)
         for piece in log:
             if piece.data is not None and self._front is not None:

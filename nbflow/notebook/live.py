@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import display
+
 from nbflow.draw import mime_bundle, to_dot, to_svg
 from nbflow.draw.dot import clusters
 from nbflow.draw.svg import restyle
@@ -17,6 +19,7 @@ from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
 from nbflow.model.state import State
+from nbflow.notebook.places import LINE, leave_picture, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +62,7 @@ class View:
         self._glances = Glances(run)
         self._widget: LiveGraph | None = None
         self._place: Any = None
+        self._line = LINE.get()
         self._numbers: dict[str, int] = {}
         self._ended: dict[str, None] = {}
         self._laid_out_at = 0.0
@@ -78,7 +82,7 @@ class View:
 
     def _follow_plainly(self) -> None:
         """For front ends without widgets: static pictures, now and then."""
-        self._place = _display(mime_bundle(flow_picture(self._run.graph, self._run)))
+        self._show(mime_bundle(flow_picture(self._run.graph, self._run)))
         while not self.over.wait(PLAIN_S):
             self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
 
@@ -92,7 +96,7 @@ class View:
         self._widget.on_msg(self._heard)
         words = f"{self._run.flow.name}: running"
         bundle = {"application/vnd.jupyter.widget-view+json": _reference(self._widget), "text/plain": words}
-        self._place = _display(bundle)
+        self._show(bundle)
         self._step()
         self._widget.scene = self._scene("TB", "LR")
 
@@ -164,11 +168,23 @@ class View:
         if message.get("do") == "hello":
             self._progress.tell_all()
 
+    def _show(self, bundle: dict[str, Any]) -> None:
+        if self._line is not None:
+            self._place = self._line.place(bundle)
+        else:
+            self._place = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
     def conclude(self) -> None:
-        """Puts the static picture in the place of the live one."""
+        """Puts the static picture in the place of the live one, or leaves the place to the cell's line."""
         if self._place is None:
             return
-        self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
+        if self._line is not None and self._run.ok:
+            self._line.close = self._close
+            return
+        leave_picture(self._run, self._place)
+        self._close()
+
+    def _close(self) -> None:
         if self._widget is not None:
             self._widget.close()
 
@@ -179,17 +195,7 @@ def speaks_widgets() -> bool:
     It cannot be asked while the cell runs. Clients written in Python (nbclient, papermill, the consoles) show none;
     they number their messages, those in a browser do not.
     """
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    header = (shell.get_parent() or {}).get("header", {})
-    return not re.search(r"_\d+_\d+$", header.get("msg_id", ""))
-
-
-def _display(bundle: dict[str, Any]) -> Any:
-    from IPython.display import display
-
-    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    return not re.search(r"_\d+_\d+$", message_id())
 
 
 def _reference(widget: LiveGraph) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nbflow.notebook.places import output_cleared
 from nbflow.probe.capture import aside, current
 from nbflow.probe.pieces import NOTE, Piece
 
@@ -51,6 +52,7 @@ class ShellFront:
             if capture is None or capture.clear(wait=wait):
                 with aside(None if capture is None else capture.outer):
                     clear_output(wait)
+                output_cleared()
 
         publisher.publish, publisher.clear_output = routed_publish, routed_clear
 

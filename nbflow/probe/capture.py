@@ -29,6 +29,9 @@ class Live(Protocol):
     def show(self, piece: Piece) -> None:
         """Shows one piece. A display shows itself, once this has shown what stands above it."""
 
+    def cleared(self) -> None:
+        """What was shown is gone, by the task's own wish."""
+
 
 class Capture:
     """Takes in what the elements of a batch put out, one after the other; any thread may write.
@@ -85,6 +88,8 @@ class Capture:
             self._clears = True
             if not wait:
                 self._begin()
+        if self._live is not None:
+            self._live.cleared()
         return self._live is not None
 
     def take(self) -> Log:

@@ -114,7 +114,8 @@ def shown(outputs):
 
 
 def test_all_kinds_stand_in_the_order_in_which_they_came(runs):
-    kinds = [(kind, text.split("\n")[0]) for kind, text in shown(runs[0]["interleaved"])]
+    line, *kinds = [(kind, text.split("\n")[0]) for kind, text in shown(runs[0]["interleaved"])]
+    assert line == ("text/plain", "✓ interleaved · fresh")
     assert kinds[:5] == [
         ("stdout", "first"),
         ("stderr", "second"),
@@ -136,7 +137,7 @@ def test_a_notebook_that_is_run_twice_saves_the_same_outputs(runs, cell):
 
 def test_elements_stand_under_a_line_with_their_name_in_their_order(runs):
     outputs = shown(runs[0]["mapped"])
-    assert outputs[:4] == [
+    assert outputs[1:5] == [
         ("stdout", "mapped[0] · 0\nelement 0\n"),
         ("text/html", "<i>0</i>"),
         ("stdout", "mapped[1] · 1\nelement 1\n"),
@@ -152,7 +153,7 @@ def test_of_many_elements_the_first_are_shown_and_the_others_counted(runs):
 
 def test_figures_are_shown_by_pyplot_or_when_the_call_ends(runs):
     kinds = [kind for kind, _ in shown(runs[0]["figure"])]
-    assert kinds == ["image/png", "stdout", "image/png", "stdout", "text/plain"]
+    assert kinds == ["text/plain", "image/png", "stdout", "image/png", "text/plain"]
 
 
 def test_what_threads_of_a_task_print_is_the_tasks_and_failed_elements_keep_their_log(runs):
