@@ -9,7 +9,7 @@ from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.errors import NbflowError
 from nbflow.flow.failing import first_error
 from nbflow.flow.preview import preview
-from nbflow.flow.unrun import cause, why_skipped
+from nbflow.flow.unrun import why_not_run, why_skipped
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import UNSUCCESSFUL, State
@@ -58,7 +58,7 @@ class Glances:
         if state is State.SKIPPED:
             return f"skipped {why_skipped(run, node)}"
         if state is State.TRIGGER_FAILED:
-            return cause(run, node)
+            return why_not_run(run, node)
         if state is State.PENDING and not track.opened:
             waits = [up.name for up in node.upstreams if run.takes_part(up) and not run.track(up).finished]
             return f"waits for {', '.join(waits[:5])}{' …' if len(waits) > 5 else ''}" if waits else ""
