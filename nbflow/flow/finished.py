@@ -12,7 +12,7 @@ from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
-from nbflow.flow.remember import records_of, settle, shown_parameters
+from nbflow.flow.remember import members_of, records_of, settle, shown_parameters
 from nbflow.flow.retrying import retry
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
@@ -89,6 +89,7 @@ class Run:
             state=self.overall.label,
             parameters=shown_parameters(workshop),
             whole=self.targets is None,
+            members=members_of(self.graph),
         )
         store.history.trim(self.flow.name)
         store.flush()

@@ -251,7 +251,8 @@ class Flow:
     def compare(self, run_a: Run | int | None = None, run_b: Run | int | None = None) -> Comparison:
         """What two runs gave differently: nodes, states, outputs; of DataFrames the rows, columns and cells.
 
-        run_a, run_b: Run objects or numbers from `history()`; by default the last two, and the last one for run_b.
+        run_a, run_b: Run objects or numbers from `history()`; by default the last run, and the last before it that left
+        other outputs.
         Values come from the store, as long as it keeps them. Raises UnknownName.
 
         >>> from nbflow import Parameter, task

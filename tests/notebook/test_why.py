@@ -69,9 +69,29 @@ def test_history_and_compare(made):
     assert "global `K`: 2 → 5" in set(of_ys.why)
     found = made("%flow compare").value
     assert found["total"].lines == ("12 → 30",)
-    assert found["ys"].lines[0] == "3 of 3 elements changed: [0], [1], [2]"
+    assert found["ys"].lines[0] == "3 of 3 elements changed: x=1, x=2, x=3"
     numbers = history.index[history.ran > 0][-2:]
     assert made(f"%flow compare {numbers[1]} {numbers[0]}").value["total"].lines == ("30 → 12",)
+
+
+def test_a_removed_task_is_not_compared(made):
+    made(task("print", "1 / 0"), "4")
+    made("%flow rm print")
+    made("K = 5")
+    made("%flow run")
+    text = repr(made("%flow compare").value)
+    assert "total: changed\n  12 → 30" in text
+    assert "print" not in text
+
+
+def test_compare_after_going_back(made):
+    made("K = 5")
+    made("%flow run")
+    made("K = 2")
+    made("ys")
+    made("total")
+    assert made("%flow compare").value["total"].lines == ("30 → 12",)
+    assert made("%flow compare").value["ys"].lines[0] == "3 of 3 elements changed: x=1, x=2, x=3"
 
 
 @pytest.mark.parametrize(
