@@ -9,7 +9,7 @@ from nbflow.errors import UnknownName, nearest
 from nbflow.flow.drawing import Drawing
 from nbflow.flow.picture import plan_picture
 from nbflow.model.state import Freshness
-from nbflow.results.report import PlanRow, html_table, plan_table
+from nbflow.results.report import PlanRow, duration, html_table, plan_table, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,15 +48,14 @@ class Plan:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
-        table = self.table
         html = bundle.get("text/html", "")
         return {
-            "text/html": html + html_table(table),
+            "text/html": html + html_table(self.table, {"seconds": duration}),
             "text/plain": repr(self),
         }
 
     def __repr__(self) -> str:
-        return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
+        return text_table(self.table, {"seconds": duration}) if self.rows else "<Plan of nothing>"
 
 
 class Status:

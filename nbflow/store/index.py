@@ -17,7 +17,7 @@ from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
 from nbflow.store.room import Room
 from nbflow.store.rows import GONE, Entry, Row, row_digest
-from nbflow.store.schema import LOAD, LOAD_MANY, LOOK_UP, PUT, TAKE_OUT, UNNAMED
+from nbflow.store.schema import INLINE_SIZE, LOAD, LOAD_MANY, LOOK_UP, PUT, TAKE_OUT, UNNAMED
 from nbflow.store.sizes import most_bytes
 from nbflow.store.traces import plain_text
 
@@ -156,18 +156,17 @@ class Store(Records):
                 self._blobs.remove(row.blob)
             self.sweep()
 
-    def clear(self, tasks: Iterable[str] | None = None) -> None:
-        """Takes out the results of tasks by name; of all, by default."""
+    def clear(self, tasks: Iterable[str] | None = None) -> int:
+        """Takes out the results of tasks by name, of all by default; gives the bytes that this frees."""
         self._commit()
         names = None if tasks is None else list(tasks)
         self.live.clear(names)
         self.history.clear(names)
+        where, values = ("", [()]) if names is None else (" WHERE task = ?", [(plain_text(name),) for name in names])
         with self._lock:
-            if names is None:
-                self._write([("DELETE FROM entry", [()])])
-            else:
-                self._write([("DELETE FROM entry WHERE task = ?", [(plain_text(name),) for name in names])])
-            self.sweep()
+            inline = sum(held for each in values for (held,) in self._read(INLINE_SIZE + where, each))
+            self._write([("DELETE FROM entry" + where, values)])  # noqa: S608 (constants)
+            return int(inline) + self.sweep()
 
     def sweep(self) -> int:
         """Takes away the files of rows that are no more; gives the bytes that this frees."""

@@ -1,6 +1,7 @@
 """One line a node, with nothing run and nothing large hashed."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -81,3 +82,17 @@ def test_a_large_file_is_read_only_when_it_is_known_to_be_as_it_was(script, monk
     assert read == []
     assert script.flow(text).plan().will_run == []
     assert repr(script.flow(text).status()) == "✓ f: fresh"
+
+
+def test_a_plan_shows_durations_for_people_and_keeps_numbers(script):
+    flow = script.flow(TEXT.format(k=1))
+    flow.run()
+    plan = script.flow(TEXT.format(k=2)).plan()
+    assert plan.table.seconds.dtype == float
+    head, *rows = repr(plan).splitlines()
+    # Reasons begin below the head of their column.
+    assert head.index("why") == rows[0].index("global `K`: 1 → 2") == rows[1].index("depends on what")
+    assert all(re.search(r" \d+ (µs|ms)$", row) for row in rows)
+    html = plan._repr_mimebundle_()["text/html"]
+    assert '<td style="text-align:left">global `K`: 1 → 2</td>' in html
+    assert re.search(r"<td>\d+ (µs|ms)</td>", html)
