@@ -255,7 +255,7 @@ class Run:
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.
 
-        element: the number or the label of one element of a mapped node. Raises UnknownName.
+        element: one element of a mapped node: its number, its label, or what it is mapped over. Raises UnknownName.
         """
         return why_ran(self, self._find(node), element)
 

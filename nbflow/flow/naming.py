@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import LostValue
@@ -37,14 +38,23 @@ def names_of(node: Node, ledger: Ledger, count: int) -> list[str] | None:
     return [", ".join(parts) for parts in zip(*different, strict=True)]
 
 
-def plain_values(node: Node, ledger: Ledger, count: int) -> list[tuple[str, ...]]:
-    """The texts that each element's plain mapped arguments are, such as paths and numbers, secrets left out."""
-    columns = [
-        [_text(value) for value in values]
-        for argument, values in _root_values(node, ledger, count)
-        if not is_secret_name(argument.name) and _all_plain(values)
-    ]
-    return list(zip(*columns, strict=True))
+def places_by_value(node: Node, ledger: Ledger, count: int, element: Any) -> list[int]:
+    """The positions of the elements that are mapped over a plain value which reads so: a text, a path, a number.
+
+    `p=shops/Oslo.csv` and the last part of a path, `Oslo.csv`, name an element, too, where no value is just that.
+    """
+    wanted = _text(element)
+    whole: set[int] = set()
+    last: set[int] = set()
+    for argument, values in _root_values(node, ledger, count):
+        if is_secret_name(argument.name) or not _all_plain(values):
+            continue
+        for place, text in enumerate(map(_text, values)):
+            if wanted in {text, f"{argument.name}={text}", f"{argument.name}={text!r}"}:
+                whole.add(place)
+            elif PurePath(text).name == wanted:
+                last.add(place)
+    return sorted(whole or last)
 
 
 def _texts(node: Node, argument: Argument, ledger: Ledger, count: int) -> list[str] | None:

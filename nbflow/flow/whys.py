@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import Reason
 from nbflow.errors import UnknownName, nearest
 from nbflow.flow.explain import undecided
+from nbflow.flow.naming import names_of, places_by_value
 from nbflow.flow.origin import origin_of
 from nbflow.model.state import Freshness, State
 from nbflow.results.frame import index_of
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 # What a text says of a result that is still good.
 _SAME = "code, inputs and files {are} the same as when it ran"
 _MOST_ROOTS = 3
+_MOST_PLACES = 10
 
 
 class Why(str):
@@ -121,23 +124,40 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
 
 
 def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> int:
-    """The position of an element by its label, or by its number where none is labelled so. Raises UnknownName."""
+    """The position of an element, by its label, its number, or a value that it alone is mapped over.
+
+    A path is named by its last part, too: `Oslo.csv`. Raises UnknownName.
+    """
     if not node.mapped:
         raise UnknownName(f"{node.name!r} is not mapped, so it has no element {element!r}; leave element= out")
     if count is None:
         raise UnknownName(f"the elements of {node.name!r} are not known yet; run what it is mapped over first")
-    index = index_of(node, ledger)
     labels = labels_of(node, ledger, count)
     if element in labels:
         return labels.index(element)
     as_text = [str(label) for label in labels]
-    if isinstance(element, str) and element in as_text:
+    labelled = index_of(node, ledger) is not None
+    if labelled and element in as_text:
         return as_text.index(element)
     if isinstance(element, int) and -count <= element < count:
         return element % count
-    if index is None:
-        raise UnknownName(f"{node.name!r} has no element {element!r}; its {count} elements are numbered from 0")
-    raise UnknownName(f"{node.name!r} has no element {element!r}" + nearest(str(element), as_text))
+    places = places_by_value(node, ledger, count, element)
+    if len(places) == 1:
+        return places[0]
+    if places:
+        numbers = ", ".join(map(str, places[:_MOST_PLACES])) + (", …" if len(places) > _MOST_PLACES else "")
+        raise UnknownName(f"{len(places)} elements of {node.name!r} are {element!r}: give one by its number: {numbers}")
+    if labelled:
+        raise UnknownName(f"{node.name!r} has no element {element!r}" + nearest(str(element), as_text))
+    raise UnknownName(
+        f"{node.name!r} has no element {element!r}; its {count} elements are numbered from 0"
+        + _likely(str(element), names_of(node, ledger, count))
+    )
+
+
+def _likely(element: str, names: list[str] | None) -> str:
+    close = difflib.get_close_matches(element, names or [], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def labels_of(node: Node, ledger: Ledger, count: int) -> list[Any]:

@@ -47,6 +47,7 @@ def test_why_of_an_element(made):
         "  depends on what `ys` will give",
         "  because `ys` is stale: global `K`: 2 → 5",
     ]
+    assert made("%flow why ys[x=2]").text == "ys['x=2'] is stale:\n  global `K`: 2 → 5\n"
     assert "has no element 9; its 3 elements are numbered from 0" in str(made("%flow why ys[9]").error)
     assert "such as `%flow why xs` or `xs[0]`" in str(made("%flow why xs ys").error)
 
