@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from nbflow.engine.why import Reason
 
 
+FAILED_LAST_TIME = "failed last time"
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRow:
     """One node of a plan.
 
     count: None when not known yet; seconds: what it took last time, None if never run; skipped: nothing of it would
-    run, since its branch is not taken or what it needs is skipped.
+    run, since its branch is not taken or what it needs is skipped; failed: it failed when it last took part in a run,
+    and has not been made good since.
     """
 
     name: str
@@ -38,11 +42,17 @@ class PlanRow:
     reasons: tuple[Reason, ...]
     seconds: float | None
     skipped: bool = False
+    failed: bool = False
 
     @property
     def state(self) -> str:
         """How it stands, in a word: its freshness, or that it would be skipped."""
         return State.SKIPPED.label if self.skipped else self.freshness.label
+
+    @property
+    def shown_state(self) -> str:
+        """How it stands, as tables tell it: that it failed counts more than that it is stale."""
+        return FAILED_LAST_TIME if self.failed else self.state
 
     @property
     def elements(self) -> str:
@@ -138,7 +148,7 @@ def plan_table(rows: Sequence[PlanRow]) -> pd.DataFrame:
 
     return pd.DataFrame(
         {
-            "state": [row.state for row in rows],
+            "state": [row.shown_state for row in rows],
             "elements": [row.elements for row in rows],
             "why": ["; ".join(reason.text for reason in at_most(row.reasons, 4)) for row in rows],
             "seconds": pd.Series([row.seconds for row in rows], dtype=float).to_numpy(),

@@ -96,3 +96,29 @@ def test_a_plan_shows_durations_for_people_and_keeps_numbers(script):
     html = plan._repr_mimebundle_()["text/html"]
     assert '<td style="text-align:left">global `K`: 1 → 2</td>' in html
     assert re.search(r"<td>\d+ (µs|ms)</td>", html)
+
+
+def test_what_failed_last_time_says_so_until_it_is_made_good(script):
+    body = "@task\ndef a(x):\n    if x == {bad}:\n        raise ValueError('no')\n    return x\n@task\ndef b(x):\n    return x\n---\n"
+    body += "b(a(1))\na.map([1, 2, 3], name='m')\n"
+    flow = script.flow(body.format(bad=1))
+    assert "failed" not in repr(flow.status())
+    flow.run()
+    assert repr(flow.status()).splitlines() == [
+        "✗ a: failed last time",
+        "○ b: new",
+        "✗ m 2/3: failed last time",
+    ]
+    plan = flow.plan()
+    assert plan.table.state.tolist() == ["failed last time", "new", "failed last time"]
+    assert (plan["a"].freshness.label, plan["a"].state) == ("stale", "stale")
+    assert flow.why("a").startswith("a is stale:\n  it failed last time: ValueError: no")
+    html = plan.drawing()._repr_mimebundle_()["text/html"]
+    # The word stands beside the symbol under the picture, and on hovering.
+    assert "<b>✗</b> 2 failed" in html
+    assert "failed last time" in html
+    # An edit alone makes nothing good.
+    flow = script.flow(body.format(bad=9))
+    assert repr(flow.status()).splitlines()[0] == "✗ a: failed last time"
+    flow.run()
+    assert repr(flow.status()).splitlines() == ["✓ a: fresh", "✓ b: fresh", "✓ m 3/3: fresh"]
