@@ -20,7 +20,17 @@ from nbflow.model.triggers import all_successful
 from nbflow.probe.secrets import short_text
 from nbflow.results.arguments import argument_columns
 from nbflow.results.frame import make_frame, only_failed
-from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
+from nbflow.results.report import (
+    Group,
+    duration,
+    groups_of,
+    is_visible,
+    node_counts,
+    run_table,
+    shared_text,
+    shared_with,
+    visible,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -209,6 +219,10 @@ class Run:
         ran, reused, failed = zip(*rows, strict=True) if rows else ((), (), ())
         return sum(ran), sum(reused), sum(failed)
 
+    def shared(self, node: Node) -> dict[int, int]:
+        """The elements of a node that took the result of an equal one which ran, with the position of that."""
+        return shared_with(self.track(node), self._workshop.ledger.books[node])
+
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
         return groups_of(self._workshop.machine.tracks)
@@ -382,7 +396,9 @@ class Run:
     def summary(self) -> str:
         """One line: how many elements ran, were reused and failed, and the time it took."""
         ran, reused, failed = self.counts()
-        parts = [f"{ran} ran", f"{reused} reused"] + ([f"{failed} failed"] if failed else [])
+        shared = sum(len(self.shared(node)) for node in self._workshop.machine.tracks if is_visible(node))
+        parts = [f"{ran} ran", f"{reused - shared} reused"] + ([shared_text(shared)] if shared else [])
+        parts += [f"{failed} failed"] if failed else []
         return f"{self.flow.name}: {', '.join(parts)} in {duration(self.seconds)}"
 
     def __repr__(self) -> str:

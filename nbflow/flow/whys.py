@@ -12,6 +12,7 @@ from nbflow.flow.naming import names_of, places_by_value
 from nbflow.flow.origin import origin_of
 from nbflow.model.state import Freshness, State
 from nbflow.results.frame import index_of
+from nbflow.results.report import shared_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,6 +101,11 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
     index = None if element is None else position_of(node, run.ledger, track.count, element)
     name = node.name if index is None else f"{node.name}[{element!r}]"
     state = track.state() if index is None else State(track.column(index + 1)[index])
+    shared = run.shared(node)
+    if index in shared:
+        return Why(
+            f"{name} has the same input as {node.name}[{shared[index]}], which ran and gave its result to both", []
+        )
     if node.maker is not None and state is State.SUCCESS:
         return Why(f"{name} ran", [Reason(f"`{node.maker.name}` made it, and the store had no result of it to reuse")])
     if node.mapped and not track.states and state is State.SUCCESS:
@@ -117,6 +123,8 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
         reasons = list(run.reasons.get(node.name, []))
     else:
         reasons = run.causes.of(node, [index], run.stale.get(node, {}), one=True) if run.causes is not None else []
+    if index is None and shared:
+        reasons.append(Reason(f"{shared_text(len(shared))}, and took its result"))
     error = run.error(node, index)
     if state is State.FAILED and error is not None:
         reasons.append(Reason(f"it failed: {type(error).__name__}: {error}"))

@@ -142,6 +142,24 @@ def node_counts(track: Track) -> tuple[int, int, int]:
     return success + failed, cached, failed
 
 
+def shared_with(track: Track, book: Book) -> dict[int, int]:
+    """The elements that took the result of an equal one, which ran in this run: their positions, with its position."""
+    if track.verdict is not None or State.SUCCESS not in track.states or State.CACHED not in track.states:
+        return {}
+    ended = list(zip(track.states, book.keys, strict=True))
+    ran = {key: i for i, (state, key) in enumerate(ended) if state == State.SUCCESS and key is not None}
+    return {i: ran[key] for i, (state, key) in enumerate(ended) if state == State.CACHED and key in ran}
+
+
+def shared_text(count: int) -> str:
+    """What is said of elements that took the result of an equal one.
+
+    >>> shared_text(1), shared_text(2)
+    ('1 has the same input as another', '2 have the same input as others')
+    """
+    return "1 has the same input as another" if count == 1 else f"{count:,} have the same input as others"
+
+
 def plan_table(rows: Sequence[PlanRow]) -> pd.DataFrame:
     """One row a node: state, elements that are fresh of all, why, seconds it took last time."""
     import pandas as pd

@@ -476,3 +476,20 @@ def test_a_result_that_was_damaged_is_told_by_the_run_that_made_it_again(script)
     assert texts(run.reasons["a"]) == [
         "it has no stored result any more: it made room for others, or was damaged or deleted"
     ]
+
+
+def test_equal_elements_are_told_to_share_one_result(script):
+    flow = script.flow(
+        "@task\ndef f(x):\n    return -x\n@task\ndef up(x):\n    return x\n---\nf.map(up.map([5, 6, 5, 7]))\n"
+    )
+    assert (
+        flow.run().why("f") == "f ran:\n  it has not run before\n  1 has the same input as another, and took its result"
+    )
+    run = flow.run(force=["f"])
+    assert run.summary().startswith("f: 3 ran, 4 reused, 1 has the same input as another in ")
+    assert run.frame("f").headline == "4 elements: 3 run, 1 has the same input as another"
+    assert run.why("f", 2) == "f[2] has the same input as f[0], which ran and gave its result to both"
+    assert run.why("f", 1).startswith("f[1] ran")
+    again = flow.run()
+    assert again.summary().startswith("f: 0 ran, 8 reused in ")
+    assert again.frame("f").headline == "4 elements: 4 reused"
