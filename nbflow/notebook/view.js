@@ -167,13 +167,17 @@ class View {
     this.viewport = document.createElementNS(SVG, "g");
     this.viewport.append(...svg.childNodes);
     svg.append(this.viewport);
+    // A new layout comes while somebody walks through the old one.
+    const focused = this.stage.contains(document.activeElement) ? document.activeElement.dataset.i : undefined;
     this.stage.replaceChildren(svg);
     this.svg = svg;
     this.read(scene);
     this.refold();
     for (const box of this.boxes) this.show(box);
     this.dim();
-    if (!this.touched) this.fit();
+    if (this.touched) this.move(this.place.x, this.place.y, this.place.k);
+    else this.fit();
+    if (focused !== undefined) this.focus(+focused);
     this.summarise();
     this.legendChanged();
   }
