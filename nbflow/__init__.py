@@ -90,7 +90,7 @@ def _watch(run: Run, cancel: Cancel | None) -> AbstractContextManager[None]:
     """Shows a run under IPython, in a notebook also where nobody loaded the extension; in scripts nothing."""
     if "IPython" not in sys.modules:
         return nullcontext()
-    from nbflow.notebook.frontends import watch
+    from nbflow.notebook.onlookers import watch
 
     return watch(run, cancel)
 

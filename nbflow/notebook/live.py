@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import re
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
 
 from nbflow.draw import mime_bundle, to_dot, to_svg
 from nbflow.draw.dot import clusters
@@ -17,10 +20,12 @@ from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
 from nbflow.model.state import State
+from nbflow.notebook.places import LINE, leave_picture, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nbflow.draw import Picture
     from nbflow.flow import Run
     from nbflow.notebook.widget import LiveGraph
 
@@ -59,8 +64,10 @@ class View:
         self._glances = Glances(run)
         self._widget: LiveGraph | None = None
         self._place: Any = None
+        self._line = LINE.get()
         self._numbers: dict[str, int] = {}
         self._ended: dict[str, None] = {}
+        self._explained: set[tuple[str, str]] = set()
         self._laid_out_at = 0.0
 
     def follow(self) -> None:
@@ -78,35 +85,44 @@ class View:
 
     def _follow_plainly(self) -> None:
         """For front ends without widgets: static pictures, now and then."""
-        self._place = _display(mime_bundle(flow_picture(self._run.graph, self._run)))
+        self._show(mime_bundle(flow_picture(self._run.graph, self._run)))
         while not self.over.wait(PLAIN_S):
             self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
 
     def _open(self) -> None:
+        if "anywidget" not in sys.modules:
+            # It takes a while to come, and its part in the browser, too: the first time a still picture comes first.
+            self._show(mime_bundle(self._progress.picture))
         from nbflow.notebook.widget import LiveGraph
 
-        scene = self._scene("TB")
         self._widget = LiveGraph(
-            scene=scene, css=style(ROOT, in_jupyter=True), texts=self._texts(), can_cancel=self._cancel is not None
+            scene=self._scene(),
+            css=style(ROOT, in_jupyter=True),
+            texts=self._texts(),
+            can_cancel=self._cancel is not None,
         )
         self._widget.on_msg(self._heard)
         words = f"{self._run.flow.name}: running"
         bundle = {"application/vnd.jupyter.widget-view+json": _reference(self._widget), "text/plain": words}
-        self._place = _display(bundle)
+        self._show(bundle)
         self._step()
-        self._widget.scene = self._scene("TB", "LR")
+        self._lay_aside()
 
-    def _scene(self, *directions: str) -> dict[str, Any]:
+    def _lay_aside(self) -> None:
+        """Makes the picture from left to right, while the other one goes on: nobody may ever ask for it."""
+        widget, picture = self._widget, self._progress.picture
+
+        def lay() -> None:
+            drawn = _drawn(replace(picture, direction="LR"))
+            if widget is not None and picture is self._progress.picture and not self.over.is_set():
+                widget.aside = drawn
+
+        threading.Thread(target=contextvars.copy_context().run, args=(lay,), name="nbflow-aside", daemon=True).start()
+
+    def _scene(self) -> dict[str, Any]:
         picture = self._progress.picture
         self._laid_out_at = self._progress.seconds
         self._numbers = {box.name: i for i, box in enumerate(picture.boxes)}
-        drawn = {}
-        for direction in directions:
-            turned = replace(picture, direction=direction)
-            dot = to_dot(turned)
-            laid_out = to_svg(dot)
-            if laid_out is not None:
-                drawn[direction] = restyle(laid_out, dot, turned, in_jupyter=True)
         boxes = [
             {
                 "name": b.name,
@@ -124,7 +140,7 @@ class View:
             if a.tail in self._numbers and a.head in self._numbers
         ]
         looks = {name: look.symbol for name, look in LOOKS.items()}
-        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": drawn}
+        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": _drawn(picture)}
         return {"name": picture.name, "looks": looks, **parts}
 
     def _texts(self) -> dict[str, Any]:
@@ -136,8 +152,10 @@ class View:
         if self._progress.outgrown and self._progress.seconds - self._laid_out_at > LAYOUT_S:
             self._progress.redraw()
             assert self._widget is not None
-            self._widget.scene = self._scene("TB", "LR")
+            self._widget.aside = ""
+            self._widget.scene = self._scene()
             self._widget.texts = self._texts()
+            self._lay_aside()
             changes = self._progress.changes()
         self._tell(changes)
 
@@ -149,8 +167,12 @@ class View:
         for name, now in changes.items():
             number = self._numbers[name]
             rows.append((number, now.state, now.done, now.total, now.failed, now.running, now.retries))
-            told[number] = {"reason": self._glances.reason(self._progress.members[name][0])}
-            if now.state in _FINISHED:
+            finished = now.state in _FINISHED
+            if finished or (name, now.state) not in self._explained:
+                # Once a state: counts change far more often than reasons do.
+                self._explained.add((name, now.state))
+                told[number] = {"reason": self._glances.reason(self._progress.members[name][0])}
+            if finished:
                 self._ended[name] = None
         for name in list(self._ended)[:MOST_ENDED]:
             del self._ended[name]
@@ -164,11 +186,25 @@ class View:
         if message.get("do") == "hello":
             self._progress.tell_all()
 
+    def _show(self, bundle: dict[str, Any]) -> None:
+        if self._place is None and self._line is not None:
+            self._place = self._line.handle
+        if self._place is not None:
+            self._place.update(bundle, raw=True)
+        else:
+            self._place = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
     def conclude(self) -> None:
-        """Puts the static picture in the place of the live one."""
+        """Puts the static picture in the place of the live one, or leaves the place to the cell's line."""
         if self._place is None:
             return
-        self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
+        if self._line is not None and self._run.ok:
+            self._line.handle, self._line.close = self._place, self._close
+            return
+        leave_picture(self._run, self._place)
+        self._close()
+
+    def _close(self) -> None:
         if self._widget is not None:
             self._widget.close()
 
@@ -179,17 +215,14 @@ def speaks_widgets() -> bool:
     It cannot be asked while the cell runs. Clients written in Python (nbclient, papermill, the consoles) show none;
     they number their messages, those in a browser do not.
     """
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    header = (shell.get_parent() or {}).get("header", {})
-    return not re.search(r"_\d+_\d+$", header.get("msg_id", ""))
+    return not re.search(r"_\d+_\d+$", message_id())
 
 
-def _display(bundle: dict[str, Any]) -> Any:
-    from IPython.display import display
-
-    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+def _drawn(picture: Picture) -> str:
+    """The SVG that the browser changes; empty where there is no Graphviz."""
+    dot = to_dot(picture)
+    laid_out = to_svg(dot)
+    return "" if laid_out is None else restyle(laid_out, dot, picture, in_jupyter=True)
 
 
 def _reference(widget: LiveGraph) -> dict[str, Any]:

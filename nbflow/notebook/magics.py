@@ -12,6 +12,7 @@ from nbflow.notebook.commands import COMMANDS, flow_help, perform
 from nbflow.notebook.complete import matcher_for
 from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
+from nbflow.notebook.places import one_line
 from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
 
@@ -71,11 +72,13 @@ class Magics:
             print(head_help())
             return None
         declared = self._session.declare(line, cell)
-        run = self._session.update(declared)
-        print(self._session.state_line(declared, run))
-        behind = self._session.update_behind(declared)
-        if behind:
-            print(f"  and behind it: {', '.join(behind)}")
+        with one_line() as line_below:
+            run = self._session.update(declared)
+            line_below.say(self._session.state_line(declared, run))
+        with one_line() as line_below:
+            behind = self._session.update_behind(declared)
+            if behind:
+                line_below.say(f"  and behind it: {', '.join(behind)}")
         return self._session.shown_value(declared, run)
 
     @no_var_expand

@@ -19,6 +19,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
+from nbflow.notebook.places import one_line
 from nbflow.notebook.published import Published
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.shown import has_value, state_line
@@ -290,7 +291,9 @@ class Session:
         """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
         wanted = list(names)
         self.build()
-        run = self.run([self._assembly.output_node(name).name for name in wanted])
+        with one_line() as line:
+            run = self.run([self._assembly.output_node(name).name for name in wanted])
+            line.replace(f"✓ {', '.join(wanted)} · brought up to date")
         for name in wanted:
             self._published.put(name, self._assembly.output_node(name), run)
         self._drop_outdated(self._published.names() - set(wanted))

@@ -22,7 +22,10 @@ def watch(run: Run, cancel: Callable[[], None] | None) -> AbstractContextManager
         return nullcontext()
     if getattr(shell, "kernel", None) is not None:
         from nbflow.notebook.live import live
+        from nbflow.notebook.places import show_run
 
+        # A run that ends a cell is drawn once, not beside its own picture.
+        shell.display_formatter.ipython_display_formatter.for_type(type(run), show_run)
         return live(run, cancel)
     if sys.stderr.isatty():
         from nbflow.notebook.terminal import terminal
