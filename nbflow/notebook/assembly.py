@@ -59,8 +59,14 @@ class Assembly:
 
     def output_node(self, name: str) -> Node:
         """The node of the last version of an output."""
-        last = [each for each in self._declared if name in each.built.outputs][-1]
-        return self.version_of(last, name)
+        return self.version_of(self._last(name), name)
+
+    def task_node(self, name: str) -> Node:
+        """The node of the cell that makes the last version of an output."""
+        return self.nodes[self._last(name)]
+
+    def _last(self, name: str) -> Declared:
+        return [each for each in self._declared if name in each.built.outputs][-1]
 
     def version_of(self, declared: Declared, name: str) -> Node:
         """The node of the version of an output that a cell makes."""
