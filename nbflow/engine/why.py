@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -236,7 +237,8 @@ def _options(options: Options, times: int | None) -> Iterator[tuple[str, str]]:
 
 
 def _line(text: str, limit: int = 120) -> str:
-    line = " ".join(text.split())
+    # Where an object lies in memory says nothing.
+    line = _ADDRESS.sub("", " ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -252,6 +254,7 @@ def _is_secret(kind: str, name: str) -> bool:
     return kind not in SOURCE_KINDS and is_secret_name(name)
 
 
+_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 _ORDER = (
     "python", "code", "helper", "class", "module", "global", "closure", "default", "missing", "package", "parameter",
     "value", "upstream", "env", "places", "option",

@@ -6,7 +6,7 @@ import builtins
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import CellError, MapError
+from nbflow.errors import CellError, MapError, in_words
 from nbflow.model.control import Gate, merge
 from nbflow.model.making import make_mapped, make_node, register
 from nbflow.model.mapping import items_of, unmapped
@@ -129,7 +129,7 @@ class Assembly:
             problem = str(error)
         # The expression is the user's own, and may raise anything; it is told when the cell runs.
         except Exception as error:  # noqa: BLE001 (told as the cell's problem)
-            problem = f"`for … in {loop.text}`: {type(error).__name__}: {error}"
+            problem = f"`for … in {loop.text}`: {in_words(error)}"
         if problem:
             # No elements are known, which is not the same as none: nothing behind it may look fresh.
             source = make_node(_NO_SOURCE, (), {}, name=loop.text)

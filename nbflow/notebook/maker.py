@@ -10,8 +10,9 @@ from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.reach import reached_names
-from nbflow.notebook.tracebacks import BodyUnreadable, TaskFailed
+from nbflow.notebook.tracebacks import BodyUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -86,14 +87,14 @@ class CellMaker:
             declared.task = self.task(built, declared.source)
 
     def run_prelude(self, declared: Declared) -> None:
-        """The cell's imports and definitions, which later cells see. Raises TaskFailed where they raise."""
+        """The cell's imports and definitions, which later cells see. Raises RunFailed where they raise."""
         if declared.built.prelude is None:
             return
         try:
             exec(declared.built.prelude, self._namespace)  # noqa: S102 (the user's own imports and functions)
         except Exception as error:
             message = f"the imports and definitions of {declared.name} failed, so it is not taken in"
-            raise TaskFailed(message, error, ["%tb shows the whole traceback"]) from error
+            raise cell_failure(message, error) from error
 
     def reads(self, declared: Declared) -> set[str]:
         """The names that a task reads, also through functions of the notebook."""

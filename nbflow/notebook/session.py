@@ -41,6 +41,8 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.plain: PlainCells | None = None
+        # What completes, as IPython knows it.
+        self.matcher: Any = None
         # Where the kernel started decides, also when a cell changes the working directory later.
         self.store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self.store)
@@ -208,7 +210,7 @@ class Session:
         check: bool = True,
         approve: Sequence[str] = (),
     ) -> Run:
-        """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
+        """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
         flow = self.build()
         wanted = [flow.graph[name] for name in names] if names is not None else list(flow.graph.nodes.values())
         refuse_missing(flow.graph.needed(wanted), self._declared, self.namespace)

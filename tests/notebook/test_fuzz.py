@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from nbflow.errors import NbflowError
-from nbflow.notebook.tracebacks import TaskFailed
+from nbflow.errors import NbflowError, TaskError
 from tests.notebook.test_session import notebook
 
 __all__ = ["notebook"]
@@ -238,7 +237,7 @@ def test_lines_of_flow_do_what_they_say_or_are_refused_with_a_word(notebook):
     for _ in range(LINES):
         line = line_of(chance, commands)
         done = notebook(line, "plain")
-        refused += isinstance(done.error, NbflowError) and not isinstance(done.error, TaskFailed)
+        refused += isinstance(done.error, NbflowError) and not isinstance(done.error, TaskError)
         told = complaint(line, done) if line.startswith("%flow ") else ""
         if told:
             wrong.append((line, told, done.text))
