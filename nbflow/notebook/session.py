@@ -13,15 +13,14 @@ from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
-from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.notebook.declarations import Declarations, Declared
-from nbflow.notebook.failures import raise_first_failure
+from nbflow.notebook.failures import raise_first_failure, refuse_missing
 from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
 from nbflow.notebook.places import one_line, open_line
-from nbflow.notebook.published import Published
+from nbflow.notebook.published import Published, still_fresh
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.shown import has_value, state_line
 from nbflow.notebook.source import read_source
@@ -236,7 +235,8 @@ class Session:
     def _asked(self, names: Sequence[str] | None, *, force: bool) -> tuple[Flow, list[str] | None, list[str] | None]:
         """The flow as it is declared now, the nodes that are to run (None: all), and those that are forced to."""
         flow = self.build()
-        self._check_names(names)
+        wanted = [flow.graph[name] for name in names] if names is not None else list(flow.graph.nodes.values())
+        refuse_missing(flow.graph.needed(wanted), self._declared, self.namespace)
         if self._publish_for_helpers(names):
             flow = self.build()
         targets = list(names) if names is not None else None
@@ -331,9 +331,8 @@ class Session:
 
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""
-        nodes = {name: self._assembly.output_node(name) for name in names if name in self.outputs()}
-        fresh = {row.name for row in self.flow.plan(list(nodes.values())).rows if row.freshness.label == "fresh"}
-        self._published.drop([n for n in names if n not in nodes or self.task_name(n) not in fresh])
+        nodes = {name: self._assembly.task_node(name) for name in names if name in self.outputs()}
+        self._published.drop(set(names) - still_fresh(self.flow, nodes))
 
     # Details
 
@@ -346,22 +345,6 @@ class Session:
         for name in (*declared.built.outputs, *left_behind):
             if not isinstance(self.namespace.get(name), (Node, type(os))):
                 self.namespace.pop(name, None)
-
-    def _check_names(self, names: Sequence[str] | None) -> None:
-        """An error for a name that a task is about to read, and that nothing gives."""
-        graph = self.flow.graph
-        wanted = [graph[name] for name in names] if names is not None else list(graph.nodes.values())
-        for node in graph.needed(wanted):
-            if node.problem:
-                raise CellError(f"{node.name} cannot run: {node.problem}")
-            if node.missing:
-                name = node.missing[0]
-                private = self.private_to(name)
-                if private is not None:
-                    raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
-                plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
-                known = nearest(name, [*self.outputs(), *plain])
-                raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
 
 
 _SEE = "%flow log {name}"

@@ -203,6 +203,16 @@ def test_a_stale_value_is_not_left_for_dynamic_reads(notebook):
     assert "y" not in notebook
 
 
+def test_large_maps_that_a_cell_does_not_read_are_taken_out_and_come_back(notebook):
+    notebook("%%task many for x in range(3000)\nx")
+    notebook(task("y", "4"))
+    notebook("many, y")
+    notebook("y")
+    assert "many" not in notebook
+    assert notebook("len(many)").value == 3000
+    assert "y" in notebook
+
+
 def test_functions_that_read_outputs_are_prepared_for(notebook):
     notebook(task("y", "4"))
     notebook("def twice():\n    return inner() * 2\ndef inner():\n    return y")
