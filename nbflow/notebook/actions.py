@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.notebook.export import export as write_module
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
@@ -83,3 +84,7 @@ def cache(session: Session, given: Given) -> None:
 
 def clear_stored(session: Session, given: Given) -> None:
     print(clear(session, given.words))
+
+
+def export(session: Session, given: Given) -> None:
+    print(write_module(session, given.words[0], force=given.has("force")))

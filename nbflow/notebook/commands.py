@@ -12,6 +12,7 @@ from nbflow.notebook.arguments import (
     EDITED,
     ELEMENT,
     FEW,
+    FILE,
     HELP,
     LAZY,
     NOTHING,
@@ -163,6 +164,13 @@ COMMANDS: dict[str, Command] = {
         STORED,
         "drop what is stored of these tasks, or of all in the notebook",
         ("%flow clear daily", "%flow clear"),
+    ),
+    "export": Command(
+        actions.export,
+        FILE,
+        "write the flow as a module of tasks that gives the same results",
+        ("%flow export weather.py", "%flow export weather.py --force"),
+        {"force": Switch("write over a file that is there")},
     ),
     "help": Command(_help, NOTHING, "this text"),
 }

@@ -21,6 +21,7 @@ from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
 from nbflow.notebook.published import Published
 from nbflow.notebook.reach import reached_names
+from nbflow.notebook.recorded import RecordedCells
 from nbflow.notebook.shown import has_value, state_line
 from nbflow.notebook.source import read_source
 from nbflow.notebook.tracebacks import Interrupted
@@ -56,6 +57,8 @@ class Session:
         self._assembly = Assembly(self.flow.graph, (), shell.user_ns, self._maker.refresh)
         self._nodes: dict[Declared, Node] = {}
         self._variables = PlainVariables(shell.user_ns)
+        self.recorded = RecordedCells()
+        self._cell_text = ""
         self._changed: set[str] = set()
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
@@ -121,6 +124,15 @@ class Session:
             return name
         raise UnknownName(f"no task is called {name!r}" + nearest(name, self.names()))
 
+    def in_order(self) -> list[Declared]:
+        """The cells of the flow as it was last built, each behind what it needs."""
+        return list(self._nodes)
+
+    def is_mapped(self, name: str, reader: Declared) -> bool:
+        """Whether an output, as one cell reads it, has elements."""
+        maker = self._assembly.maker(name, reader)
+        return maker is not None and self._nodes[maker].mapped
+
     def remove(self, name: str) -> None:
         """Takes a task out of the flow, with what it had put into the namespace."""
         self._take_out([d for d, node in self._nodes.items() if node.name == name])
@@ -133,8 +145,10 @@ class Session:
 
     # Around cells
 
-    def before_cell(self, _info: object = None) -> None:
+    def before_cell(self, info: Any = None) -> None:
         """Deleted cells take their tasks along."""
+        raw = getattr(info, "raw_cell", None) or ""
+        self._cell_text = getattr(info, "transformed_cell", None) or self.shell.transform_cell(raw)
         self._take_out(self._declared.of_cells(deleted_cells(self.shell)))
 
     def leave_cell(self) -> None:
@@ -147,6 +161,7 @@ class Session:
     def note_plain(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
         self._variables.note(tree, names.assigned, cell_id(self.shell))
+        self.recorded.note(cell_id(self.shell), self._cell_text, tree)
         self._changed.update(names.assigned, names.mutated)
 
     def after_cell(self, _result: object = None) -> None:
