@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbflow.notebook.export import export as write_module
+from nbflow.notebook.params import form_of, set_values
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nbflow.flow import Plan, Run
+    from nbflow.flow.form import Form
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison
@@ -88,3 +90,10 @@ def clear_stored(session: Session, given: Given) -> None:
 
 def export(session: Session, given: Given) -> None:
     print(write_module(session, given.words[0], force=given.has("force")))
+
+
+def params(session: Session, given: Given) -> Form | None:
+    if given.words:
+        print(set_values(session, given.words))
+        return None
+    return form_of(session)

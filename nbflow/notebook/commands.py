@@ -21,6 +21,7 @@ from nbflow.notebook.arguments import (
     RUNS,
     SOME,
     STORED,
+    VALUES,
     WAITING,
     Given,
     Switch,
@@ -171,6 +172,12 @@ COMMANDS: dict[str, Command] = {
         "write the flow as a module of tasks that gives the same results",
         ("%flow export weather.py", "%flow export weather.py --force"),
         {"force": Switch("write over a file that is there")},
+    ),
+    "params": Command(
+        actions.params,
+        VALUES,
+        "a form for the parameters that runs the flow with them, or their values set",
+        ("%flow params", "%flow params n=5 how=median"),
     ),
     "help": Command(_help, NOTHING, "this text"),
 }
