@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.debugging import debug
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import records_of, settle, shown_parameters
@@ -257,6 +258,14 @@ class Run:
         element: the number or the label of one element of a mapped node. Raises UnknownName.
         """
         return why_ran(self, self._find(node), element)
+
+    def debug(self, node: Node | str, element: Any = None) -> None:
+        """Calls a task again under the debugger, with the same arguments; nothing is stored.
+
+        One that failed is looked at where it raised; any other from its first line. element: the number or the label
+        of an element; by default the first that failed. Raises UnknownName, NotSuccessful.
+        """
+        debug(self, self._find(node), element)
 
     def origin(self, node: Node, indices: Iterable[int]) -> list[Reason]:
         """When and how the results of reused elements were made."""

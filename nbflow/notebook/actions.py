@@ -97,3 +97,7 @@ def params(session: Session, given: Given) -> Form | None:
         print(set_values(session, given.words))
         return None
     return form_of(session)
+
+
+def debug(session: Session, given: Given) -> None:
+    session.debug(given.words[0], given.element)

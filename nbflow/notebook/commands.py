@@ -179,5 +179,11 @@ COMMANDS: dict[str, Command] = {
         "a form for the parameters that runs the flow with them, or their values set",
         ("%flow params", "%flow params n=5 how=median"),
     ),
+    "debug": Command(
+        actions.debug,
+        ELEMENT,
+        "call a task, or one element, again under the debugger; nothing is stored",
+        ("%flow debug daily", "%flow debug daily[3]"),
+    ),
     "help": Command(_help, NOTHING, "this text"),
 }

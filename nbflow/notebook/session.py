@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
-from nbflow.notebook.cells import SHELL_NAMES
+from nbflow.notebook.cells import SHELL_NAMES, read_cell
 from nbflow.notebook.declarations import Declarations, Declared
 from nbflow.notebook.failures import raise_first_failure
 from nbflow.notebook.forms import CellForms
@@ -29,7 +30,6 @@ from nbflow.notebook.variables import GivenParameter, PlainVariables
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
@@ -164,6 +164,16 @@ class Session:
         self.recorded.note(cell_id(self.shell), self._cell_text, tree)
         self._changed.update(names.assigned, names.mutated)
 
+    def note_before(self, texts: Iterable[str]) -> None:
+        """Takes in cells that ran before nbflow was there, and the one that loads it."""
+        for text in texts:
+            try:
+                tree = ast.parse(text)
+            except SyntaxError:
+                continue
+            self._variables.note(tree, read_cell(tree).assigned, None)
+            self.recorded.note(None, text, tree)
+
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
         changed, self._changed = self._changed, set()
@@ -243,6 +253,18 @@ class Session:
         if check:
             raise_first_failure(run)
         return run
+
+    def debug(self, name: str, element: Any) -> None:
+        """Calls a task again under the debugger; one that was not called as it is now runs before."""
+        node, run = self.build().graph[name], self.flow.last_run
+        made = run._nodes.get(name) if run is not None else None
+        if run is None or made is None or made.task is not node.task:
+            run = self.run([name], check=False)
+        self.busy = True
+        try:
+            run.debug(name, element)
+        finally:
+            self.busy = False
 
     def _publish_for_helpers(self, names: Sequence[str] | None) -> bool:
         """Puts outputs that helpers of the tasks read through globals into the namespace, as a plain cell's would be.
