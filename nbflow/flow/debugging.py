@@ -13,6 +13,7 @@ from nbflow.engine.ledger import LostValue
 from nbflow.errors import NotSuccessful
 from nbflow.executors.waiting import run_coroutine
 from nbflow.executors.worker import _calls, seeded
+from nbflow.flow.failing import inputs_text
 from nbflow.flow.whys import position_of
 from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
@@ -48,7 +49,7 @@ def debug(run: Run, node: Node, element: Any = None) -> None:
     except (LostArguments, LostValue):
         raise NotSuccessful(f"the arguments of {name} are not stored any more; run it again, then debug it") from None
     ((args, kwargs),) = list(_calls(batch))
-    arguments = run.describe_arguments(node, index)
+    arguments = inputs_text(run, node, index)
     print(f"{name}{f' with {arguments}' if arguments else ''} is called again; `q` leaves the debugger")
     with _as_in_a_run(batch):
         if state is State.FAILED:

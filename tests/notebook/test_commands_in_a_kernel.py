@@ -150,7 +150,7 @@ def test_the_button_runs_in_the_kernel(kernel):
         "try:\n    form.run()\nexcept Exception as error:\n    print(type(error).__name__)\nprint(n)"
     )
     assert "n: 4 → 6" in text
-    assert text.splitlines()[-2:] == ["TaskFailed", "8"]
+    assert text.splitlines()[-2:] == ["RunFailed", "8"]
     kernel("%flow params n=4")
 
 
