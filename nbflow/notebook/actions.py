@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.notebook.controls import show_controls
 from nbflow.notebook.export import export as write_module
 from nbflow.notebook.params import form_of, set_values
 from nbflow.notebook.stored import cache_text, clear
@@ -12,13 +13,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbflow.flow import Plan, Run
+    from nbflow.flow.background import Background
     from nbflow.flow.form import Form
+    from nbflow.flow.logs import RunLog
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison
 
 
-def run(session: Session, given: Given) -> Run:
+def run(session: Session, given: Given) -> Run | Background:
+    if given.has("background"):
+        handle = session.start(given.words or None, force=given.has("force"))
+        show_controls(handle)
+        return handle
     done = session.run(given.words or None, force=given.has("force"))
     print(done.summary())
     return done
@@ -101,3 +108,7 @@ def params(session: Session, given: Given) -> Form | None:
 
 def debug(session: Session, given: Given) -> None:
     session.debug(given.words[0], given.element)
+
+
+def log(session: Session, given: Given) -> RunLog:
+    return session.run_with(given.words[0]).log(given.words[0], given.element)

@@ -109,8 +109,11 @@ COMMANDS: dict[str, Command] = {
         actions.run,
         ANY,
         "run everything that is stale, or only these and what they need",
-        ("%flow run", "%flow run daily report", "%flow run daily --force"),
-        {"force": Switch("run although the results are known")},
+        ("%flow run", "%flow run daily report", "%flow run daily --force", "%flow run --background"),
+        {
+            "force": Switch("run although the results are known"),
+            "background": Switch("go on while other cells run; with a Cancel button, and a handle to wait for it"),
+        },
     ),
     "plan": Command(actions.plan, ANY, "what would run, and why; runs nothing", ("%flow plan", "%flow plan report")),
     "why": Command(
@@ -122,6 +125,12 @@ COMMANDS: dict[str, Command] = {
     "frame": Command(actions.frame, ONE, "the elements of a task as a DataFrame", ("%flow frame daily",)),
     "status": Command(
         actions.status, NOTHING, "one line a task: fresh, stale, new; and where results are kept", ("%flow status",)
+    ),
+    "log": Command(
+        actions.log,
+        ELEMENT,
+        "what a task or one element printed, logged, warned of and displayed, also of reused ones",
+        ("%flow log daily", "%flow log daily[3]"),
     ),
     "history": Command(
         actions.history,
