@@ -4,8 +4,11 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tests.notebook.test_session import notebook
 
@@ -236,3 +239,33 @@ def test_wrong_names_of_files_are_told(book, line, message):
 def test_a_notebook_without_tasks_is_a_module_too(notebook, tmp_path):
     assert "no tasks yet" in notebook("%flow export out.py").text
     compile((tmp_path / "out.py").read_text(), "out.py", "exec")
+
+
+NOTEBOOKS = {"tour": ("days", "months", "climate"), "control-flow": ("many", "yearly", "chosen", "pairs", "root")}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_modules_of_the_notebooks_give_their_values(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "store"))
+    document = nbformat.read(Path(__file__).parents[2] / "notebooks" / f"{name}.ipynb", 4)
+    values = [f"print({output!r}, nbflow_digest({output}))" for output in NOTEBOOKS[name]]
+    cells = ["%flow export exported.py", DIGEST, *values]
+    document.cells = [cell for cell in document.cells if cell.cell_type == "code"]
+    document.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]
+    client = NotebookClient(document, timeout=120, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    here = "".join(output.text for cell in document.cells[-len(values) :] for output in cell.outputs)
+    assert len(here.splitlines()) == len(values), here
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "another"))
+    read = "\n".join(f"print({output!r}, nbflow_digest(run[exported.{output}]))" for output in NOTEBOOKS[name])
+    done = subprocess.run(
+        [sys.executable, "-c", f"{DIGEST}\nimport exported\nrun = exported.flow.run()\n{read}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == here, done.stderr[-2000:]
+
+
+DIGEST = "def nbflow_digest(value):\n    import hashlib\n    return hashlib.sha256(repr(value).encode()).hexdigest()"
