@@ -37,6 +37,7 @@ def load(shell: Any) -> Session:
         shell.events.register(event, callback)
     session.matcher = matcher_for(session)
     shell.Completer.custom_matchers.append(session.matcher)
+    session.note_before(shell.user_ns.get("In", ()))
     SHELLS.append(shell)
     _SESSIONS[id(shell)] = session
     return session
