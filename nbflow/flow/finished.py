@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
     from nbflow.model.node import Node
-    from nbflow.results.elements import ElementFrame
     from nbflow.results.report import PlanRow
+    from nbflow.results.shown import ShownFrame
 
 
 _WITHOUT_VALUE = UNSUCCESSFUL | {State.PENDING, State.PAUSED}
@@ -128,7 +128,7 @@ class Run:
         good = set(kept)
         return [self._value(found, i) if i in good else None for i in range(len(track.states))]
 
-    def frame(self, node: Node | str) -> ElementFrame:
+    def frame(self, node: Node | str) -> ShownFrame:
         """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts.
 
         The index is that of what was mapped over. Results with named parts (dicts, dataclasses …) are spread into
@@ -148,7 +148,7 @@ class Run:
         except LostValue:
             return self._made_again(found).frame(found.name)
 
-    def failed(self, node: Node | str) -> ElementFrame:
+    def failed(self, node: Node | str) -> ShownFrame:
         """The rows of the frame whose element failed, or did not run because something else did."""
         return only_failed(self.frame(node))
 
@@ -159,7 +159,7 @@ class Run:
         """
         found = self._find(node)
 
-        def again(elements: Sequence[int]) -> tuple[ElementFrame, str]:
+        def again(elements: Sequence[int]) -> tuple[ShownFrame, str]:
             run = self.retry(found, elements if found.mapped else None)
             return run.frame(found.name), run.summary()
 
@@ -190,7 +190,7 @@ class Run:
     @property
     def table(self) -> pd.DataFrame:
         """One row a node: task, state, elements, ran, reused, failed, seconds."""
-        return run_table(self._workshop.nodes, self._workshop.machine, self._workshop.ledger)
+        return run_table(self._workshop.nodes, self._workshop.machine, self._workshop.ledger, self.summary())
 
     @property
     def ok(self) -> bool:

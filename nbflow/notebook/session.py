@@ -332,7 +332,9 @@ class Session:
                     raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
                 plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
                 known = nearest(name, [*self.outputs(), *plain])
-                raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
+                raise CellError(
+                    f"{node.name} reads `{name}`, which nothing defines{known or '; give it a value in a cell above'}"
+                )
 
 
 def _notebook_name() -> str:
