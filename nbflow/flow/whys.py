@@ -128,7 +128,7 @@ def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> 
     if count is None:
         raise UnknownName(f"the elements of {node.name!r} are not known yet; run what it is mapped over first")
     index = index_of(node, ledger)
-    labels = _labels(index, count)
+    labels = labels_of(node, ledger, count)
     if element in labels:
         return labels.index(element)
     as_text = [str(label) for label in labels]
@@ -141,7 +141,9 @@ def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> 
     raise UnknownName(f"{node.name!r} has no element {element!r}" + nearest(str(element), as_text))
 
 
-def _labels(index: Any, count: int) -> list[Any]:
+def labels_of(node: Node, ledger: Ledger, count: int) -> list[Any]:
+    """The labels of the first elements of a mapped node: those of its source, or their numbers."""
+    index = index_of(node, ledger)
     if index is None:
         return list(range(count))
     labels = getattr(index, "labels", None)

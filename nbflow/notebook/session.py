@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, NbflowError, UnknownName, nearest
 from nbflow.flow import Flow
+from nbflow.flow.output import OutputStyle
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
@@ -19,6 +20,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
+from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.shown import has_value, state_line
@@ -42,10 +44,13 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.plain: PlainCells | None = None
+        # What completes, as IPython knows it.
+        self.matcher: Any = None
         # Where the kernel started decides, also when a cell changes the working directory later.
         self.store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self.store)
         self.flow.tell = _print
+        self.flow.output = OutputStyle(see=_SEE)
         self.forms = CellForms()
         self.modes = Modes()
         self._declared = Declarations()
@@ -256,7 +261,12 @@ class Session:
         self.build()
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
-        return self.run([self._nodes[declared].name])
+        name = self._nodes[declared].name
+        self.flow.output = OutputStyle(own=name, see=_SEE, begin=open_line)
+        try:
+            return self.run([name])
+        finally:
+            self.flow.output = OutputStyle(see=_SEE)
 
     def update_behind(self, declared: Declared) -> list[str]:
         """Where `%flow auto` is on, brings up to date what depends on a cell's task; gives its names."""
@@ -276,7 +286,9 @@ class Session:
         """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
         wanted = list(names)
         self.build()
-        run = self.run([self._assembly.output_node(name).name for name in wanted])
+        with one_line() as line:
+            run = self.run([self._assembly.output_node(name).name for name in wanted])
+            line.replace(f"✓ {', '.join(wanted)} · brought up to date")
         for name in wanted:
             self._published.put(name, self._assembly.output_node(name), run)
         self._drop_outdated(self._published.names() - set(wanted))
@@ -335,6 +347,9 @@ class Session:
                 raise CellError(
                     f"{node.name} reads `{name}`, which nothing defines{known or '; give it a value in a cell above'}"
                 )
+
+
+_SEE = "%flow log {name}"
 
 
 def _notebook_name() -> str:

@@ -146,6 +146,15 @@ def test_the_value_of_a_failed_node_shows_the_block(kernel):
     assert "run.retry()" in text
 
 
+def test_frame_with_grid_is_a_widget_and_without_the_extra_a_frame(kernel):
+    kernel("%%task doubles for x in [1, 2]\n2 * x")
+    assert "VBox" in kernel("%flow frame doubles --grid")
+    kernel("import sys\nsys.modules['itables'] = sys.modules['itables.widget'] = None")
+    text = kernel("%flow frame doubles --grid")
+    assert "pip install 'nbflow[grid]'" in text
+    assert "2 elements: 2 reused" in text
+
+
 # What users do wrong, and what the message must hold: what, and the next step.
 MISTAKES = {
     "syntax": ("%%task s\nx = = 1", "line 2"),
