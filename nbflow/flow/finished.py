@@ -319,7 +319,9 @@ class Run:
             return
         failed = failed_nodes(self)
         if not failed:
-            raise RunFailed(f"{self.flow.name} ended as {self.overall.label}; run.table tells how each task ended")
+            raise RunFailed(
+                f"{self.flow.name} ended as {self.overall.label}; flow.last_run.table tells how each task did"
+            )
         block = failure_block(self, failed[0], in_python("flow.last_run"), LINES_IN_SCRIPTS)
         raise RunFailed(block, first_error(self, failed[0])[1]) from None
 
