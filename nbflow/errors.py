@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
 import re
@@ -222,6 +221,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("cleam", ["clean", "load"])
     "; did you mean 'clean'?"
     """
+    import difflib
+
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:

@@ -121,7 +121,9 @@ class Run:
         if failed not in {"raise", "drop", "none"}:
             raise GraphError(f"values(failed={failed!r})" + nearest(failed, ["raise", "drop", "none"]))
         found = self._find(node)
-        found = self.graph.outputs.get(found.name, found)
+        if isinstance(node, str):
+            # A name stands for the last version; a node for itself.
+            found = self.graph.outputs.get(found.name, found)
         track = self._workshop.machine.tracks[found]
         if not found.mapped:
             self._require(found, track)

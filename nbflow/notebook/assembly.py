@@ -55,7 +55,11 @@ class Assembly:
     def output_node(self, name: str) -> Node:
         """The node of the last version of an output."""
         last = [each for each in self._declared if name in each.built.outputs][-1]
-        return self._parts.get((last, name), self.nodes[last])
+        return self.version_of(last, name)
+
+    def version_of(self, declared: Declared, name: str) -> Node:
+        """The node of the version of an output that a cell makes."""
+        return self._parts.get((declared, name), self.nodes[declared])
 
     def _node(self, declared: Declared, path: tuple[Declared, ...]) -> Node:
         if declared in self.nodes:

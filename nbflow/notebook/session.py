@@ -262,9 +262,11 @@ class Session:
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
         name = self._nodes[declared].name
+        shown = declared.built.shown
+        nodes = [self._nodes[declared], *([self._assembly.version_of(declared, shown)] if shown is not None else [])]
         self.flow.output = OutputStyle(own=name, see=_SEE, begin=open_line)
         try:
-            return self.run([name])
+            return self.run([node.name for node in nodes])
         finally:
             self.flow.output = OutputStyle(see=_SEE)
 
@@ -300,10 +302,15 @@ class Session:
             return None
         if declared.built.shows:
             return run.part(node, len(declared.built.outputs))
-        if declared.built.shown is None:
+        shown = declared.built.shown
+        if shown is None:
             return None
-        self._published.put(declared.built.shown, self._assembly.output_node(declared.built.shown), run)
-        return self.namespace[declared.built.shown]
+        version = self._assembly.version_of(declared, shown)
+        if version is not self._assembly.output_node(shown):
+            # A later cell makes the next version, which is what the name stands for in the notebook.
+            return run.values(version)
+        self._published.put(shown, version, run)
+        return self.namespace[shown]
 
     def state_line(self, declared: Declared, run: Run | None) -> str:
         """One line that says the same each time the cell is fresh: no times, no counts of what ran."""
