@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LONGEST = 4_000
 RULES = (
     (".nf-drawing", "position:relative;container-type:inline-size"),
-    (".nf-drawing>.nf-inline", "display:block"),
+    (".nf-drawing>.nf-inline", "display:block!important"),
     (".nf-more>summary", "position:absolute;list-style:none;cursor:pointer;overflow:hidden;color:transparent"),
     (".nf-more>summary", "font-size:1px;border-radius:8px"),
     (".nf-more>summary:hover", "outline:2px solid var(--nf-quiet);outline-offset:1px"),

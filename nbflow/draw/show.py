@@ -49,7 +49,7 @@ def _html(laid_out: str, dot: str, picture: Picture) -> str:
     # Hidden but for the style sheet: where that is taken away, the SVG's tags are, too, and its words would be left.
     return (
         f'<div id="{name}" class="nbflow"><style>{sheet}</style>'
-        '<div class="nf-drawing"><div class="nf-inline" hidden="">'
+        '<div class="nf-drawing"><div class="nf-inline" style="display:none">'
         f"{restyle(laid_out, dot, picture, in_jupyter=True)}</div>{clicks.details(picture, name)}</div>"
         f'<div class="nf-legend">{parts}{caption}</div></div>'
     )

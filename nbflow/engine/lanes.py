@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbflow.engine.places import HOME, SYNC, THREADS, Place, Places
+from nbflow.engine.places import HOME, NOTEBOOK, SYNC, THREADS, Place, Places
 from nbflow.engine.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -157,6 +157,10 @@ class Lanes:
             return self._at_service(node, lane, flights, alone=alone)
         if lane.where == THREADS:
             return self._threads(node, lane, flights, alone=alone)
+        if lane.where == NOTEBOOK and not self._home.away:
+            # Its loop runs where the shell is now.
+            self.crowded = True
+            return None
         # A task that says itself how many run at once is not counted with the others.
         own = lane.pace is not None and lane.pace.bounds_running
         room = own or flights.count[lane.where] < self._executors[lane.where].slots

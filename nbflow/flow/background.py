@@ -44,6 +44,8 @@ class Background:
 
         self._job = job
         self._home = home
+        # Set when it is over: for those who look on.
+        self.ended = threading.Event()
         self._over: Future[Run] = Future()
 
     @property
@@ -94,6 +96,7 @@ class Background:
             if not self._over.done():
                 self._over.set_result(self._job.run)
             self._home.end()
+            self.ended.set()
 
     def __await__(self) -> Generator[Any, None, Run]:
         import asyncio
@@ -104,9 +107,13 @@ class Background:
             self.cancel()
             raise
 
+    @property
+    def how(self) -> str:
+        """How it stands, in a word: running, ended, cancelled."""
+        return "cancelled" if self._job.cancelled else "ended" if self.done else "running"
+
     def __repr__(self) -> str:
-        how = "cancelled" if self._job.cancelled else "ended" if self.done else "running"
-        return f"<{self._job.flow.name!r} in the background: {how}, {self.progress}>"
+        return f"<{self._job.flow.name!r} in the background: {self.how}, {self.progress}>"
 
 
 def progress_of(run: Run) -> Progress:

@@ -87,6 +87,8 @@ def logs_of(workshop: Workshop, node: Node, indices: Iterable[int]) -> dict[int,
         elif key is not None:
             # A result that consists of nodes has a row that nobody notes.
             rows.update((i, found) for found in store.look_up([key]).get(key, ())[:1])
+    if not rows:
+        return logs
     kept = store.logs(rows.values())
     return logs | {i: kept[row.key, row.trace] for i, row in rows.items() if (row.key, row.trace) in kept}
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
+    from nbflow.flow.background import Background
     from nbflow.notebook.cells import CellNames
     from nbflow.notebook.plain import PlainCells
 
@@ -215,14 +216,9 @@ class Session:
         approve: Sequence[str] = (),
     ) -> Run:
         """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
-        flow = self.build()
-        self._check_names(names)
-        if self._publish_for_helpers(names):
-            flow = self.build()
-        targets = list(names) if names is not None else None
+        flow, targets, forced = self._asked(names, force=force)
         self.busy = True
         try:
-            forced = (targets or list(flow.graph.nodes)) if force else None
             run = flow.run(targets=targets, force=forced, approve=approve)
         except KeyboardInterrupt as stop:
             raise Interrupted from stop
@@ -231,6 +227,20 @@ class Session:
         if check:
             raise_first_failure(run)
         return run
+
+    def start(self, names: Sequence[str] | None = None, *, force: bool = False) -> Background:
+        """As `run`, in the background; cells run meanwhile."""
+        flow, targets, forced = self._asked(names, force=force)
+        return flow.start(targets=targets, force=forced)
+
+    def _asked(self, names: Sequence[str] | None, *, force: bool) -> tuple[Flow, list[str] | None, list[str] | None]:
+        """The flow as it is declared now, the nodes that are to run (None: all), and those that are forced to."""
+        flow = self.build()
+        self._check_names(names)
+        if self._publish_for_helpers(names):
+            flow = self.build()
+        targets = list(names) if names is not None else None
+        return flow, targets, (targets or list(flow.graph.nodes)) if force else None
 
     def _publish_for_helpers(self, names: Sequence[str] | None) -> bool:
         """Puts outputs that helpers of the tasks read through globals into the namespace, as a plain cell's would be.

@@ -25,6 +25,8 @@ PUT_LOG = (
     "INSERT OR REPLACE INTO log SELECT ?, ?, ? "
     "WHERE EXISTS (SELECT 1 FROM entry WHERE key = ? AND trace = ? AND made = ?)"
 )
+# What is no blob any more is damaged, and must not keep others from being read.
+GET_LOGS = "SELECT key, trace, CAST(text AS BLOB) FROM log WHERE key IN ({})"
 DROP_LOG = "DELETE FROM log WHERE key = ? AND trace = ?"
 SWEEP_LOGS = (
     "DELETE FROM log WHERE NOT EXISTS (SELECT 1 FROM entry WHERE entry.key = log.key AND entry.trace = log.trace)"
@@ -55,16 +57,12 @@ def find_logs(read: Read, rows: Iterable[Row]) -> dict[tuple[bytes, bytes], Log]
     found: dict[tuple[bytes, bytes], Log] = {}
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
-        for key, trace, content in read(f"SELECT key, trace, text FROM log WHERE key IN ({_marks(some)})", some):  # noqa: S608 (only question marks are filled in)
+        for key, trace, content in read(GET_LOGS.format(",".join("?" * len(some))), some):
             row = by_place.get((key, trace))
             log = None if row is None else unpacked(row, content)
             if log is not None:
                 found[key, trace] = log
     return found
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ",".join("?" * len(values))
 
 
 def _digest(row: Row, body: bytes) -> bytes:

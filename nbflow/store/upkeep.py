@@ -209,7 +209,10 @@ def _damaged_logs(store: Store, *, repair: bool) -> list[str]:
     if repair:
         store._write([(SWEEP_LOGS, [()])])
     for key, trace in store._read("SELECT key, trace FROM log"):
-        query = f"SELECT {COLUMNS}, (SELECT text FROM log WHERE log.key = ? AND log.trace = ?) FROM entry WHERE key = ? AND trace = ?"  # noqa: S608, E501 (constants)
+        query = (
+            f"SELECT {COLUMNS}, (SELECT CAST(text AS BLOB) FROM log WHERE log.key = ? AND log.trace = ?) "  # noqa: S608 (constants)
+            "FROM entry WHERE key = ? AND trace = ?"
+        )
         for *columns, _, content in store._read(query, (key, trace, key, trace)):
             row = Row._make(columns)
             if unpacked(row, content) is None:
