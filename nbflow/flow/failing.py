@@ -134,7 +134,10 @@ def in_python(run_name: str) -> NextSteps:
 
     def steps(name: str, index: int | None, error: BaseException | None) -> list[str]:
         element = "" if index is None else f", {index}"
-        lines = [f"raise {run_name}.error({name!r}{element}) shows the whole traceback"]
+        lines = [
+            f"raise {run_name}.error({name!r}{element}) shows the whole traceback",
+            f"{run_name}.debug({name!r}{element}) calls it again under the debugger",
+        ]
         if index is not None:
             lines.append(f"{run_name}.failed({name!r}) has all that failed, with their inputs; what succeeded is kept")
         return [*lines, f"{run_name}.retry() runs again what failed, and what waited for it"]

@@ -10,6 +10,7 @@ from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.causes import Causes
+from nbflow.flow.debugging import debug
 from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python, unsuccessful_text
 from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
@@ -299,6 +300,14 @@ class Run:
         element: the number or the label of one element of a mapped node. Raises UnknownName.
         """
         return why_ran(self, self._find(node), element)
+
+    def debug(self, node: Node | str, element: Any = None) -> None:
+        """Calls a task again under the debugger, with the same arguments; nothing is stored.
+
+        One that failed is looked at where it raised; any other from its first line. element: the number or the label
+        of an element; by default the first that failed. Raises UnknownName, NotSuccessful.
+        """
+        debug(self, self._find(node), element)
 
     def origin(self, node: Node, indices: Iterable[int]) -> list[Reason]:
         """When and how the results of reused elements were made."""

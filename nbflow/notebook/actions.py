@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import MissingExtra
 from nbflow.notebook.controls import show_controls
+from nbflow.notebook.export import export as write_module
+from nbflow.notebook.params import form_of, set_values
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from nbflow.flow import Plan, Run
     from nbflow.flow.background import Background
+    from nbflow.flow.form import Form
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison
@@ -96,3 +99,18 @@ def cache(session: Session, given: Given) -> None:
 
 def clear_stored(session: Session, given: Given) -> None:
     print(clear(session, given.words))
+
+
+def export(session: Session, given: Given) -> None:
+    print(write_module(session, given.words[0], force=given.has("force")))
+
+
+def params(session: Session, given: Given) -> Form | None:
+    if given.words:
+        print(set_values(session, given.words))
+        return None
+    return form_of(session)
+
+
+def debug(session: Session, given: Given) -> None:
+    session.debug(given.words[0], given.element)

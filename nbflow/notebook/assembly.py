@@ -126,7 +126,7 @@ class Assembly:
         return node
 
     def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node | None:
-        maker = self._maker(name, declared)
+        maker = self.maker(name, declared)
         if maker is not None:
             node = self._node(maker, path)
             return self._parts.get((maker, name), node)
@@ -134,7 +134,7 @@ class Assembly:
         # None where nothing gives it any more: it is among the missing names then.
         return value if isinstance(value, Node) else None
 
-    def _maker(self, name: str, reader: Declared) -> Declared | None:
+    def maker(self, name: str, reader: Declared) -> Declared | None:
         """The version of an output that a cell reads: the last one declared before it, else the first there is."""
         makers = [d for d in self._declared if name in d.built.outputs and d is not reader]
         before = [d for d in makers if d.place < reader.place]
@@ -168,7 +168,7 @@ class Assembly:
             self._parts[declared, name] = part
 
     def _missing(self, declared: Declared) -> tuple[str, ...]:
-        lost = [name for name in declared.built.all_inputs if self._maker(name, declared) is None]
+        lost = [name for name in declared.built.all_inputs if self.maker(name, declared) is None]
         free = [name for name in declared.built.free_names if not hasattr(builtins, name)]
         outputs = self._names
         return tuple(

@@ -38,6 +38,7 @@ def load(shell: Any) -> Session:
     session.matcher = matcher_for(session)
     shell.Completer.custom_matchers.append(session.matcher)
     SHELLS.append(shell)
+    session.note_before(shell.user_ns.get("In", ()))
     _SESSIONS[id(shell)] = session
     return session
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
-from nbflow.notebook.cells import SHELL_NAMES
+from nbflow.notebook.cells import SHELL_NAMES, read_cell
 from nbflow.notebook.declarations import Declarations, Declared
 from nbflow.notebook.failures import raise_first_failure
 from nbflow.notebook.forms import CellForms
@@ -23,6 +24,7 @@ from nbflow.notebook.modes import Modes
 from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published
 from nbflow.notebook.reach import reached_names
+from nbflow.notebook.recorded import RecordedCells
 from nbflow.notebook.shown import has_value, state_line
 from nbflow.notebook.source import read_source
 from nbflow.notebook.tracebacks import Interrupted
@@ -30,7 +32,6 @@ from nbflow.notebook.variables import GivenParameter, PlainVariables
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
@@ -60,6 +61,8 @@ class Session:
         self._assembly = Assembly(self.flow.graph, (), shell.user_ns, self._maker.refresh)
         self._nodes: dict[Declared, Node] = {}
         self._variables = PlainVariables(shell.user_ns)
+        self.recorded = RecordedCells()
+        self._cell_text = ""
         self._changed: set[str] = set()
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
@@ -125,6 +128,15 @@ class Session:
             return name
         raise UnknownName(f"no task is called {name!r}" + nearest(name, self.names()))
 
+    def in_order(self) -> list[Declared]:
+        """The cells of the flow as it was last built, each behind what it needs."""
+        return list(self._nodes)
+
+    def is_mapped(self, name: str, reader: Declared) -> bool:
+        """Whether an output, as one cell reads it, has elements."""
+        maker = self._assembly.maker(name, reader)
+        return maker is not None and self._nodes[maker].mapped
+
     def remove(self, name: str) -> None:
         """Takes a task out of the flow, with what it had put into the namespace."""
         self._take_out([d for d, node in self._nodes.items() if node.name == name])
@@ -137,8 +149,10 @@ class Session:
 
     # Around cells
 
-    def before_cell(self, _info: object = None) -> None:
+    def before_cell(self, info: Any = None) -> None:
         """Deleted cells take their tasks along."""
+        raw = getattr(info, "raw_cell", None) or ""
+        self._cell_text = getattr(info, "transformed_cell", None) or self.shell.transform_cell(raw)
         self._take_out(self._declared.of_cells(deleted_cells(self.shell)))
 
     def leave_cell(self) -> None:
@@ -151,7 +165,18 @@ class Session:
     def note_plain(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
         self._variables.note(tree, names.assigned, cell_id(self.shell))
+        self.recorded.note(cell_id(self.shell), self._cell_text, tree)
         self._changed.update(names.assigned, names.mutated)
+
+    def note_before(self, texts: Iterable[str]) -> None:
+        """Takes in cells that ran before nbflow was there, and the one that loads it."""
+        for text in texts:
+            try:
+                tree = ast.parse(text)
+            except SyntaxError:
+                continue
+            self._variables.note(tree, read_cell(tree).assigned, None)
+            self.recorded.note(None, text, tree)
 
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
@@ -241,6 +266,18 @@ class Session:
             flow = self.build()
         targets = list(names) if names is not None else None
         return flow, targets, (targets or list(flow.graph.nodes)) if force else None
+
+    def debug(self, name: str, element: Any) -> None:
+        """Calls a task again under the debugger; one that was not called as it is now runs before."""
+        node, run = self.build().graph[name], self.flow.last_run
+        made = run._nodes.get(name) if run is not None else None
+        if run is None or made is None or made.task is not node.task:
+            run = self.run([name], check=False)
+        self.busy = True
+        try:
+            run.debug(name, element)
+        finally:
+            self.busy = False
 
     def _publish_for_helpers(self, names: Sequence[str] | None) -> bool:
         """Puts outputs that helpers of the tasks read through globals into the namespace, as a plain cell's would be.

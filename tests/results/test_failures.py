@@ -45,7 +45,7 @@ def test_it_says_how_to_go_on_and_that_works(store):
     flow = mapped(store, lambda x: 1 / x, [1, 0])
     text, _ = failure(flow)
     assert 'flow.last_run.failed("bad")' in text.replace("'", '"')
-    for step in ("error", "failed", "retry"):
+    for step in ("error", "debug", "failed", "retry"):
         assert f"flow.last_run.{step}(" in text
     with pytest.raises(ZeroDivisionError):
         raise flow.last_run.error("bad", 1)
