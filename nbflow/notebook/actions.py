@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.errors import MissingExtra
 from nbflow.notebook.controls import show_controls
 from nbflow.notebook.export import export as write_module
 from nbflow.notebook.params import form_of, set_values
@@ -40,7 +41,13 @@ def why(session: Session, given: Given) -> None:
 
 
 def frame(session: Session, given: Given) -> Any:
-    return session.run(given.words, check=False).frame(given.words[0])
+    run, name = session.run(given.words, check=False), given.words[0]
+    if given.has("grid"):
+        try:
+            return run.grid(name)
+        except MissingExtra as missing:
+            print(missing)
+    return run.frame(name)
 
 
 def status(session: Session, given: Given) -> None:

@@ -122,7 +122,13 @@ COMMANDS: dict[str, Command] = {
         "why a task or one element would run now, or where its result is from",
         ("%flow why daily", "%flow why daily[3]", "%flow why daily[oslo]"),
     ),
-    "frame": Command(actions.frame, ONE, "the elements of a task as a DataFrame", ("%flow frame daily",)),
+    "frame": Command(
+        actions.frame,
+        ONE,
+        "the elements of a task as a DataFrame",
+        ("%flow frame daily", "%flow frame daily --grid"),
+        {"grid": Switch("as a table to sort, filter and select from, with a button that runs the selection again")},
+    ),
     "status": Command(
         actions.status, NOTHING, "one line a task: fresh, stale, new; and where results are kept", ("%flow status",)
     ),

@@ -30,7 +30,9 @@ def refuse_missing(nodes: Iterable[Node], declared: Declarations, namespace: Map
                 raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
             plain = (each for each in namespace if not each.startswith("_") and each not in SHELL_NAMES)
             known = nearest(name, [*declared.outputs(), *plain])
-            raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
+            raise CellError(
+                f"{node.name} reads `{name}`, which nothing defines{known or '; give it a value in a cell above'}"
+            )
 
 
 def raise_first_failure(run: Run) -> None:

@@ -323,11 +323,11 @@ def test_flow_draws_and_its_commands_work(notebook):
     [
         ("%flow pln", "did you mean 'plan'"),
         ("%flow why", "takes one task, such as `%flow why xs`"),
-        ("%flow frame xz", "no task is called 'xz'; there are 'xs'"),
+        ("%flow frame xz", "no task is called 'xz'; there is only 'xs'"),
         ("%flow run --frce", "did you mean '--force'"),
         ("%flow status xs", "takes no names"),
         ("%flow cache xs", "takes no names"),
-        ("%flow clear xz", "no task is called 'xz'; there are 'xs'"),
+        ("%flow clear xz", "no task is called 'xz'; there is only 'xs'"),
         ("%flow rm", "takes the names of tasks"),
         ("%flow 'x", "close the quote"),
         ("%%task 1x\n2", "not a name"),
