@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import NbflowError
+from nbflow.errors import NbflowError, in_words
 from nbflow.model.node import Node
 from nbflow.model.tree import fill
 
@@ -42,7 +42,7 @@ class Resources:
             value = manager.__enter__()
         # A set-up is the user's own code, and may raise anything.
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
+            what = in_words(error)
             raise ResourceFailed(f"resource {node.name!r} could not be set up: {what}") from error
         finally:
             if rested:
@@ -69,7 +69,7 @@ class Resources:
             manager.__exit__(None, None, None)
         # The run's results stand, whatever a clean-up raises; it is told.
         except Exception as error:  # noqa: BLE001 (told)
-            tell(f"resource {node.name!r}: its clean-up raised {type(error).__name__}: {error}")
+            tell(f"resource {node.name!r}: its clean-up raised {in_words(error)}")
 
 
 def _uses(user: Node, resource: Resource) -> bool:

@@ -43,6 +43,8 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.plain: PlainCells | None = None
+        # What completes, as IPython knows it.
+        self.matcher: Any = None
         # Where the kernel started decides, also when a cell changes the working directory later.
         self.store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self.store)
@@ -210,7 +212,7 @@ class Session:
         check: bool = True,
         approve: Sequence[str] = (),
     ) -> Run:
-        """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
+        """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
         flow = self.build()
         self._check_names(names)
         if self._publish_for_helpers(names):
@@ -257,7 +259,9 @@ class Session:
         self.build()
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
-        return self.run([self._nodes[declared].name])
+        shown = declared.built.shown
+        nodes = [self._nodes[declared], *([self._assembly.version_of(declared, shown)] if shown is not None else [])]
+        return self.run([node.name for node in nodes])
 
     def update_behind(self, declared: Declared) -> list[str]:
         """Where `%flow auto` is on, brings up to date what depends on a cell's task; gives its names."""
@@ -291,10 +295,15 @@ class Session:
             return None
         if declared.built.shows:
             return run.part(node, len(declared.built.outputs))
-        if declared.built.shown is None:
+        shown = declared.built.shown
+        if shown is None:
             return None
-        self._published.put(declared.built.shown, self._assembly.output_node(declared.built.shown), run)
-        return self.namespace[declared.built.shown]
+        version = self._assembly.version_of(declared, shown)
+        if version is not self._assembly.output_node(shown):
+            # A later cell makes the next version, which is what the name stands for in the notebook.
+            return run.values(version)
+        self._published.put(shown, version, run)
+        return self.namespace[shown]
 
     def state_line(self, declared: Declared, run: Run | None) -> str:
         """One line that says the same each time the cell is fresh: no times, no counts of what ran."""

@@ -92,5 +92,5 @@ def test_mistakes_are_told(made, line, told):
 
 def test_help_tells_of_all(notebook):
     text = notebook("%flow help").text
-    for line in ("%flow why NAME[ELEMENT]", "%flow history [NAME]", "%flow compare [RUN RUN]", "%flow accept [NAME …]"):
+    for line in ("%flow why NAME[ELEMENT]", "%flow history [NAME]", "%flow compare [RUN RUN]", "%flow accept NAME …"):
         assert line in text
