@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
-<<<<<<< HEAD
 from nbflow.flow.causes import Causes
-=======
 from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python, unsuccessful_text
->>>>>>> main
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import records_of, settle, shown_parameters
