@@ -22,12 +22,13 @@ def watched(run: Run, cancel: Cancel | None = None) -> Iterator[None]:
 
     >>> from contextlib import nullcontext
     >>> from nbflow import Flow
+    >>> run = Flow("looked at").run()
     >>> WATCHERS.append(lambda run, cancel: nullcontext(print("begins:", run.flow.name)))
-    >>> with watched(Flow("looked at").run()):
+    >>> with watched(run):
     ...     print("goes on")
     begins: looked at
     goes on
-    >>> WATCHERS[:] = []
+    >>> watcher = WATCHERS.pop()
     """
     with ExitStack() as stack:
         for watcher in WATCHERS:
