@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import nbflow
 from nbflow.errors import CellError
 from nbflow.notebook.export_task import CellText
+from nbflow.notebook.failures import refuse_missing
 from nbflow.notebook.loops import loop_source
 from nbflow.notebook.slicing import Slice
 from nbflow.notebook.text import double_quoted, joined
@@ -42,8 +43,8 @@ def export(session: Session, filename: str, *, force: bool = False) -> str:
 
 def module_text(session: Session) -> tuple[str, int]:
     """The module, and how many tasks it has. Raises CellError."""
-    session.build()
-    session._check_names(None)
+    graph = session.build().graph
+    refuse_missing(graph.needed(graph.nodes.values()), session._declared, session.namespace)
     cells = [CellText(declared) for declared in session.in_order()]
     module = _Module(session, cells)
     return module.text(), len(cells)
