@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import NbflowError
+from nbflow.errors import NbflowError, in_words
 from nbflow.model.node import Node
 from nbflow.model.tree import fill
 
@@ -43,7 +43,7 @@ class Resources:
             manager, value = self._at_home(lambda: _entered(node.kind.open(*args, **kwargs)))
         # A set-up is the user's own code, and may raise anything.
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
+            what = in_words(error)
             raise ResourceFailed(f"resource {node.name!r} could not be set up: {what}") from error
         finally:
             if rested:
@@ -70,7 +70,7 @@ class Resources:
             self._at_home(lambda: manager.__exit__(None, None, None))
         # The run's results stand, whatever a clean-up raises; it is told.
         except Exception as error:  # noqa: BLE001 (told)
-            tell(f"resource {node.name!r}: its clean-up raised {type(error).__name__}: {error}")
+            tell(f"resource {node.name!r}: its clean-up raised {in_words(error)}")
 
     def _at_home(self, call: Callable[[], Any]) -> Any:
         """Where the tasks are called that it is bound to a thread with."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.errors import NbflowError
+from nbflow.flow.failing import first_error
 from nbflow.flow.preview import preview
+from nbflow.flow.unrun import why_not_run, why_skipped
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import UNSUCCESSFUL, State
@@ -54,9 +56,9 @@ class Glances:
         if state is State.CACHED:
             return "reused: nothing that it depends on changed"
         if state is State.SKIPPED:
-            return f"skipped {run.why_skipped(node)}"
+            return f"skipped {why_skipped(run, node)}"
         if state is State.TRIGGER_FAILED:
-            return run.cause(node)
+            return why_not_run(run, node)
         if state is State.PENDING and not track.opened:
             waits = [up.name for up in node.upstreams if run.takes_part(up) and not run.track(up).finished]
             return f"waits for {', '.join(waits[:5])}{' …' if len(waits) > 5 else ''}" if waits else ""
@@ -79,7 +81,7 @@ class Glances:
         if track.state() is not State.CACHED:
             told["seconds"] = round(sum(book.seconds), 4)
         if track.state() in UNSUCCESSFUL and book.errors:
-            index, error = self._run.first_error(node)
+            index, error = first_error(self._run, node)
             assert error is not None
             told["error"] = (f"{node.name}[{index}]: " if node.mapped else "") + error_text(error)
             told["trace"] = shortened(redact(_user_trace(error)), MOST_TRACE)

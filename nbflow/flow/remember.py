@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xxhash import xxh3_128_digest
 
 from nbflow.engine.ledger import LostValue
+from nbflow.errors import in_words
 from nbflow.flow.causes import Causes
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import State
@@ -94,7 +95,7 @@ def record_of(workshop: Workshop, node: Node, reasons: list[Reason]) -> NodeReco
         outs=b"".join([out or NO_ID for out in book.out]),
         states=_states(track, book, count),
         why=_short("; ".join(reason.text for reason in reasons)),
-        error="" if error is None else _short(": ".join(filter(None, (type(error).__name__, str(error))))),
+        error="" if error is None else _short(in_words(error)),
     )
 
 

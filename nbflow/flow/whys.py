@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import Reason
-from nbflow.errors import UnknownName, nearest
+from nbflow.errors import UnknownName, in_words, nearest
 from nbflow.flow.explain import undecided
 from nbflow.flow.origin import origin_of
+from nbflow.flow.unrun import why_not_run, why_skipped
 from nbflow.model.state import Freshness, State
 from nbflow.results.frame import index_of
 
@@ -105,9 +106,9 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
         made = range(track.count or 0) if index is None else [index]
         return Why(f"{name} was reused: {_SAME.format(are='were')}", run.origin(node, made))
     if state is State.SKIPPED:
-        return Why(f"{name} was skipped", [Reason(run.why_skipped(node))])
+        return Why(f"{name} was skipped", [Reason(why_skipped(run, node))])
     if state is State.TRIGGER_FAILED:
-        return Why(f"{name} did not run", [Reason(f"because {run.cause(node)}")])
+        return Why(f"{name} did not run", [Reason(f"because {why_not_run(run, node)}")])
     if state is State.PAUSED:
         return Why(f"{name} waits for approval", [Reason(f"flow.run(approve=[{node.name!r}]) lets it run")])
     if index is None:
@@ -116,7 +117,7 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
         reasons = run.causes.of(node, [index], run.stale.get(node, {}), one=True) if run.causes is not None else []
     error = run.error(node, index)
     if state is State.FAILED and error is not None:
-        reasons.append(Reason(f"it failed: {type(error).__name__}: {error}"))
+        reasons.append(Reason(f"it failed: {in_words(error)}"))
     return Why(f"{name} {_VERBS.get(state, state.label)}", reasons or [Reason("it was stopped before it began")])
 
 

@@ -14,7 +14,7 @@ from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
 from nbflow.notebook.output import SHELLS
 from nbflow.notebook.places import one_line
-from nbflow.notebook.plain import PlainCells
+from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
 
 _SESSIONS: dict[int, Session] = {}
@@ -57,6 +57,7 @@ def unload(shell: Any) -> None:
     for event, callback in session.events().items():
         if callback in shell.events.callbacks[event]:
             shell.events.unregister(event, callback)
+    shell.user_ns.pop(PREPARE, None)
     if session.matcher in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(session.matcher)
     session.close()

@@ -215,7 +215,7 @@ class Session:
         check: bool = True,
         approve: Sequence[str] = (),
     ) -> Run:
-        """Brings the named nodes (default: all) up to date. check: raises TaskFailed when one could not be."""
+        """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
         flow, targets, forced = self._asked(names, force=force)
         self.busy = True
         try:
@@ -271,10 +271,12 @@ class Session:
         self.build()
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
+        shown = declared.built.shown
         name = self._nodes[declared].name
+        also = [self._assembly.version_of(declared, shown).name] if shown is not None else []
         self.flow.output = OutputStyle(own=name, see=_SEE, begin=open_line)
         try:
-            return self.run([name])
+            return self.run([name, *also])
         finally:
             self.flow.output = OutputStyle(see=_SEE)
 
@@ -310,10 +312,15 @@ class Session:
             return None
         if declared.built.shows:
             return run.part(node, len(declared.built.outputs))
-        if declared.built.shown is None:
+        shown = declared.built.shown
+        if shown is None:
             return None
-        self._published.put(declared.built.shown, self._assembly.output_node(declared.built.shown), run)
-        return self.namespace[declared.built.shown]
+        version = self._assembly.version_of(declared, shown)
+        if version is not self._assembly.output_node(shown):
+            # A later cell makes the next version, which is what the name stands for in the notebook.
+            return run.values(version)
+        self._published.put(shown, version, run)
+        return self.namespace[shown]
 
     def state_line(self, declared: Declared, run: Run | None) -> str:
         """One line that says the same each time the cell is fresh: no times, no counts of what ran."""

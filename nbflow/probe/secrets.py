@@ -9,14 +9,15 @@ import re
 import reprlib
 from typing import Any
 
-from nbflow.errors import UnknownName
+from nbflow.errors import UnknownName, in_words
 
 DOTS = "•••"
 _WORDS = r"token|passw(?:or)?d|passwd|passphrase|secret|api_?key|access_?key|credential|private_?key|authorization"
 _NAME = re.compile(rf"(?i)({_WORDS})")
 # A string literal given to such a name: password = "...", token="...", {"api_key": "..."}.
 _LITERAL = re.compile(
-    rf"""(?ix) ( [\w.]* (?:{_WORDS}) [\w]*
+    # From the start of a word only: a long one would be gone through again from each of its letters.
+    rf"""(?ix) ( (?<![\w.]) [\w.]* (?:{_WORDS}) [\w]*
         ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s* [rbf]{{0,2}} ) ( (["'])(?:\\.|(?!\3).)*\3 )"""
 )
 # postgresql://me:here@host, and Bearer here.
@@ -157,7 +158,7 @@ def error_text(error: BaseException) -> str:
     >>> error_text(ValueError("no answer from https://me:abc@host"))
     'ValueError: no answer from https://me:•••@host'
     """
-    return redact(f"{type(error).__name__}: {error}")
+    return redact(in_words(error))
 
 
 _SHORT = reprlib.Repr()

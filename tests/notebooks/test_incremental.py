@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.notebooks.clean import assert_saves_the_same
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
@@ -68,12 +70,7 @@ def test_the_comparison_and_the_history_are_tables(documents):
 
 
 def test_cells_of_tasks_and_pictures_are_the_same_both_times(documents):
-    for one, other in zip(*documents, strict=True):
-        if one.source.startswith("%%task") or one.source.strip() in {"%flow", "%flow compare"}:
-            before, now = ([dict(each) | {"execution_count": 0} for each in cell.outputs] for cell in (one, other))
-            for each in (*before, *now):
-                each.pop("traceback", None)
-            assert before == now
+    assert_saves_the_same(*documents)
 
 
 def test_only_the_failing_cell_fails(documents):
