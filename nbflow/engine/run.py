@@ -20,6 +20,7 @@ from nbflow.engine.intake import Intake
 from nbflow.engine.lanes import Flights, Lanes
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
+from nbflow.engine.output import UNSHOWN
 from nbflow.engine.places import SYNC, THREADS, Places
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from nbflow.engine.lanes import Choice
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
+    from nbflow.engine.output import Output
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Executor
     from nbflow.executors.home import Home
@@ -61,6 +63,7 @@ class Shell:
         default_executor: str = "threads",
         default_loop: str = "own",
         tell: Callable[[str], None] = warnings.warn,
+        output: Output = UNSHOWN,
     ) -> None:
         self.machine = machine
         self.ledger = ledger
@@ -71,13 +74,14 @@ class Shell:
         self._inbox = inbox
         self._home = home
         self._tell = tell
+        self._output = output
         self._later: list[tuple[float, int, Node, int]] = []
         self._flights = Flights()
         self._batcher = Batcher(ledger, resolver)
         places = Places(ledger, resolver, home, default=default_executor, loop=default_loop)
         self._lanes = Lanes(places, executors, home, self._batcher.is_cheap)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
-        self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, do=self._do)
+        self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, output=output, do=self._do)
         self._hooks = Hooks(ledger, tell)
         self._collector = Collector()
         self._resources = Resources(machine, ledger, self._collector, home)
@@ -272,6 +276,7 @@ class Shell:
         if choice.where == SYNC:
             # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
             batch.report = self._report
+            batch.live = self._output.live(node, indices[0])
             self._collector.wake()
         self._do(self.machine.handle(m.Started(node, indices)))
         executor.submit(batch)
@@ -325,6 +330,7 @@ class Shell:
             self._endings.leave(batch, self._lanes.pace(node), goes_on=self._flights.where(batch) == THREADS)
             finished = [outcome for outcome in batch.take() if outcome.error is None]
             if self._guards.clean(batch):
+                self._intake.take_logs(batch, finished)
                 self.keeper.keep(batch, finished)
                 outcomes = [outcome for outcome in finished if not outcome.step and not outcome.nodes]
                 self._intake.note(node, indices, outcomes)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from nbflow.codecs import Sealed
+    from nbflow.probe.capture import Live
     from nbflow.probe.files import Observed
+    from nbflow.probe.pieces import Log
 
 
 @dataclass(slots=True)
@@ -19,7 +21,7 @@ class Outcome:
     """What came back for one element of a batch.
 
     position: its place in the batch. out: value id, where asked for. sealed: the encoded value, where it is
-    to be stored; unstored tells why it is not. observed: files, network, where anything was seen.
+    to be stored; unstored tells why it is not. observed: files, network, where anything was seen. log: what it put out.
     """
 
     position: int
@@ -37,6 +39,7 @@ class Outcome:
     previous: Any = None
     last: bool = False
     note: str = ""
+    log: Log = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Batch:
     of the iteration and the result before it. fresh: whether each iteration of a loop gets copies of its arguments.
     timeout_s: seconds after which a call fails.
     outputs: paths that each call is to write. exclusive: whether nothing else may run beside it.
-    report: called after each iteration, on the thread that runs it.
+    report: called after each iteration, on the thread that runs it. live: shows at once what the elements put out.
     """
 
     label: str
@@ -92,6 +95,7 @@ class Batch:
     moved_random: bool = False
     late: Callable[[Batch], None] | None = None
     report: Callable[[Batch], None] | None = None
+    live: Live | None = None
     begun: list[float] = field(default_factory=list)
     """When it began, by the monotonic clock; empty as long as it waits."""
     _ended: bool = False

@@ -21,8 +21,10 @@ from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
 from nbflow.model.tree import CONTAINERS, leaves
+from nbflow.probe.capture import aside
 from nbflow.probe.file import File
 from nbflow.probe.files import RandomState, Recorder
+from nbflow.probe.routing import Figures, capturing
 from nbflow.probe.secrets import short_text
 from nbflow.signals import LOOP, SKIP, SUCCESS, Signal
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from contextlib import AbstractContextManager
 
+    from nbflow.probe.capture import Capture
     from nbflow.probe.files import StatMemo
 
 
@@ -54,8 +57,8 @@ def steps(batch: Batch, memo: StatMemo) -> Generator[Outcome]:
     # Nodes that tasks make in here are theirs, whatever flow and blocks are open outside.
     making, building, block = MAKING.set(made), BUILDING.set(None), BLOCK.set(_NO_BLOCK)
     try:
-        with recorder.watching():
-            yield from _run_elements(batch, memo, recorder, made)
+        with recorder.watching(), capturing(batch.live) as capture:
+            yield from _run_elements(batch, memo, recorder, capture, made)
     finally:
         MAKING.reset(making)
         BUILDING.reset(building)
@@ -63,7 +66,10 @@ def steps(batch: Batch, memo: StatMemo) -> Generator[Outcome]:
     batch.moved_random = before is not None and before.moved()
 
 
-def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[Node]) -> Iterator[Outcome]:
+def _run_elements(
+    batch: Batch, memo: StatMemo, recorder: Recorder, capture: Capture, made: list[Node]
+) -> Iterator[Outcome]:
+    figures = Figures()
     # Most tasks neither loop nor make nodes.
     plain = batch.starts is None and not batch.loop.bounded and not batch.fresh
     for position, (args, kwargs) in enumerate(_calls(batch)):
@@ -78,6 +84,10 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             _note_outputs(batch, first, recorder)
             if recorder.touched:
                 first.observed = recorder.take(memo)
+            if figures.front is not None:
+                figures.settle(first.value)
+            if capture.touched:
+                first.log = capture.take()
             _describe(batch, first)
             batch.outcomes.append(first)
             continue
@@ -89,6 +99,10 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             # Before the value is encoded: what the encoding opens is not the task's.
             if recorder.touched:
                 outcome.observed = recorder.take(memo)
+            if figures.front is not None:
+                figures.settle(outcome.value)
+            if capture.touched:
+                outcome.log = capture.take()
             _describe(batch, outcome)
             if outcome.step and outcome.sealed is not None:
                 # The next iteration gets this result, and may change it in place.
@@ -96,7 +110,8 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             if batch.keep or not outcome.step or outcome.nodes:
                 batch.outcomes.append(outcome)
             if batch.report is not None and outcome.step:
-                batch.report(batch)
+                with aside(capture.outer):
+                    batch.report(batch)
 
 
 def _iterations(

@@ -11,6 +11,7 @@ from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.causes import Causes
 from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python, unsuccessful_text
+from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import records_of, settle, shown_parameters
@@ -273,6 +274,24 @@ class Run:
     def part(self, node: Node, position: int) -> Any:
         """One of the values that a node returned as a tuple."""
         return self._value(node, 0)[position]
+
+    def log(self, node: Node | str, element: Any = None) -> RunLog:
+        """What a node put out: prints, logging, warnings and displays, also of reused and of failed elements.
+
+        Displays as they appeared, under a header line an element; as a text with `str`. element: the number or the
+        label of one element of a mapped node. Of one element the first 200,000 and the last 50,000 characters are
+        kept, and the first 20 and the last 5 displays. Raises UnknownName.
+
+        >>> from nbflow import Flow, task
+        >>> with Flow("talking") as flow:
+        ...     node = task(cache=False)(lambda: print("hello"))(name="talk")
+        >>> run = flow.run()
+        hello
+        >>> run.log("talk")
+        hello
+        """
+        found = self._find(node)
+        return run_log(self._workshop, found, element)
 
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.

@@ -13,6 +13,7 @@ from nbflow.flow.compare import compare_runs
 from nbflow.flow.drawing import Drawing
 from nbflow.flow.explain import explain
 from nbflow.flow.finished import Run
+from nbflow.flow.output import OutputStyle
 from nbflow.flow.past import history_frame
 from nbflow.flow.picture import flow_picture, run_picture
 from nbflow.flow.plans import Plan, Status
@@ -83,6 +84,8 @@ class Flow:
         self.last_run: Run | None = None
         # What users should know goes here: a warning, or a line in a notebook.
         self.tell: Callable[[str], None] = warn_user
+        # How what tasks put out is shown.
+        self.output = OutputStyle()
         self._place = store
         self._tokens: list[Token[Builder | None]] = []
 

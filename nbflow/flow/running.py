@@ -17,8 +17,10 @@ from nbflow.executors.loop import LoopExecutor
 from nbflow.executors.threads import SyncExecutor, ThreadExecutor
 from nbflow.executors.waiting import is_on_own_loop, own_loop
 from nbflow.flow.finished import Run
+from nbflow.flow.output import Presenter
 from nbflow.flow.watching import watched
 from nbflow.model.state import State
+from nbflow.probe.routing import routed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -87,6 +89,7 @@ class Job:
             tell=tell,
         )
         executors = _executors(workshop, inbox, home)
+        output = Presenter(workshop, flow.output)
         shell = Shell(
             workshop.machine,
             workshop.ledger,
@@ -98,10 +101,15 @@ class Job:
             default_executor=flow.executor,
             default_loop=flow.loop,
             tell=tell,
+            output=output,
         )
         self.run.stale = shell.stale
         try:
-            shell.run()
+            with routed():
+                try:
+                    shell.run()
+                finally:
+                    output.close()
         finally:
             for executor in executors.values():
                 executor.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, NbflowError, UnknownName, nearest
 from nbflow.flow import Flow
+from nbflow.flow.output import OutputStyle
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
@@ -19,7 +20,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
-from nbflow.notebook.places import one_line
+from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.shown import has_value, state_line
@@ -50,6 +51,7 @@ class Session:
         self.store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self.store)
         self.flow.tell = _print
+        self.flow.output = OutputStyle(see=_SEE)
         self.forms = CellForms()
         self.modes = Modes()
         self._declared = Declarations()
@@ -270,8 +272,13 @@ class Session:
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
         shown = declared.built.shown
-        nodes = [self._nodes[declared], *([self._assembly.version_of(declared, shown)] if shown is not None else [])]
-        return self.run([node.name for node in nodes])
+        name = self._nodes[declared].name
+        also = [self._assembly.version_of(declared, shown).name] if shown is not None else []
+        self.flow.output = OutputStyle(own=name, see=_SEE, begin=open_line)
+        try:
+            return self.run([name, *also])
+        finally:
+            self.flow.output = OutputStyle(see=_SEE)
 
     def update_behind(self, declared: Declared) -> list[str]:
         """Where `%flow auto` is on, brings up to date what depends on a cell's task; gives its names."""
@@ -355,6 +362,9 @@ class Session:
                 plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
                 known = nearest(name, [*self.outputs(), *plain])
                 raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
+
+
+_SEE = "%flow log {name}"
 
 
 def _notebook_name() -> str:
