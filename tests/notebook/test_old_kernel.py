@@ -19,7 +19,6 @@ ENVIRONMENT = ROOT / "build" / "kernels" / VERSION
 SELECTION = (
     "tests/notebook/test_kernel.py",
     "tests/notebook/test_messages.py",
-    "tests/notebook/test_running.py",
     "tests/notebook/test_cases_in_a_kernel.py::test_what_was_finished_before_the_end_of_a_kernel_is_kept",
     "tests/notebooks/test_tour.py",
 )
