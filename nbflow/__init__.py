@@ -31,10 +31,12 @@ from nbflow.model.resource import resource
 from nbflow.model.state import Failed, Freshness, Skipped, State
 from nbflow.model.task import Task, task
 from nbflow.probe.file import File
+from nbflow.probe.routing import FRONT
 from nbflow.probe.secrets import secret
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
 
 __version__ = "0.1.0"
 
@@ -96,3 +98,15 @@ def _watch(run: Run, cancel: Cancel | None) -> AbstractContextManager[None]:
 
 
 WATCHERS.append(_watch)
+
+
+def _front() -> Any:
+    """What shows displays of tasks, where an IPython shell runs."""
+    if "IPython" not in sys.modules:
+        return None
+    from nbflow.notebook.output import find_front
+
+    return find_front()
+
+
+FRONT[:] = [_front]

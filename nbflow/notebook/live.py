@@ -205,9 +205,9 @@ class View:
             self._progress.tell_all()
 
     def _show(self, bundle: dict[str, Any]) -> None:
-        if self._place is None and self._line is not None:
-            self._place = self._line.handle
-        if self._place is not None:
+        if self._line is not None:
+            self._place = self._line.place(bundle)
+        elif self._place is not None:
             self._place.update(bundle, raw=True)
         else:
             self._place = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
@@ -217,7 +217,7 @@ class View:
         if self._place is None:
             return
         if self._line is not None and self._run.ok:
-            self._line.handle, self._line.close = self._place, self._close
+            self._line.close = self._close
             return
         leave_picture(self._run, self._place)
         self._close()

@@ -12,6 +12,7 @@ from nbflow.notebook.commands import COMMANDS, flow_help, perform
 from nbflow.notebook.complete import matcher_for
 from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
+from nbflow.notebook.output import SHELLS
 from nbflow.notebook.places import one_line
 from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
@@ -36,6 +37,7 @@ def load(shell: Any) -> Session:
         shell.events.register(event, callback)
     session.matcher = matcher_for(session)
     shell.Completer.custom_matchers.append(session.matcher)
+    SHELLS.append(shell)
     _SESSIONS[id(shell)] = session
     return session
 
@@ -49,6 +51,7 @@ def unload(shell: Any) -> None:
         shell.magics_manager.magics[kind].pop(name, None)
     if session.plain in shell.ast_transformers:
         shell.ast_transformers.remove(session.plain)
+    SHELLS.remove(shell)
     if session.forms in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(session.forms)
     for event, callback in session.events().items():

@@ -6,9 +6,10 @@ gives its place to that line.
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -29,10 +30,28 @@ _SHOWN: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
 
 @dataclass(slots=True)
 class Line:
-    """A line that a cell ends with. handle: of the live graph's place, once there is one."""
+    """A line that a cell ends with. handle: of its place, once there is one, or of the live graph's. empty: a place."""
 
     handle: Any = None
     close: Callable[[], None] | None = None
+    empty: bool = False
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def place(self, bundle: dict[str, Any]) -> Any:
+        """Displays something in the line's place, which is opened where there is none; gives its handle."""
+        with self._lock:
+            self.empty = False
+            if self.handle is None:
+                self.handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            else:
+                self.handle.update(bundle, raw=True)
+        return self.handle
+
+    def open(self) -> None:
+        """Keeps a place above what the task is about to put out: quick or not, reused or not, the line stands there."""
+        if self.handle is None and in_kernel():
+            self.place({"text/plain": ""})
+            self.empty = True
 
     def say(self, text: str) -> None:
         """Writes the line, in the place of the live graph where there was one."""
@@ -49,7 +68,7 @@ class Line:
         if self.handle is None:
             return
         self.handle.update({"text/plain": text}, raw=True)
-        self.handle = None
+        self.handle, self.empty = None, False
         if self.close is not None:
             self.close()
 
@@ -64,8 +83,26 @@ def one_line() -> Iterator[Line]:
     token = LINE.set(line)
     try:
         yield line
+    except BaseException:
+        if line.empty:
+            line.replace("✗ did not end well")
+        raise
     finally:
         LINE.reset(token)
+
+
+def open_line() -> None:
+    """Keeps a place for the line of the cell that runs, if it ends with one."""
+    line = LINE.get()
+    if line is not None:
+        line.open()
+
+
+def output_cleared() -> None:
+    """A task has cleared the cell's output, and with it the place of the cell's line."""
+    line = LINE.get()
+    if line is not None:
+        line.handle = None
 
 
 def leave_picture(run: Run, handle: Any) -> None:
