@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bdb
-import pdb  # noqa: T100 (to debug is what this module is for)
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -79,6 +77,8 @@ def _post_mortem(name: str, call: Callable[[], Any]) -> None:
 
 
 def _from_the_first_line(name: str, batch: Batch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    import bdb
+
     debugger, left = _debugger(), list[bool]()
     leave = debugger.set_quit
 
@@ -102,6 +102,8 @@ def _result(batch: Batch, value: Any) -> Any:
 
 def _debugger() -> Any:
     """IPython's where there is one, else Python's own."""
+    import pdb  # noqa: T100 (0.02 s of CPU that only those who debug should cost)
+
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return pdb.Pdb() if shell is None else shell.debugger_cls()
