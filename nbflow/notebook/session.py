@@ -308,12 +308,12 @@ class Session:
         self.build()
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
-        name = self._nodes[declared].name
         shown = declared.built.shown
-        nodes = [self._nodes[declared], *([self._assembly.version_of(declared, shown)] if shown is not None else [])]
+        name = self._nodes[declared].name
+        also = [self._assembly.version_of(declared, shown).name] if shown is not None else []
         self.flow.output = OutputStyle(own=name, see=_SEE, begin=open_line)
         try:
-            return self.run([node.name for node in nodes])
+            return self.run([name, *also])
         finally:
             self.flow.output = OutputStyle(see=_SEE)
 
