@@ -14,14 +14,23 @@ from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, f
 from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
-from nbflow.flow.remember import records_of, settle, shown_parameters
+from nbflow.flow.remember import members_of, records_of, settle, shown_parameters
 from nbflow.flow.retrying import retry
 from nbflow.flow.unrun import why_skipped
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.results.frame import make_frame, only_failed
 from nbflow.results.grid import make_grid
-from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table
+from nbflow.results.report import (
+    Group,
+    duration,
+    groups_of,
+    is_visible,
+    node_counts,
+    run_table,
+    shared_text,
+    shared_with,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -89,6 +98,7 @@ class Run:
             state=self.overall.label,
             parameters=shown_parameters(workshop),
             whole=self.targets is None,
+            members=members_of(self.graph),
         )
         store.history.trim(self.flow.name)
         store.flush()
@@ -228,6 +238,10 @@ class Run:
         ran, reused, failed = zip(*rows, strict=True) if rows else ((), (), ())
         return sum(ran), sum(reused), sum(failed)
 
+    def shared(self, node: Node) -> dict[int, int]:
+        """The elements of a node that took the result of an equal one which ran, with the position of that."""
+        return shared_with(self.track(node), self._workshop.ledger.books[node])
+
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
         # A watcher's thread asks while the run adds nodes.
@@ -296,7 +310,7 @@ class Run:
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.
 
-        element: the number or the label of one element of a mapped node. Raises UnknownName.
+        element: one element of a mapped node: its number, its label, or what it is mapped over. Raises UnknownName.
         """
         return why_ran(self, self._find(node), element)
 
@@ -388,7 +402,9 @@ class Run:
     def summary(self) -> str:
         """One line: how many elements ran, were reused and failed, and the time it took."""
         ran, reused, failed = self.counts()
-        parts = [f"{ran} ran", f"{reused} reused"] + ([f"{failed} failed"] if failed else [])
+        shared = sum(len(self.shared(node)) for node in self._workshop.machine.tracks if is_visible(node))
+        parts = [f"{ran} ran", f"{reused - shared} reused"] + ([shared_text(shared)] if shared else [])
+        parts += [f"{failed} failed"] if failed else []
         return f"{self.flow.name}: {', '.join(parts)} in {duration(self.seconds)}"
 
     def __repr__(self) -> str:

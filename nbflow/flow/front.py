@@ -209,8 +209,8 @@ class Flow:
         """Why a node would run now, with the evidence: code as a diff, values before and after; runs nothing.
 
         Of a node that would be reused: when its result was made, how long that took, by which code, in which run.
-        element: the number or the label of one element of a mapped node. `.full` of the text has diffs at full
-        length. Raises UnknownName.
+        element: one element of a mapped node: its number, its label, or what it is mapped over. `.full` of the text
+        has diffs at full length. Raises UnknownName.
 
         >>> from nbflow import task
         >>> with Flow("why it would run") as flow:
@@ -281,8 +281,8 @@ class Flow:
     def compare(self, run_a: Run | int | None = None, run_b: Run | int | None = None) -> Comparison:
         """What two runs gave differently: nodes, states, outputs; of DataFrames the rows, columns and cells.
 
-        run_a, run_b: Run objects or numbers from `history()`; by default the last two, and the last one for run_b.
-        Values come from the store, as long as it keeps them. Raises UnknownName.
+        run_a, run_b: Run objects or numbers from `history()`; by default the last run, and the last before it that left
+        other outputs. Values come from the store, as long as it keeps them. Raises UnknownName.
 
         >>> from nbflow import Parameter, task
         >>> with Flow("compared") as flow:

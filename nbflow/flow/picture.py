@@ -11,6 +11,7 @@ from nbflow.flow.glance import source_of
 from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import error_text, short_text
+from nbflow.results.report import FAILED_LAST_TIME
 
 if TYPE_CHECKING:
     from nbflow.flow.finished import Run
@@ -53,7 +54,9 @@ def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
         if row is None:
             return {}
         detail = "; ".join(reason.text for reason in row.reasons)
-        return {"state": row.state, "detail": detail} | (
+        if row.failed:
+            detail = "; ".join(filter(None, (FAILED_LAST_TIME, detail)))
+        return {"state": State.FAILED.label if row.failed else row.state, "detail": detail} | (
             {"done": row.fresh, "total": row.count} if row.mapped and row.count is not None else {}
         )
 

@@ -50,13 +50,7 @@ def history(session: Session, given: Given) -> pd.DataFrame:
 
 
 def compare(session: Session, given: Given) -> Comparison:
-    flow = session.build()
-    runs = [int(number) for number in given.words]
-    if not runs:
-        # A notebook's plain cells make runs, too, in which mostly nothing runs.
-        past = flow.history()
-        runs = list(past.index[past.ran > 0])[-2:]
-    return flow.compare(*runs) if len(runs) == 2 or given.words else flow.compare()
+    return session.build().compare(*map(int, given.words))
 
 
 def accept(session: Session, given: Given) -> None:

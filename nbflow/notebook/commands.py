@@ -133,8 +133,8 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         actions.compare,
         RUNS,
-        "how outputs differ between two runs; the last two that ran tasks",
-        ("%flow compare", "%flow compare 3 5"),
+        "how outputs differ between two runs, or one and the last; or what changed last",
+        ("%flow compare", "%flow compare 3", "%flow compare 3 5"),
     ),
     "accept": Command(
         actions.accept,

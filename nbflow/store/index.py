@@ -18,7 +18,7 @@ from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
 from nbflow.store.room import Room
 from nbflow.store.rows import GONE, Entry, Row, row_digest
-from nbflow.store.schema import LOAD, LOAD_MANY, LOOK_UP, PUT, TAKE_OUT, UNNAMED
+from nbflow.store.schema import INLINE_SIZE, LOAD, LOAD_MANY, LOOK_UP, PUT, TAKE_OUT, UNNAMED
 from nbflow.store.sizes import most_bytes
 from nbflow.store.traces import plain_text
 
@@ -167,19 +167,18 @@ class Store(Records):
                 self._blobs.remove(row.blob)
             self.sweep()
 
-    def clear(self, tasks: Iterable[str] | None = None) -> None:
-        """Takes out the results of tasks by name; of all, by default."""
+    def clear(self, tasks: Iterable[str] | None = None) -> int:
+        """Takes out the results of tasks by name, of all by default; gives the bytes that this frees."""
         self._commit()
         names = None if tasks is None else list(tasks)
         self.live.clear(names)
         self.history.clear(names)
+        where, values = ("", [()]) if names is None else (" WHERE task = ?", [(plain_text(name),) for name in names])
         with self._lock:
-            if names is None:
-                self._write([("DELETE FROM entry", [()])])
-            else:
-                self._write([("DELETE FROM entry WHERE task = ?", [(plain_text(name),) for name in names])])
+            inline = sum(held for each in values for (held,) in self._read(INLINE_SIZE + where, each))
+            self._write([("DELETE FROM entry" + where, values)])  # noqa: S608 (constants)
             self._write([(SWEEP_LOGS, [()])])
-            self.sweep()
+            return int(inline) + self.sweep()
 
     def sweep(self) -> int:
         """Takes away the files of rows that are no more; gives the bytes that this frees."""
