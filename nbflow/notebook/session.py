@@ -21,6 +21,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
+from nbflow.notebook.output import ready_figures
 from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
 from nbflow.notebook.reach import reached_names
@@ -346,6 +347,7 @@ class Session:
             line.replace(f"✓ {', '.join(wanted)} · brought up to date")
         for name in wanted:
             self._published.put(name, self._assembly.output_node(name), run)
+        ready_figures(self.shell)
         self._drop_outdated(self._published.names() - set(wanted))
 
     def shown_value(self, declared: Declared, run: Run | None) -> Any:

@@ -40,6 +40,10 @@ plt.figure()
 plt.plot([2, 1])
 print("drawn")
 2""",
+    "returned": """%%task returned
+fig, ax = plt.subplots()
+ax.plot([1, 3])
+fig""",
     "flow": """def load(x):
     time.sleep(0.01 * (4 - x))
     print(f"loading {x}")
@@ -155,6 +159,11 @@ def test_of_many_elements_the_first_are_shown_and_the_others_counted(runs):
 def test_figures_are_shown_by_pyplot_or_when_the_call_ends(runs):
     kinds = [kind for kind, _ in shown(runs[0]["figure"])]
     assert kinds == ["text/plain", "image/png", "stdout", "image/png", "text/plain"]
+
+
+def test_a_figure_that_is_the_result_is_shown_once(runs):
+    for run in runs:
+        assert [kind for kind, _ in shown(run["returned"])] == ["text/plain", "image/png"]
 
 
 def test_what_threads_of_a_task_print_is_the_tasks_and_failed_elements_keep_their_log(runs):
