@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.notebook.controls import show_controls
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nbflow.flow import Plan, Run
+    from nbflow.flow.background import Background
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison
 
 
-def run(session: Session, given: Given) -> Run:
+def run(session: Session, given: Given) -> Run | Background:
+    if given.has("background"):
+        handle = session.start(given.words or None, force=given.has("force"))
+        show_controls(handle)
+        return handle
     done = session.run(given.words or None, force=given.has("force"))
     print(done.summary())
     return done
@@ -44,13 +50,7 @@ def history(session: Session, given: Given) -> pd.DataFrame:
 
 
 def compare(session: Session, given: Given) -> Comparison:
-    flow = session.build()
-    runs = [int(number) for number in given.words]
-    if not runs:
-        # A notebook's plain cells make runs, too, in which mostly nothing runs.
-        past = flow.history()
-        runs = list(past.index[past.ran > 0])[-2:]
-    return flow.compare(*runs) if len(runs) == 2 or given.words else flow.compare()
+    return session.build().compare(*map(int, given.words))
 
 
 def accept(session: Session, given: Given) -> None:

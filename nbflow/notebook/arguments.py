@@ -142,6 +142,8 @@ def _element(session: Session, name: str, words: list[str]) -> tuple[Sequence[st
     """A task's name, and what stands in brackets behind it: `daily[3]`, `daily[oslo]`."""
     text = " ".join(words)
     head, bracket, element = text.removesuffix("]").rpartition("[")
+    if bracket and not text.endswith("]") and text not in _known(session):
+        raise HeadError(f"%flow {name} {text}: the bracket is not closed; write `%flow {name} {text}]`")
     if text in _known(session) or not (bracket and head and text.endswith("]")):
         names = _names(session, words)
         if len(names) != 1:
@@ -153,7 +155,10 @@ def _element(session: Session, name: str, words: list[str]) -> tuple[Sequence[st
 
 def _runs(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
     if len(words) > 2 or not all(word.isdigit() for word in words):
-        raise HeadError(f"%flow {name} takes two numbers of runs, such as `%flow {name} 3 5`; %flow history has them")
+        raise HeadError(
+            f"%flow {name} takes one or two numbers of runs: `%flow {name} 3 5`, or `%flow {name} 3` for run 3 and the "
+            "last one; %flow history has them"
+        )
     return words, None
 
 
@@ -173,7 +178,7 @@ SOME = Takes("NAME …", _some("tasks"))
 ONE = Takes("NAME", _one)
 FEW = Takes("[NAME]", _few)
 ELEMENT = Takes("NAME[ELEMENT]", _element, offers="elements")
-RUNS = Takes("[RUN RUN]", _runs, offers="")
+RUNS = Takes("[RUN [RUN]]", _runs, offers="")
 STORED = Takes("[NAME …]", _stored)
 LAZY = Takes("[on|off|after SECONDS]", _words, offers="", choices=("on", "off", "after"))
 ON_OFF = Takes("[on|off]", _words, offers="", choices=("on", "off"))

@@ -107,8 +107,11 @@ COMMANDS: dict[str, Command] = {
         actions.run,
         ANY,
         "run everything that is stale, or only these and what they need",
-        ("%flow run", "%flow run daily report", "%flow run daily --force"),
-        {"force": Switch("run although the results are known")},
+        ("%flow run", "%flow run daily report", "%flow run daily --force", "%flow run --background"),
+        {
+            "force": Switch("run although the results are known"),
+            "background": Switch("go on while other cells run; with a Cancel button, and a handle to wait for it"),
+        },
     ),
     "plan": Command(actions.plan, ANY, "what would run, and why; runs nothing", ("%flow plan", "%flow plan report")),
     "why": Command(
@@ -130,8 +133,8 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         actions.compare,
         RUNS,
-        "how outputs differ between two runs; the last two that ran tasks",
-        ("%flow compare", "%flow compare 3 5"),
+        "how outputs differ between two runs, or one and the last; or what changed last",
+        ("%flow compare", "%flow compare 3", "%flow compare 3 5"),
     ),
     "accept": Command(
         actions.accept,
