@@ -75,7 +75,10 @@ class CellMaker:
         if iscoroutinefunction(built.function):
             # Its sessions and clients were made in other cells, and belong to the loop that those run on.
             given.setdefault("loop", "notebook")
-        return Task(built.function, name=options.name or built.name, **given)
+        made = Task(built.function, name=options.name or built.name, **given)
+        if built.loop is not None:
+            made.unpacks, made.crossed = built.loop.names, built.loop.crossed
+        return made
 
     def refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
