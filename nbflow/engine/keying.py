@@ -14,7 +14,7 @@ from nbflow.identity.value import dict_id, list_id, tuple_id
 from nbflow.model.mapping import Spread
 from nbflow.model.node import Argument, Node, Parameter
 from nbflow.model.tree import CONTAINERS, fill, leaves
-from nbflow.probe.secrets import is_secret_name, short_text
+from nbflow.probe.secrets import is_secret_name, note_secrets, short_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,10 @@ class Keying:
         options = task.options
         asked = (id(task.fn), options.ignore, *map(id, options.depends_on))
         if asked not in self._codes_of:
-            self._codes_of[asked] = self.codes.identify(task.fn, ignore=options.ignore, depends_on=options.depends_on)
+            code = self.codes.identify(task.fn, ignore=options.ignore, depends_on=options.depends_on)
+            for capture in code.captures:
+                note_secrets(capture.value, capture.name)
+            self._codes_of[asked] = code
         return self._codes_of[asked]
 
     def keyed(self, node: Node, indices: Sequence[int]) -> tuple[Sequence[int], dict[int, Exception]]:
@@ -150,6 +153,8 @@ class Keying:
 
     def _ingredient(self, argument: Argument) -> Ingredient:
         source = argument.value
+        if not isinstance(source, Node):
+            note_secrets(source, argument.name)
         if argument.mapped:
             return Ingredient("mapped", argument.name, b"", source.name if isinstance(source, Node) else "")
         id_ = self.tree_id(source, argument.name)

@@ -17,7 +17,7 @@ from nbflow.flow.retrying import retry
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.triggers import all_successful
-from nbflow.probe.secrets import short_text
+from nbflow.probe.secrets import error_text, short_text
 from nbflow.results.arguments import argument_columns
 from nbflow.results.frame import make_frame, only_failed
 from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
@@ -283,7 +283,7 @@ class Run:
     def _failure(self, node: Node) -> str:
         errors = self._workshop.ledger.books[node].errors
         index, error = next(iter(errors.items()), (0, None))
-        what = f"{type(error).__name__}: {error}" if error is not None else "failed"
+        what = error_text(error) if error is not None else "failed"
         if not node.mapped or self.track(node).verdict is not None:
             return f"{node.name}: {what}"
         count = len(self.track(node).states)

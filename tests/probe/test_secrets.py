@@ -21,11 +21,21 @@ def test_names_of_no_secrets(name):
 
 @pytest.mark.parametrize(
     "text",
-    ['password = "hunter2"', "token='hunter2'", 'connect(api_key="hunter2")', '{"db_password": "hunter2"}', "client_secret: str = 'hunter2'", "token = f'hunter2'"],
+    ['password = "hunter2"', "token='hunter2'", 'connect(api_key="hunter2")', '{"db_password": "hunter2"}', "client_secret: str = 'hunter2'", "token = f'hunter2'",
+     '{"X-API-Key": "hunter2"}', 'pwd = "hunter2"', 'auth = ("bob", "hunter2")', 'passphrase = """hunter2"""',
+     'passwd = ("x" "hunter2")', 'password = "x" "hunter2"', '{"credentials": {"user": "bob", "inner": "hunter2"}}'],
 )  # fmt: skip
 def test_literals_given_to_such_names_are_taken_out_of_source(text):
     assert "hunter2" not in redact(text)
     assert DOTS in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['author = "Ann"', 'f(api_key="hunter2", b="stays")', '{"auth": {"user": "x"}, "b": "stays"}']
+)
+def test_what_stands_beside_a_secret_stays(text):
+    assert "Ann" in redact(text) or "stays" in redact(text)
+    assert '"user"' in redact(text) or "user" not in text, "the names of parts are no secrets"
 
 
 def test_other_source_stays_as_it_is():
