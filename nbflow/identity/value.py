@@ -25,7 +25,7 @@ from typing import Any, NewType, TypeVar
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
 from nbflow.identity.handles import handle_of, is_handle
-from nbflow.identity.named import OPAQUE, opaque, opaque_name, stream_name
+from nbflow.identity.named import OPAQUE, opaque, opaque_name, plain_reader, stream_name
 from nbflow.identity.reduced import encode_by_reduce, key_text, state_id
 
 T = TypeVar("T")
@@ -110,8 +110,8 @@ class Walk:
         hook = getattr(kind, "__nbflow_id__", None)
         if hook is not None:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
-        if isinstance(value, CODE_TYPES):
-            return framed("code", self.resolve(value))
+        if isinstance(value, CODE_TYPES) or kind.__name__ == CYTHON_FUNCTION:
+            return framed("code", self.resolve(plain_reader(value)))
         handle = handle_of(value, path)
         if handle is not None:
             return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
@@ -254,6 +254,8 @@ def _refused(walk: Walk, value: Any, path: str) -> bytes:
     raise UnidentifiableError(path, type(value).__name__)
 
 
+# Each library that is written in Cython brings a type of that name.
+CYTHON_FUNCTION = "cython_function_or_method"
 CODE_TYPES = (types.FunctionType, type, types.ModuleType)
 BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     list: _list,
