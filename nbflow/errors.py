@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
+import re
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ class NbflowError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks for this: a notebook shows the user's own line and the message, not nbflow's frames.
-        return [*_user_line(self), f"{type(self).__name__}: {self}"]
+        return [*_user_line(self), *cut_lines(f"{type(self).__name__}: {self}", MOST_LINES - 1)]
 
 
 class NbflowWarning(UserWarning):
@@ -55,11 +56,27 @@ class UnknownName(NbflowError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
-class RunFailed(NbflowError):
+class TaskError(NbflowError):
+    """What a task raised, as one short block. error: the task's own exception, None where nothing was raised."""
+
+    def __init__(self, message: str, error: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+
+    def _render_traceback_(self) -> list[str]:
+        if self.error is not None and getattr(sys, "last_value", None) is self:
+            # Once this was shown, `%tb` and `%debug` tell of the task's own exception: it is what is left to tell.
+            sys.last_type, sys.last_value, sys.last_traceback = type(self.error), self.error, self.error.__traceback__
+            # Python 3.12 has one name for the three.
+            sys.__dict__.update({"last_exc": self.error} if hasattr(sys, "last_exc") else {})
+        return cut_lines(str(self), MOST_LINES)
+
+
+class RunFailed(TaskError):
     """A run had failed nodes, and its caller asked to be told by an exception."""
 
 
-class NotSuccessful(NbflowError):
+class NotSuccessful(TaskError):
     """A value was asked for that the run did not make."""
 
 
@@ -73,6 +90,10 @@ class RunawayLoop(NbflowError):
 
 class TaskTimeout(NbflowError, TimeoutError):
     """A task took longer than its timeout_s."""
+
+
+class TaskCancelled(NbflowError):
+    """An async task raised asyncio.CancelledError though nobody had called it off."""
 
 
 class UnidentifiableError(NbflowError, TypeError):
@@ -115,12 +136,46 @@ class IllegalTransition(NbflowError):
     """A state change that the table does not allow: a defect in nbflow, with the story so far."""
 
 
+class MissingExtra(NbflowError, ImportError):
+    """Something that only an optional package can do was asked for, and that is not installed."""
+
+
 class HeadError(NbflowError, ValueError):
     """The line after `%%task` or `%flow` cannot be read."""
 
 
 class CellError(NbflowError):
     """A cell cannot become a task, or must not run."""
+
+
+def in_words(error: BaseException, longest: int = 5_000) -> str:
+    """An exception's type and message in one text, cut at a length, also where its own `__str__` raises.
+
+    >>> in_words(ValueError("no such year")), in_words(KeyError())
+    ('ValueError: no such year', 'KeyError')
+    """
+    try:
+        # Half of a character can be written nowhere.
+        message = str(error)[:longest].encode("utf-8", "backslashreplace").decode()
+    # What is told of a failure must not fail for what the user's class does.
+    except Exception as other:  # noqa: BLE001 (a user's own __str__ may raise anything)
+        message = f"(its message cannot be shown: its __str__ raised {type(other).__name__})"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def cut_lines(text: str, most: int, longest: int = 500) -> list[str]:
+    r"""The lines of a text, no more and none longer than that, without control characters.
+
+    >>> cut_lines("a\nb\nc\nd", 3)
+    ['a', 'b', '… 2 more lines']
+    """
+    # Huge texts are not taken apart in full.
+    start = text[: most * longest * 4]
+    lines = _CONTROL.sub("", start).splitlines() or [""]
+    count = len(lines) + text.count("\n", len(start))
+    if count > most:
+        lines = [*lines[: most - 1], f"… {count - most + 1} more lines"]
+    return [line if len(line) <= longest else line[: longest - 1] + "…" for line in lines]
 
 
 def place_of(function: object) -> str:
@@ -153,6 +208,9 @@ def _user_line(error: BaseException) -> list[str]:
     return [f"  {_place(*found)}: {source}"] if source and not source.startswith("get_ipython()") else []
 
 
+# What an error takes up at most, unless more is asked for.
+MOST_LINES = 24
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1b\x7f]")
 # The folder of nbflow itself.
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -163,6 +221,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("cleam", ["clean", "load"])
     "; did you mean 'clean'?"
     """
+    import difflib
+
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:

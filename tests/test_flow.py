@@ -278,13 +278,13 @@ def test_a_failed_element_leaves_the_others_alone(store):
     assert not run.ok
     assert run.values("show", failed="drop") == [1.0, 0.5]
     assert run.values("show", failed="none") == [1.0, None, 0.5]
-    with pytest.raises(NotSuccessful, match="1 of 3 elements failed"):
+    with pytest.raises(NotSuccessful, match="failed on 1 of 3 elements"):
         run["invert"]
     failed = run.failed("invert")
     assert list(failed["error"]) == ["ZeroDivisionError: division by zero"]
     assert list(failed["x"]) == [0]
     assert list(run.frame("show")["state"]) == ["success", "trigger_failed", "success"]
-    with pytest.raises(RunFailed, match=r"invert\[1\]: ZeroDivisionError"):
+    with pytest.raises(RunFailed, match=r"invert\[1\](?s:.*)ZeroDivisionError"):
         run.check()
 
 
@@ -304,7 +304,7 @@ def test_a_failure_is_said_of_what_needs_it(store):
         run["use"]
     with pytest.raises(NotSuccessful, match="ValueError: no") as caught:
         run["bad"]
-    assert isinstance(caught.value.__cause__, ValueError)
+    assert isinstance(caught.value.error, ValueError)
 
 
 @pytest.mark.parametrize("delay", [0.0, [0.0, 0.001], lambda attempt: 0.001 * attempt])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import sys
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs.sealed import INLINE_BYTES, Buffer, Sealed
 from nbflow.errors import NotStorable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PICKLE = "pickle5"
 # Buffers start at multiples of this, so that arrays mapped from a file are aligned for any processor.
@@ -22,7 +23,7 @@ def seal(value: Any) -> Sealed:
     """A value as bytes: pickle protocol 5, large buffers apart. Raises NotStorable."""
     buffers: list[pickle.PickleBuffer] = []
     try:
-        body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+        body = _pickled(value, buffers)
     # What a value's own __reduce__ raises is any exception; cloudpickle gets a second try.
     except Exception:  # noqa: BLE001 (the second try tells)
         buffers.clear()
@@ -42,13 +43,58 @@ def unseal(data: Buffer) -> Any:
     return pickle.loads(parts[0], buffers=parts[1:])
 
 
+class _ArrayPickler(pickle.Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        return _array_reduced(value)
+
+
+def _pickled(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    if not _own_array_classes():
+        return pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    stream = io.BytesIO()
+    _ArrayPickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+    return stream.getvalue()
+
+
+def _own_array_classes() -> bool:
+    """Whether somebody made a kind of array of their own, of which NumPy would pickle only the numbers."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and any(not cls.__module__.startswith("numpy") for cls in numpy.ndarray.__subclasses__())
+
+
+def _array_reduced(value: Any) -> Any:
+    """How an array with attributes of its own is pickled; NotImplemented for anything else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.ndarray) or not getattr(value, "__dict__", None):
+        return NotImplemented
+    if type(value).__reduce__ is not numpy.ndarray.__reduce__:
+        return NotImplemented
+    function, arguments, state = value.__reduce__()
+    return _array_with, (function, arguments, state, vars(value))
+
+
+def _array_with(
+    function: Callable[..., Any], arguments: tuple[Any, ...], state: Any, attributes: dict[str, Any]
+) -> Any:
+    array = function(*arguments)
+    array.__setstate__(state)
+    vars(array).update(attributes)
+    return array
+
+
 def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     """Functions and classes that live only in a notebook travel by content."""
     import cloudpickle
 
     stream = io.BytesIO()
     try:
-        cloudpickle.Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+
+        class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
+            def reducer_override(self, each: Any) -> Any:
+                reduced = _array_reduced(each)
+                return super().reducer_override(each) if reduced is NotImplemented else reduced
+
+        Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
     # As above: any exception at all may come from the value's own methods.
     except Exception as error:
         raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbflow.engine.events import Event, Failed, Paused, Reused, Skipped, Succeeded
 from nbflow.engine.ledger import Expression, Resume
-from nbflow.errors import NotSuccessful
+from nbflow.errors import NotSuccessful, in_words
 from nbflow.identity.value import list_id, tuple_id
 from nbflow.model.node import Node
 from nbflow.model.state import UNSUCCESSFUL, State
@@ -51,10 +51,9 @@ def _children_ended(resolver: Resolver, node: Node, index: int, expression: Expr
     for leaf, state in states.items():
         if state in UNSUCCESSFUL:
             error = next(iter(resolver.ledger.books[leaf].errors.values()), None)
-            told = f": {type(error).__name__}: {error}" if error is not None else ""
+            told = f": {in_words(error)}" if error is not None else ""
             how = state.label.replace("_", " ")
-            failure = NotSuccessful(f"{leaf.name}, which {node.name} returned, {how}{told}")
-            failure.__cause__ = error
+            failure = NotSuccessful(f"{leaf.name}, which {node.name} returned, {how}{told}", error)
             resolver.ledger.books[node].errors[index] = failure
             return Failed(node, index, retriable=False)
     if State.PAUSED in states.values():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.engine.loops import times_of
-from nbflow.errors import DamagedEntry, GraphError
+from nbflow.errors import DamagedEntry, GraphError, in_words
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.copies import private_copy
 from nbflow.identity.value import is_immutable
@@ -212,8 +212,7 @@ def _output_path(node: Node, output: Any, arguments: dict[str, Any]) -> str:
     except Exception as error:
         shown = getattr(output, "__name__", output)
         raise GraphError(
-            f"{node.name}: outputs={shown!r} gives no path for its arguments {list(arguments)} "
-            f"({type(error).__name__}: {error})"
+            f"{node.name}: outputs={shown!r} gives no path for its arguments {list(arguments)} ({in_words(error)})"
         ) from error
 
 

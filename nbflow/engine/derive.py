@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_128_digest
 
 from nbflow.engine.ledger import MISSING
-from nbflow.errors import GraphError, UnidentifiableError
+from nbflow.errors import GraphError, UnidentifiableError, in_words
 from nbflow.identity.value import list_id
 from nbflow.model.control import Gate
 from nbflow.model.mapping import items_of
@@ -105,7 +105,7 @@ def _gate(resolver: Resolver, node: Node, index: int) -> bool | None:
     # What a user's value does when it is compared or asked for its truth may be anything.
     except Exception as error:
         raise GraphError(
-            f"the branch `{node.name}` cannot be decided: {type(error).__name__}: {error}; "
+            f"the branch `{node.name}` cannot be decided: {in_words(error)}; "
             f"decide in a task that returns True or False, and branch on that"
         ) from error
     return _write(resolver, node, index, _TAKEN, None, lambda _: True) if taken else None

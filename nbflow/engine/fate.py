@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbflow.engine.track import DONE
-from nbflow.errors import GraphError, place_of
+from nbflow.errors import GraphError, in_words, place_of
 from nbflow.model.node import MERGE
 from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.triggers import all_successful, decide
@@ -98,7 +98,7 @@ class Fates:
             trigger = getattr(options.trigger, "__name__", repr(options.trigger))
             place = place_of(options.trigger)
             where = f" ({place})" if place else ""
-            told = GraphError(f"{node.name}: its trigger {trigger!r}{where} raised {type(error).__name__}: {error}")
+            told = GraphError(f"{node.name}: its trigger {trigger!r}{where} raised {in_words(error)}")
             told.__cause__ = error
             return State.FAILED, told
         return fate, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbflow.errors import in_words
 from nbflow.model.state import UNSUCCESSFUL, State
 
 if TYPE_CHECKING:
@@ -55,6 +56,4 @@ class Hooks:
         except Exception as error:  # noqa: BLE001 (told)
             if (change.name, type(error)) not in self._told:
                 self._told.add((change.name, type(error)))
-                self._tell(
-                    f"{change.name}: its on_state function raised {type(error).__name__}: {error}; the run goes on"
-                )
+                self._tell(f"{change.name}: its on_state function raised {in_words(error)}; the run goes on")

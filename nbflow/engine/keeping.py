@@ -130,6 +130,7 @@ class Keeper:
             expires_ns=_expiry(node.task.options, now),
             session=session,
             task=node.task.name,
+            log=outcome.log,
         )
 
     def _marks(self, options: Options, observed: Observed) -> Sequence[FileMark]:

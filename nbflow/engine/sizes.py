@@ -57,10 +57,10 @@ class LoadedLater(Sequence[Any]):
 
 
 class Elements(Sequence[Any]):
-    """The elements of a mapped node that were not skipped, loaded when they are wanted."""
+    """The elements of a mapped node that were not skipped, loaded when they are wanted. source: that node."""
 
-    def __init__(self, ledger: Ledger, node: Node, present: Sequence[int]) -> None:
-        self._ledger, self._node, self.present = ledger, node, present
+    def __init__(self, ledger: Ledger, source: Node, present: Sequence[int]) -> None:
+        self._ledger, self.source, self.present = ledger, source, present
 
     def __len__(self) -> int:
         return len(self.present)
@@ -71,7 +71,7 @@ class Elements(Sequence[Any]):
     def __getitem__(self, index: slice) -> Sequence[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
         assert isinstance(index, int)
-        return self._ledger.value(self._node, self.present[index])
+        return self._ledger.value(self.source, self.present[index])
 
 
 def _taken_apart(argument: Argument, ledger: Ledger) -> Items:

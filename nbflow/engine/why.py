@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,6 +151,8 @@ def moment(time_ns: int) -> str:
 
 def diff_of(before: str, now: str) -> tuple[str, ...]:
     """The lines of a unified diff, with one line of context; `…` stands between its parts."""
+    import difflib
+
     lines = list(difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=1))
     # The first two lines name files, which there are none of; the third begins the first part.
     return tuple(" …" if line.startswith("@@") else line for line in lines[3:])
@@ -235,7 +237,8 @@ def _options(options: Options, times: int | None) -> Iterator[tuple[str, str]]:
 
 
 def _line(text: str, limit: int = 120) -> str:
-    line = " ".join(text.split())
+    # Where an object lies in memory says nothing.
+    line = _ADDRESS.sub("", " ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -251,6 +254,7 @@ def _is_secret(kind: str, name: str) -> bool:
     return kind not in SOURCE_KINDS and is_secret_name(name)
 
 
+_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 _ORDER = (
     "python", "code", "helper", "class", "module", "global", "closure", "default", "missing", "package", "parameter",
     "value", "upstream", "env", "places", "option",

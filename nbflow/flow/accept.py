@@ -15,7 +15,7 @@ from nbflow.engine.why import INPUT_KINDS, compare
 from nbflow.errors import DamagedEntry, NotAccepted, NotStorable
 from nbflow.flow.causes import prefix_of, stored_parts
 from nbflow.flow.explain import Explanation, explain
-from nbflow.flow.remember import accepted_record, write_last
+from nbflow.flow.remember import accepted_record, members_of, write_last
 from nbflow.flow.workshop import open_workshop
 from nbflow.model.node import DERIVED, HIDDEN, Node, Parameter, ancestors
 from nbflow.model.state import Freshness
@@ -178,7 +178,8 @@ class Adoption:
         seconds = (time.time_ns() - started_ns) / 1e9
         self._store.add_run(flow=name, started_ns=started_ns, seconds=seconds, ran=0, reused=taken, failed=0)
         record = accepted_record(node, taken, recipe.code.id, f"accepted after an edit: {edit}")
-        history.add(name, started_ns, [record], state="accepted", parameters={}, whole=False)
+        members = members_of(self._flow.graph)
+        history.add(name, started_ns, [record], state="accepted", parameters={}, whole=False, members=members)
         self._store.flush()
 
 
@@ -196,6 +197,7 @@ def _entry(store: Store, row: Row, key: bytes) -> Entry:
         expires_ns=row.expires_ns,
         session=row.session,
         task=row.task,
+        log=store.logs([row]).get((row.key, row.trace), ()),
     )
 
 

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.keying import ANONYMOUS
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import DamagedEntry, NotStorable, UnknownName
+from nbflow.flow.pairing import Pairs, pair_named, pair_unnamed
 from nbflow.flow.past import record_of_run
-from nbflow.results.comparison import ADDED, CHANGED, REMOVED, SAME, UNKNOWN, Comparison, NodeComparison
+from nbflow.flow.remember import members_of
+from nbflow.flow.standing import Standing, Standings
+from nbflow.results.comparison import ADDED, CHANGED, REMOVED, SAME, UNKNOWN, Comparison, Moment, NodeComparison
 from nbflow.results.differences import Difference, difference
 from nbflow.store import VALUE
 from nbflow.store.runs import ID_BYTES, NO_ID, NodeRecord, RunRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbflow.flow.finished import Run
     from nbflow.flow.front import Flow
     from nbflow.store import Store
@@ -27,29 +32,36 @@ _GONE = object()
 
 def compare_runs(flow: Flow, run_a: Run | int | None, run_b: Run | int | None) -> Comparison:
     """What run_b gave differently from run_a. Raises UnknownName."""
-    if run_b is None:
-        runs = [run for run in flow.store.history.runs(flow.name) if run.state != "accepted"]
-        if len(runs) < (2 if run_a is None else 1):
-            raise UnknownName(
-                f"compare: flow {flow.name!r} has {len(runs)} run{'s' * (len(runs) != 1)}; two are needed"
-            )
-        before = _Side.of(flow, run_a if run_a is not None else runs[-2].id)
-        after = _Side.of(flow, runs[-1].id)
-    else:
-        if run_a is None:
-            raise UnknownName("compare: run_b is given and run_a is not; give both, or only run_a")
+    if run_b is not None and run_a is None:
+        raise UnknownName("compare: run_b is given and run_a is not; give both, or only run_a")
+    differs = True
+    if run_b is not None and run_a is not None:
         before, after = _Side.of(flow, run_a), _Side.of(flow, run_b)
+    else:
+        past = Standings(flow)
+        count = len(past.runs)
+        if count < (2 if run_a is None else 1):
+            raise UnknownName(f"compare: flow {flow.name!r} has {count} run{'s' * (count != 1)}; two are needed")
+        if run_a is not None:
+            before, after = _Side.of(flow, run_a), _Side.of(flow, past.runs[-1].id)
+        else:
+            then, now, differs = past.last_change()
+            before, after = _Side(then, flow.store), _Side(now, flow.store)
     names = [*after.nodes, *(name for name in before.nodes if name not in after.nodes)]
+    if run_b is None:
+        # It is compared with the present: what left the flow since is no part of it, nor what left without a result.
+        present = {*members_of(flow.graph)}
+        names = [name for name in names if name in present or (name not in after.nodes and _gave(before.nodes[name]))]
     nodes = {name: _node(name, before, after) for name in names}
-    return Comparison(before.run.id, after.run.id, nodes)
+    newest = flow.store.history.runs(flow.name)[-1].id
+    return Comparison(before.moment(newest), after.moment(newest), nodes, unchanged=not differs)
 
 
 @dataclass(slots=True)
 class _Side:
-    """One of the two runs. nodes: how each stood at its end; live: the Run itself, where there is one."""
+    """One of the two runs. live: the Run itself, where there is one."""
 
-    run: RunRecord
-    nodes: dict[str, NodeRecord]
+    standing: Standing
     store: Store
     live: Run | None = None
 
@@ -60,8 +72,23 @@ class _Side:
         number = run if isinstance(run, int) else run.id
         if number is None:
             raise UnknownName(f"compare: that run of flow {owner.name!r} is kept no more; see flow.history()")
-        record = record_of_run(owner, number)
-        return cls(record, _standing(owner, record), owner.store, live)
+        return cls(Standings(owner).at(record_of_run(owner, number)), owner.store, live)
+
+    @property
+    def run(self) -> RunRecord:
+        return self.standing.run
+
+    @property
+    def nodes(self) -> Mapping[str, NodeRecord]:
+        return self.standing.nodes
+
+    def moment(self, newest: int) -> Moment:
+        """Which run it is, and when; newest: the number of the flow's last run."""
+        return Moment(self.run.id, self.run.started_ns, now=self.run.id == newest)
+
+    def knows(self, name: str) -> bool:
+        """Whether the flow had a node then that had not run yet."""
+        return self.standing.members is not None and name in self.standing.members
 
     def value(self, record: NodeRecord, index: int) -> Any:
         """An element's value; _GONE where it is kept no more."""
@@ -80,24 +107,16 @@ class _Side:
             return _GONE
 
 
-def _standing(flow: Flow, record: RunRecord) -> dict[str, NodeRecord]:
-    """How the nodes stood at the end of a run; what took no part in one of chosen nodes stood as before."""
-    history = flow.store.history
-    found: dict[str, NodeRecord] = {}
-    for run in reversed(history.runs(flow.name)):
-        if run.id > record.id or run.state == "accepted":
-            continue
-        for name, node in history.nodes(run).items():
-            found.setdefault(name, node)
-        if run.whole:
-            break
-    return found
+def _gave(record: NodeRecord) -> bool:
+    """Whether a node had a value in a run."""
+    return any(out != NO_ID for out in _ids(record.outs))
 
 
 def _node(name: str, before: _Side, after: _Side) -> NodeComparison:
     old, new = before.nodes.get(name), after.nodes.get(name)
     if old is None or new is None:
-        output = ADDED if old is None else REMOVED
+        known = before.knows(name) if old is None else after.knows(name)
+        output = UNKNOWN if known else ADDED if old is None else REMOVED
         return NodeComparison(name, "" if old is None else old.state, "" if new is None else new.state, output)
     if old.outs == new.outs and NO_ID not in _ids(new.outs):
         return NodeComparison(name, old.state, new.state, SAME)
@@ -115,26 +134,40 @@ def _single(name: str, before: _Side, after: _Side, old: NodeRecord, new: NodeRe
 
 
 def _mapped(name: str, before: _Side, after: _Side, old: NodeRecord, new: NodeRecord) -> NodeComparison:
-    """Elements are told apart by where they stand; only the first that differ are looked into."""
+    """Of the elements that differ only the first are looked into."""
     olds, news = _ids(old.outs), _ids(new.outs)
-    lines: list[str] = []
-    if len(olds) != len(news):
-        lines.append(f"{len(olds)} → {len(news)} elements")
-    pairs = [(i, a, b) for i, (a, b) in enumerate(zip(olds, news, strict=False)) if a != b]
-    if pairs and sorted(olds) == sorted(news):
-        return NodeComparison(name, old.state, new.state, CHANGED, ("the same elements in another order",))
-    changed = [i for i, a, b in pairs if NO_ID not in {a, b}]
-    ended = [i for i, a, b in pairs if NO_ID in {a, b}]
-    differences = {i: _difference(before, after, old, new, i, i) for i in changed[:_MOST_ELEMENTS]}
+    pairs = _pairs(old, new)
+    lines = [f"{len(olds)} → {len(news)} elements"] if len(olds) != len(news) else []
+    for what, places, record in (("went away", pairs.gone, old), ("came", pairs.come, new)):
+        if places:
+            lines.append(f"{_elements(len(places))} {what}: {_listed(record, places)}")
+    differ = [(i, j) for i, j in pairs.both if i < len(olds) and j < len(news) and olds[i] != news[j]]
+    changed = [(i, j) for i, j in differ if NO_ID not in {olds[i], news[j]}]
+    ended = [j for i, j in differ if NO_ID in {olds[i], news[j]}]
+    differences = {j: _difference(before, after, old, new, i, j) for i, j in changed[:_MOST_ELEMENTS]}
     if changed:
-        lines.append(f"{len(changed)} of {len(news)} elements changed: {_positions(changed)}")
-        lines += [f"[{i}] {line}" for i, found in differences.items() for line in found.lines]
+        places = [j for _, j in changed]
+        lines.append(f"{len(changed)} of {_elements(len(news))} changed: {_listed(new, places)}")
+        told = {_element(new, j): found for j, found in differences.items()}
+        lines += [f"{element}{':' * bool(new.names)} {line}" for element, found in told.items() for line in found.lines]
     if ended:
-        lines.append(f"{len(ended)} of {len(news)} elements have a result in only one of the runs: {_positions(ended)}")
+        how = f"{len(ended)} of {_elements(len(news))} have a result in only one of the runs"
+        lines.append(f"{how}: {_listed(new, ended)}")
+    if not lines and olds != news:
+        lines.append("the same elements in another order")
     if not lines:
         # Elements without a result in both.
         return NodeComparison(name, old.state, new.state, SAME if old.outs else UNKNOWN)
     return NodeComparison(name, old.state, new.state, CHANGED, tuple(lines), differences)
+
+
+def _pairs(old: NodeRecord, new: NodeRecord) -> Pairs:
+    if old.names and new.names:
+        return pair_named(old.names, new.names)
+    if old.code == new.code:
+        return pair_unnamed(_ids(old.keys), _ids(new.keys))
+    # Other code has other keys; what stayed the same has the same output.
+    return pair_unnamed(_ids(old.outs), _ids(new.outs))
 
 
 def _difference(before: _Side, after: _Side, old: NodeRecord, new: NodeRecord, i: int, j: int) -> Difference:
@@ -147,9 +180,17 @@ def _difference(before: _Side, after: _Side, old: NodeRecord, new: NodeRecord, i
     return difference(was, now)
 
 
-def _positions(places: list[int]) -> str:
-    shown = ", ".join(f"[{i}]" for i in places[:_MOST_NAMED])
+def _elements(count: int) -> str:
+    return f"{count} element{'s' * (count != 1)}"
+
+
+def _listed(record: NodeRecord, places: list[int]) -> str:
+    shown = ", ".join(_element(record, place) for place in places[:_MOST_NAMED])
     return shown + (", …" if len(places) > _MOST_NAMED else "")
+
+
+def _element(record: NodeRecord, place: int) -> str:
+    return record.names[place] if record.names else f"[{place}]"
 
 
 def _ids(ids: bytes) -> list[bytes]:

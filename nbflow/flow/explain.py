@@ -106,6 +106,8 @@ def _row(explained: Explanation, node: Node, before: Last | None) -> PlanRow:
     again, _ = explained.remade.get(node, ((), ""))
     if (coming or again) and node not in found.missed:
         freshness = Freshness.STALE
+    skipped = track.state() is State.SKIPPED
+    last = None if skipped or freshness is Freshness.FRESH else explained.causes.last_time(node)
     return PlanRow(
         name=node.name,
         freshness=freshness,
@@ -114,7 +116,8 @@ def _row(explained: Explanation, node: Node, before: Last | None) -> PlanRow:
         mapped=node.mapped,
         reasons=tuple(_reasons(explained, node, freshness, coming)),
         seconds=None if before is None else before.seconds,
-        skipped=track.state() is State.SKIPPED,
+        skipped=skipped,
+        failed=last is not None and last[1].state == State.FAILED.label,
     )
 
 

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.causes import Causes
+from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python, unsuccessful_text
+from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
-from nbflow.flow.remember import records_of, settle, shown_parameters
+from nbflow.flow.remember import members_of, records_of, settle, shown_parameters
 from nbflow.flow.retrying import retry
+from nbflow.flow.unrun import why_skipped
 from nbflow.flow.whys import Why, why_ran
 from nbflow.model.state import UNSUCCESSFUL, State
-from nbflow.model.triggers import all_successful
-from nbflow.probe.secrets import error_text, short_text
-from nbflow.results.arguments import argument_columns
 from nbflow.results.frame import make_frame, only_failed
-from nbflow.results.report import Group, duration, groups_of, is_visible, node_counts, run_table, visible
+from nbflow.results.grid import make_grid
+from nbflow.results.report import (
+    Group,
+    duration,
+    groups_of,
+    is_visible,
+    node_counts,
+    run_table,
+    shared_text,
+    shared_with,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
+    from ipywidgets import VBox
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
     from nbflow.engine.why import Reason
-    from nbflow.flow.causes import Causes
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
-    from nbflow.model.control import Gate
     from nbflow.model.node import Node
     from nbflow.results.elements import ElementFrame
     from nbflow.results.report import PlanRow
@@ -89,6 +98,7 @@ class Run:
             state=self.overall.label,
             parameters=shown_parameters(workshop),
             whole=self.targets is None,
+            members=members_of(self.graph),
         )
         store.history.trim(self.flow.name)
         store.flush()
@@ -103,6 +113,11 @@ class Run:
         """What this run knows of each node's elements."""
         return self._workshop.ledger
 
+    def causes_so_far(self) -> Causes:
+        """What tells why nodes run, while the run goes on."""
+        before = self._workshop.store.last(self.flow.name)
+        return Causes(self._workshop, self.flow.name, before, until_ns=self.started_ns)
+
     def __getitem__(self, node: Node | str) -> Any:
         """A node's value; of a mapped node the list. Raises NotSuccessful when there is none."""
         return self.values(node)
@@ -116,7 +131,9 @@ class Run:
         if failed not in {"raise", "drop", "none"}:
             raise GraphError(f"values(failed={failed!r})" + nearest(failed, ["raise", "drop", "none"]))
         found = self._find(node)
-        found = self.graph.outputs.get(found.name, found)
+        if isinstance(node, str):
+            # A name stands for the last version; a node for itself.
+            found = self.graph.outputs.get(found.name, found)
         track = self._workshop.machine.tracks[found]
         if not found.mapped:
             self._require(found, track)
@@ -152,6 +169,19 @@ class Run:
     def failed(self, node: Node | str) -> ElementFrame:
         """The rows of the frame whose element failed, or did not run because something else did."""
         return only_failed(self.frame(node))
+
+    def grid(self, node: Node | str) -> VBox:
+        """The frame as a table to sort, filter and select from, with a button that runs what is selected again.
+
+        Works without a network. Raises MissingExtra where the extra `grid` is not installed.
+        """
+        found = self._find(node)
+
+        def again(elements: Sequence[int]) -> tuple[ElementFrame, str]:
+            run = self.retry(found, elements if found.mapped else None)
+            return run.frame(found.name), run.summary()
+
+        return make_grid(self.frame(found), found.name, again)
 
     def retry(self, node: Node | str | None = None, elements: Iterable[Any] | None = None) -> Run:
         """A new run of what failed, and of what did not run because of that; all else is reused.
@@ -208,9 +238,18 @@ class Run:
         ran, reused, failed = zip(*rows, strict=True) if rows else ((), (), ())
         return sum(ran), sum(reused), sum(failed)
 
+    def shared(self, node: Node) -> dict[int, int]:
+        """The elements of a node that took the result of an equal one which ran, with the position of that."""
+        return shared_with(self.track(node), self._workshop.ledger.books[node])
+
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
-        return groups_of(self._workshop.machine.tracks)
+        # A watcher's thread asks while the run adds nodes.
+        return groups_of(list(self._workshop.machine.tracks))
+
+    def watch(self) -> set[Track]:
+        """The set that gets each node that changes from now on, for the watcher to empty."""
+        return self._workshop.machine.watch()
 
     def loops(self, node: Node) -> int | None:
         """How many iterations a node's loop took; of a mapped node the longest."""
@@ -221,8 +260,17 @@ class Run:
         """The state of a node as a whole."""
         return self.track(self._find(node)).state()
 
+    @property
+    def tracks(self) -> Mapping[Node, Track]:
+        """How each node stands; nodes that tasks make come in while the run goes on."""
+        return self._workshop.machine.tracks
+
     def track(self, node: Node) -> Track:
         return self._workshop.machine.tracks[node]
+
+    def nodes(self) -> list[Node]:
+        """All that took part, in running order; with those that running tasks made."""
+        return list(self._workshop.machine.tracks)
 
     def takes_part(self, node: Node) -> bool:
         """Whether a node was among those that this run looked at."""
@@ -241,20 +289,28 @@ class Run:
         """One of the values that a node returned as a tuple."""
         return self._value(node, 0)[position]
 
-    def first_error(self, node: Node) -> tuple[int, BaseException | None]:
-        """The first element of a node that failed, and its exception."""
-        errors = self._workshop.ledger.books[node].errors
-        return next(iter(sorted(errors.items(), key=lambda pair: pair[0])), (0, None))
+    def log(self, node: Node | str, element: Any = None) -> RunLog:
+        """What a node put out: prints, logging, warnings and displays, also of reused and of failed elements.
 
-    def describe_arguments(self, node: Node, index: int) -> str:
-        """The mapped arguments of an element, in short."""
-        shown = argument_columns(node, self._workshop.ledger, [index])
-        return ", ".join(f"{name}={short_text(column[0], name)}" for name, column in shown.items())
+        Displays as they appeared, under a header line an element; as a text with `str`. element: the number or the
+        label of one element of a mapped node. Of one element the first 200,000 and the last 50,000 characters are
+        kept, and the first 20 and the last 5 displays. Raises UnknownName.
+
+        >>> from nbflow import Flow, task
+        >>> with Flow("talking") as flow:
+        ...     node = task(cache=False)(lambda: print("hello"))(name="talk")
+        >>> run = flow.run()
+        hello
+        >>> run.log("talk")
+        hello
+        """
+        found = self._find(node)
+        return run_log(self._workshop, found, element)
 
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.
 
-        element: the number or the label of one element of a mapped node. Raises UnknownName.
+        element: one element of a mapped node: its number, its label, or what it is mapped over. Raises UnknownName.
         """
         return why_ran(self, self._find(node), element)
 
@@ -271,24 +327,17 @@ class Run:
         return next(iter(errors.values()), None)
 
     def check(self) -> None:
-        """Nothing when the run is ok, else RunFailed, raised from the first task's own error."""
+        """Nothing when the run is ok, else RunFailed: a short block about the first task that failed.
+
+        Its `error` is the task's own exception.
+        """
         if self.ok:
             return
-        failing = [node for node in visible(self._workshop.nodes) if self.track(node).state() is State.FAILED]
-        lines = [f"  {line}" for node in failing[:10] for line in [self._failure(node)]]
-        raise RunFailed("\n".join([f"{len(failing)} of the tasks failed:", *lines])) from (
-            self.error(failing[0]) if failing else None
-        )
-
-    def _failure(self, node: Node) -> str:
-        errors = self._workshop.ledger.books[node].errors
-        index, error = next(iter(errors.items()), (0, None))
-        what = error_text(error) if error is not None else "failed"
-        if not node.mapped or self.track(node).verdict is not None:
-            return f"{node.name}: {what}"
-        count = len(self.track(node).states)
-        where = f"{len(errors)} of {count} elements failed; see run.failed({node.name!r})"
-        return f"{node.name}[{index}]: {what}  ({where})"
+        failed = failed_nodes(self)
+        if not failed:
+            raise RunFailed(f"{self.flow.name} ended as {self.overall.label}; run.table tells how each task ended")
+        block = failure_block(self, failed[0], in_python("flow.last_run"), LINES_IN_SCRIPTS)
+        raise RunFailed(block, first_error(self, failed[0])[1]) from None
 
     def _require(self, node: Node, track: Track) -> None:
         state = track.state()
@@ -297,46 +346,18 @@ class Run:
         ):
             return
         if state is State.FAILED:
-            raise NotSuccessful(f"{self._failure(node)}") from self.error(node)
+            block = failure_block(self, node, in_python("run"), LINES_IN_SCRIPTS)
+            raise NotSuccessful(block, self.error(node)) from None
         if state is State.TRIGGER_FAILED:
-            raise NotSuccessful(f"{node.name} did not run, because {self.cause(node)}")
+            raise NotSuccessful(unsuccessful_text(self, node))
         if state is State.SKIPPED:
-            raise NotSuccessful(f"{node.name} has no value: it was skipped, {self.why_skipped(node)}")
+            raise NotSuccessful(f"{node.name} has no value: it was skipped, {why_skipped(self, node)}")
         if state is State.PAUSED:
             raise NotSuccessful(
                 f"{node.name} has no value: it waits for approval: flow.run(approve=[{self.paused[0]!r}]), "
                 f"in a notebook %flow approve {self.paused[0]}"
             )
-        raise NotSuccessful(f"{node.name} has no value: it is {state.label}")
-
-    def why_skipped(self, node: Node) -> str:
-        """Why a node was skipped: the branch it stands in, its own words, or what it needs."""
-        gate, notes = node.gate, self._workshop.ledger.books[node].notes
-        if not self.track(node).wanted:
-            return f"since nothing that ran needs it; flow.run(targets=[{node.name!r}]) runs it all the same"
-        if gate is not None and not self.track(gate).state().successful:
-            return f"since `{gate.source.name}` {_not_taken(gate)}"
-        if any(notes.values()):
-            return f"as it said itself: {next(filter(None, notes.values()))}"
-        above = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() is State.SKIPPED]
-        if above:
-            return f"since {', '.join(above)} {'was' if len(above) == 1 else 'were'}"
-        return "as it said itself"
-
-    def cause(self, node: Node) -> str:
-        """Why a node did not run although nothing was skipped: what failed above it, or its trigger."""
-        names = [f"`{up.name}`" for up in node.upstreams if self.track(up).state() in UNSUCCESSFUL]
-        trigger = node.task.options.trigger
-        if names and trigger is all_successful:
-            return f"{', '.join(names)} failed"
-        counts = Counter(label for up in node.upstreams for label in self._ends(up))
-        ends = ", ".join(f"{count} {label}" for label, count in counts.items())
-        return f"its trigger {getattr(trigger, '__name__', trigger)!s} is not met: what it needs ended as {ends}"
-
-    def _ends(self, node: Node) -> Iterator[str]:
-        """How the elements of a node ended, a word each."""
-        for state, count in self.track(node).counts().items():
-            yield from ["success" if state.successful else state.label.replace("_", " ")] * count
+        raise NotSuccessful(f"{node.name} has no value: it is {state.label}; run.retry() goes on from there")
 
     def _find(self, node: Node | str) -> Node:
         if not isinstance(node, str) and self.takes_part(node):
@@ -381,14 +402,10 @@ class Run:
     def summary(self) -> str:
         """One line: how many elements ran, were reused and failed, and the time it took."""
         ran, reused, failed = self.counts()
-        parts = [f"{ran} ran", f"{reused} reused"] + ([f"{failed} failed"] if failed else [])
+        shared = sum(len(self.shared(node)) for node in self._workshop.machine.tracks if is_visible(node))
+        parts = [f"{ran} ran", f"{reused - shared} reused"] + ([shared_text(shared)] if shared else [])
+        parts += [f"{failed} failed"] if failed else []
         return f"{self.flow.name}: {', '.join(parts)} in {duration(self.seconds)}"
 
     def __repr__(self) -> str:
         return f"<Run of {self.summary()}>"
-
-
-def _not_taken(gate: Gate) -> str:
-    if gate.kind == "truthy":
-        return "is not true"
-    return f"is not {gate.expected!r}" if gate.kind == "case" else "has a case of its own"

@@ -9,7 +9,7 @@ from nbflow.errors import UnknownName, nearest
 from nbflow.flow.drawing import Drawing
 from nbflow.flow.picture import plan_picture
 from nbflow.model.state import Freshness
-from nbflow.results.report import PlanRow, html_table, plan_table
+from nbflow.results.report import FAILED_LAST_TIME, PlanRow, duration, html_table, plan_table, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,15 +48,14 @@ class Plan:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = mime_bundle(plan_picture(self.flow.graph, self.rows))
-        table = self.table
         html = bundle.get("text/html", "")
         return {
-            "text/html": html + html_table(table),
+            "text/html": html + html_table(self.table, {"seconds": duration}),
             "text/plain": repr(self),
         }
 
     def __repr__(self) -> str:
-        return self.table.to_string(na_rep="") if self.rows else "<Plan of nothing>"
+        return text_table(self.table, {"seconds": duration}) if self.rows else "<Plan of nothing>"
 
 
 class Status:
@@ -73,18 +72,20 @@ class Status:
 
     def lines(self) -> list[str]:
         """One line a node: symbol, name, fresh elements of all, state."""
-        return [
-            f"{_SYMBOLS[row.freshness.label]} {' '.join(filter(None, (row.name, row.elements)))}: {_how(row)}"
-            for row in self.rows
-        ]
+        return [f"{_symbol(row)} {' '.join(filter(None, (row.name, row.elements)))}: {_how(row)}" for row in self.rows]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines()) or "<Status of nothing>"
 
 
+def _symbol(row: PlanRow) -> str:
+    return _SYMBOLS["failed" if row.failed else row.freshness.label]
+
+
 def _how(row: PlanRow) -> str:
     known = row.freshness is not Freshness.UNKNOWN or not row.reasons
-    return row.freshness.label if known else f"{row.freshness.label} ({row.reasons[0].text})"
+    word = FAILED_LAST_TIME if row.failed else row.freshness.label
+    return word if known else f"{word} ({row.reasons[0].text})"
 
 
-_SYMBOLS = {"fresh": "✓", "stale": "◐", "new": "○", "unknown": "?"}
+_SYMBOLS = {"fresh": "✓", "stale": "◐", "new": "○", "unknown": "?", "failed": "✗"}

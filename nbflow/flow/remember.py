@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
 
 from nbflow.engine.ledger import LostValue
+from nbflow.errors import in_words
 from nbflow.flow.causes import Causes
+from nbflow.flow.naming import names_of
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import redact, short_text
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from nbflow.engine.track import Track
     from nbflow.engine.why import Part, Reason
     from nbflow.flow.workshop import Workshop
+    from nbflow.model.graph import Graph
 
 _CALLED = frozenset({State.SUCCESS, State.FAILED})
 _MOST_CHARACTERS = 300
@@ -94,8 +98,19 @@ def record_of(workshop: Workshop, node: Node, reasons: list[Reason]) -> NodeReco
         outs=b"".join([out or NO_ID for out in book.out]),
         states=_states(track, book, count),
         why=_short("; ".join(reason.text for reason in reasons)),
-        error="" if error is None else _short(": ".join(filter(None, (type(error).__name__, str(error))))),
+        error="" if error is None else _short(in_words(error)),
+        named=_named(workshop, node, count),
     )
+
+
+def _named(workshop: Workshop, node: Node, count: int) -> bytes:
+    names = names_of(node, workshop.ledger, count)
+    return b"" if names is None else json.dumps(names).encode()
+
+
+def members_of(graph: Graph) -> list[str]:
+    """The names of the nodes of a flow that users made."""
+    return [node.name for node in graph.nodes.values() if is_visible(node)]
 
 
 def accepted_record(node: Node, count: int, code: bytes, why: str) -> NodeRecord:

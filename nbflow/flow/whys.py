@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import Reason
-from nbflow.errors import UnknownName, nearest
+from nbflow.errors import UnknownName, in_words, nearest
 from nbflow.flow.explain import undecided
+from nbflow.flow.naming import names_of, places_by_value
 from nbflow.flow.origin import origin_of
+from nbflow.flow.unrun import why_not_run, why_skipped
 from nbflow.model.state import Freshness, State
 from nbflow.results.frame import index_of
+from nbflow.results.report import shared_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 # What a text says of a result that is still good.
 _SAME = "code, inputs and files {are} the same as when it ran"
 _MOST_ROOTS = 3
+_MOST_PLACES = 10
 
 
 class Why(str):
@@ -97,6 +102,11 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
     index = None if element is None else position_of(node, run.ledger, track.count, element)
     name = node.name if index is None else f"{node.name}[{element!r}]"
     state = track.state() if index is None else State(track.column(index + 1)[index])
+    shared = run.shared(node)
+    if index in shared:
+        return Why(
+            f"{name} has the same input as {node.name}[{shared[index]}], which ran and gave its result to both", []
+        )
     if node.maker is not None and state is State.SUCCESS:
         return Why(f"{name} ran", [Reason(f"`{node.maker.name}` made it, and the store had no result of it to reuse")])
     if node.mapped and not track.states and state is State.SUCCESS:
@@ -105,42 +115,63 @@ def why_ran(run: Run, node: Node, element: Any = None) -> Why:
         made = range(track.count or 0) if index is None else [index]
         return Why(f"{name} was reused: {_SAME.format(are='were')}", run.origin(node, made))
     if state is State.SKIPPED:
-        return Why(f"{name} was skipped", [Reason(run.why_skipped(node))])
+        return Why(f"{name} was skipped", [Reason(why_skipped(run, node))])
     if state is State.TRIGGER_FAILED:
-        return Why(f"{name} did not run", [Reason(f"because {run.cause(node)}")])
+        return Why(f"{name} did not run", [Reason(f"because {why_not_run(run, node)}")])
     if state is State.PAUSED:
         return Why(f"{name} waits for approval", [Reason(f"flow.run(approve=[{node.name!r}]) lets it run")])
     if index is None:
         reasons = list(run.reasons.get(node.name, []))
     else:
         reasons = run.causes.of(node, [index], run.stale.get(node, {}), one=True) if run.causes is not None else []
+    if index is None and shared:
+        reasons.append(Reason(f"{shared_text(len(shared))}, and took its result"))
     error = run.error(node, index)
     if state is State.FAILED and error is not None:
-        reasons.append(Reason(f"it failed: {type(error).__name__}: {error}"))
+        reasons.append(Reason(f"it failed: {in_words(error)}"))
     return Why(f"{name} {_VERBS.get(state, state.label)}", reasons or [Reason("it was stopped before it began")])
 
 
 def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> int:
-    """The position of an element by its label, or by its number where none is labelled so. Raises UnknownName."""
+    """The position of an element, by its label, its number, or a value that it alone is mapped over.
+
+    A path is named by its last part, too: `Oslo.csv`. Raises UnknownName.
+    """
     if not node.mapped:
         raise UnknownName(f"{node.name!r} is not mapped, so it has no element {element!r}; leave element= out")
     if count is None:
         raise UnknownName(f"the elements of {node.name!r} are not known yet; run what it is mapped over first")
-    index = index_of(node, ledger)
-    labels = _labels(index, count)
+    labels = labels_of(node, ledger, count)
     if element in labels:
         return labels.index(element)
     as_text = [str(label) for label in labels]
-    if isinstance(element, str) and element in as_text:
+    labelled = index_of(node, ledger) is not None
+    if labelled and element in as_text:
         return as_text.index(element)
     if isinstance(element, int) and -count <= element < count:
         return element % count
-    if index is None:
-        raise UnknownName(f"{node.name!r} has no element {element!r}; its {count} elements are numbered from 0")
-    raise UnknownName(f"{node.name!r} has no element {element!r}" + nearest(str(element), as_text))
+    places = places_by_value(node, ledger, count, element)
+    if len(places) == 1:
+        return places[0]
+    if places:
+        numbers = ", ".join(map(str, places[:_MOST_PLACES])) + (", …" if len(places) > _MOST_PLACES else "")
+        raise UnknownName(f"{len(places)} elements of {node.name!r} are {element!r}: give one by its number: {numbers}")
+    if labelled:
+        raise UnknownName(f"{node.name!r} has no element {element!r}" + nearest(str(element), as_text))
+    raise UnknownName(
+        f"{node.name!r} has no element {element!r}; its {count} elements are numbered from 0"
+        + _likely(str(element), names_of(node, ledger, count))
+    )
 
 
-def _labels(index: Any, count: int) -> list[Any]:
+def _likely(element: str, names: list[str] | None) -> str:
+    close = difflib.get_close_matches(element, names or [], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def labels_of(node: Node, ledger: Ledger, count: int) -> list[Any]:
+    """The labels of the first elements of a mapped node: those of its source, or their numbers."""
+    index = index_of(node, ledger)
     if index is None:
         return list(range(count))
     labels = getattr(index, "labels", None)

@@ -9,6 +9,7 @@ from xxhash import xxh3_128, xxh3_128_digest
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import framed, list_id
 from nbflow.identity.hashing import NOTED_BYTES, buffer_hash, note
+from nbflow.identity.reduced import state_id
 
 if TYPE_CHECKING:
     from nbflow.identity.value import Walk
@@ -25,21 +26,23 @@ def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     if value is np.ma.masked:
         return framed("masked constant")
     if isinstance(value, np.ma.MaskedArray):
-        mask = walk.id(np.ma.getmaskarray(value), path)
-        rest = repr((type(value).__name__, bool(value.hardmask))).encode()
-        return framed(
-            "masked", walk.id(value.filled(0), path), mask, walk.id(value.fill_value, path), repr(rest).encode()
-        )
+        # What lies below the mask counts, too: `.data` shows it.
+        parts = (value.data, np.ma.getmaskarray(value), value.fill_value, (type(value).__name__, bool(value.hardmask)))
+        return framed("masked", *(walk.id(part, path) for part in parts))
     if type(value) is np.ndarray or type(value) is np.memmap:
         return array_id(walk, value, path)
     if isinstance(value, np.ndarray):
-        return framed("array of a kind", walk.resolve(type(value)), array_id(walk, value.view(np.ndarray), path))
+        own = state_id(walk, getattr(value, "__dict__", None), path)
+        return framed("array of a kind", walk.resolve(type(value)), array_id(walk, value.view(np.ndarray), path), own)
     if isinstance(value, np.generic):
         return framed("numpy scalar", array_id(walk, np.asarray(value), path))
     if isinstance(value, np.dtype):
         return framed("dtype", _dtype(value))
     if isinstance(value, np.random.Generator):
-        return framed("random", walk.id(value.bit_generator.state, path))
+        seeds = value.bit_generator.seed_seq
+        # What `spawn` gives depends on how often it was asked before.
+        kept = [getattr(seeds, name, None) for name in ("entropy", "spawn_key", "pool_size", "n_children_spawned")]
+        return framed("random", walk.id(value.bit_generator.state, path), walk.id(kept, path))
     if isinstance(value, np.ufunc):
         if value.__name__.endswith(" (vectorized)"):
             # np.frompyfunc gives no way to the function inside.

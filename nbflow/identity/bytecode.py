@@ -12,6 +12,7 @@ from xxhash import xxh3_128_digest
 
 from nbflow.identity.called import is_called
 from nbflow.identity.encoding import atom_id, framed, set_id, tuple_id
+from nbflow.identity.texts import names_in_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,8 @@ class Reach:
 
     module: where an import in the body leads, None for globals; level: of a relative import. called: whether what lies
     at the end of the path is called there, and nothing else is done with it. text: what it is asked for first:
-    "HOME" in `os.environ["HOME"]`, `getenv("HOME")` or `"HOME" in environ`.
+    "HOME" in `os.environ["HOME"]`, `getenv("HOME")` or `"HOME" in environ`. guessed: found in a text, so that there may
+    be no such name.
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,7 @@ class Reach:
     level: int = 0
     called: bool = False
     text: str | None = None
+    guessed: bool = False
 
 
 @dataclass(slots=True)
@@ -52,13 +55,14 @@ class Meaning:
     """What a code object says.
 
     digest: 16 bytes; free: its free variables in the order of their first use; called: those of them that are only
-    ever called, or whose `map` or `product` is.
+    ever called, or whose `map` or `product` is; attributes: all names that it asks values for.
     """
 
     digest: bytes
     free: tuple[str, ...]
     reaches: tuple[Reach, ...]
     called: frozenset[str]
+    attributes: frozenset[str]
 
 
 def meaning_of(code: CodeType) -> Meaning:
@@ -68,7 +72,16 @@ def meaning_of(code: CodeType) -> Meaning:
     digest = _encode(listing, numbers)
     free = tuple(sorted(code.co_freevars, key=lambda name: numbers.number(name)[1]))
     called = frozenset(free) - frozenset(_used_otherwise(listing))
-    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(listing, {}))), called)
+    attributes = frozenset(name for each in (code, *nested_code(code)) for name in each.co_names)
+    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(listing, {}))), called, attributes)
+
+
+def reaches_of(code: CodeType) -> tuple[Reach, ...]:
+    """The global paths that a function's code and all code inside it use; remembered."""
+    known = _REACHES.get(id(code))
+    if known is None or known[0] is not code:
+        known = _REACHES[id(code)] = (code, tuple(dict.fromkeys(_reaches(_listed(code), {}))))
+    return known[1]
 
 
 def nested_code(code: CodeType) -> Iterator[CodeType]:
@@ -123,7 +136,8 @@ def _encode(listing: _Listing, own: _Numbers) -> bytes:
     instructions = [each for each in listing.instructions if each.opname not in _SKIPPED]
     position = {instruction.offset: at for at, instruction in enumerate(instructions)}
     parts = [_instruction(listing, instructions, at, own, position) for at in range(len(instructions))]
-    names = code.co_varnames + code.co_cellvars if LOOKS_AT_LOCALS & set(code.co_names) else ()
+    by_name = not LOOKS_AT_LOCALS.isdisjoint(code.co_names) or any(names_in_texts(code))
+    names = code.co_varnames + code.co_cellvars if by_name else ()
     header = (parameters, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, names)
     flags = code.co_flags & ~_FLAGS_LEFT_OUT
     return framed("code", repr((header, flags)).encode(), b"".join(parts), _exceptions(code, instructions, position))
@@ -204,24 +218,28 @@ def _parameter_count(code: CodeType) -> int:
     return code.co_argcount + code.co_kwonlyargcount + stars
 
 
-def _reaches(listing: _Listing, around: dict[str, Reach]) -> Iterator[Reach]:
+def _reaches(listing: _Listing, around: dict[str, tuple[Reach, ...]]) -> Iterator[Reach]:
     """The global paths of a code object and of all inside it. around: names that imports bound further out."""
-    imported = dict(around)
     instructions = listing.instructions
+    own: dict[str, tuple[Reach, ...]] = {}
     for at, instruction in enumerate(instructions):
         if instruction.opname == "IMPORT_NAME":
-            imported.update(_bound_by_import(instructions, at))
+            for name, reach in _bound_by_import(instructions, at):
+                # Two branches may import the same name from two places: both count.
+                own[name] = (*own.get(name, ()), reach)
+    imported = {**around, **own}
     for at, instruction in enumerate(instructions):
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
             called, text = is_called(instructions, at, len(chain)), _asked_for(instructions, at, len(chain))
             yield Reach((instruction.argval, *chain), called=called, text=text)
         for name in _loaded_locals(listing.code, instruction):
-            if name in imported:
-                origin = imported[name]
+            for origin in imported.get(name, ()):
                 called = is_called(instructions, at, len(chain))
                 text = _asked_for(instructions, at, len(chain))
                 yield Reach((*origin.names, *chain), origin.module, origin.level, called, text)
+    for name in names_in_texts(listing.code):
+        yield Reach((name,), guessed=True)
     for inside in listing.inside.values():
         yield from _reaches(inside, imported)
 
@@ -306,3 +324,7 @@ def _stored_name(instruction: dis.Instruction) -> str | None:
         name: str = instruction.argval
         return name
     return instruction.argval[0] if instruction.opname.startswith("STORE_FAST_") else None
+
+
+# By the id of a code object, which is held here, so that the id stays its own.
+_REACHES: dict[int, tuple[CodeType, tuple[Reach, ...]]] = {}

@@ -24,6 +24,7 @@ _OF_ENUMS = frozenset(
     | {"_use_args_", "_value_repr_", "_new_member_", "_hashable_values_", "__new_member__", "_member_type_"}
     | {"_unhashable_values_map_"}
 )
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_hashable_values_"})
 _OF_NAMED_TUPLES = frozenset(
     {"_fields", "_field_defaults", "_make", "_replace", "_asdict", "__getnewargs__", "__new__", "__replace__"}
 )
@@ -40,11 +41,21 @@ def class_parts(cls: type) -> Iterator[tuple[str, Any]]:
     yield "annotations", tuple((name, _type_text(kind)) for name, kind in _annotations(cls))
     yield from described_fields(cls)
     if issubclass(cls, enum.Enum):
-        yield "members", tuple((name, member.value) for name, member in cls.__members__.items())
+        yield "members", tuple((name, member.value, _own(member)) for name, member in cls.__members__.items())
+        made = vars(cls).get("__new_member__")
+        if isinstance(made, types.FunctionType):
+            # The user's own `__new__` of an enum is kept there.
+            yield "new member", made
     for name in sorted(vars(cls)):
         value = vars(cls)[name]
         if counts(cls, name, value):
             yield name, value
+
+
+def _own(member: enum.Enum) -> dict[str, Any]:
+    """What an enum's `__new__` or `__init__` set on a member, besides its name and value."""
+    own = {name: value for name, value in vars(member).items() if name not in _OF_MEMBERS}
+    return dict(sorted(own.items()))
 
 
 def counts(cls: type, name: str, value: Any) -> bool:
@@ -69,7 +80,9 @@ def _generated(code: types.CodeType) -> bool:
 
 
 def _annotations(cls: type) -> list[tuple[str, Any]]:
-    return list(vars(cls).get("__annotations__", {}).items())
+    found = vars(cls).get("__annotations__")
+    # A class of Cython's has a descriptor there.
+    return list(found.items()) if isinstance(found, dict) else []
 
 
 def _type_text(kind: Any) -> str:

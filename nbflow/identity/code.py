@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import UnidentifiableError
+from nbflow.identity.accessors import accessors_in
+from nbflow.identity.bound import bound_code
 from nbflow.identity.bytecode import CALLED_CHAINS, Meaning, Reach, meaning_of
 from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
@@ -123,6 +125,10 @@ class CodeIds:
             self._digest_now,
         )
 
+    def bound(self, fn: Callable[..., Any]) -> str | None:
+        """What binds a function to the main thread; None where nothing does. Hashes nothing."""
+        return bound_code(fn, lambda module: module.startswith("nbflow") or self._package(module) is not None)
+
     def resolve(self, thing: Any) -> bytes:
         """The id of a function, class, builtin or module as a part of a value."""
         unit = Unit(thing, "value", "")
@@ -205,15 +211,25 @@ class CodeIds:
                 parts += [name.encode(), self._value(unit, value, f"{unit.name}.{name}", ignored)]
         for reach in meaning.reaches:
             parts += ["|".join([*reach.names, str(reach.module)]).encode(), self._global(unit, fn, reach, ignored)]
+        for name, accessor in accessors_in(meaning.attributes, lambda cls: self._origin(cls) is None):
+            if name not in ignored:
+                parts += [name.encode(), self._value(unit, accessor, name, ignored)]
         unit.local = framed("function", *parts)
         return own
 
     def _describe_class(self, unit: Unit, cls: type, ignored: frozenset[str]) -> None:
         parts: list[bytes] = []
         for name, value in class_parts(cls):
+            dotted = f"{unit.name}.{name}"
+            if dotted in ignored:
+                continue
             parts.append(name.encode())
             try:
-                parts.append(self._value(unit, value, f"{unit.name}.{name}", ignored))
+                parts.append(self._value(unit, value, dotted, ignored))
+                if type(value) in COUNTED and name in vars(cls):
+                    # Instances may count themselves there.
+                    fetch = functools.partial(vars(cls).get, name, MISSING)
+                    unit.captures.append(Capture(dotted, fetch, value, parts[-1]))
             except UnidentifiableError:
                 # Descriptors and caches of libraries: the text of the class stands for them.
                 parts.append(framed("text", self._shape(cls).encode()))
@@ -255,11 +271,17 @@ class CodeIds:
             return framed("ignored")
         fetch = functools.partial(self._followed, fn, reach)
         value, name, rest = fetch()
+        if reach.guessed and value is MISSING:
+            return framed("missing", name.encode())
         if reach.called and self._called_by_name(value) is not None and rest in CALLED_CHAINS:
             return framed("task by name")
         if reads_environment(value, rest):
             return self._environment(unit, reach.text, ignored)
-        return self._named(unit, "global", name or dotted, value, lambda: fetch()[0], ignored)
+        digest = self._named(unit, "global", name or dotted, value, lambda: fetch()[0], ignored)
+        if "__subclasses__" in rest and isinstance(value, type):
+            below = sorted(_subclasses(value), key=lambda cls: (cls.__module__, cls.__qualname__))
+            return framed("subclasses", digest, *(self._value(unit, cls, cls.__qualname__, ignored) for cls in below))
+        return digest
 
     def _environment(self, unit: Unit, name: str | None, ignored: frozenset[str]) -> bytes:
         """An environment variable that is read by name; which one a name that is computed means cannot be seen."""
@@ -284,6 +306,12 @@ class CodeIds:
             space = vars(value)
             # A module may make attributes when they are asked for: what makes them counts.
             value = space.get(passed[-1], space.get("__getattr__", MISSING))
+        if names and isinstance(value, types.ModuleType):
+            put = vars(value).get(names[0])
+            if isinstance(put, (types.FunctionType, type)) and self._origin(put) is None:
+                # The user put something of their own into an installed module.
+                value = put
+                passed.append(names.pop(0))
         return value, ".".join(passed), tuple(names)
 
     def _module(self, name: str, level: int, namespace: dict[str, Any] | None) -> Any:
@@ -326,7 +354,7 @@ class CodeIds:
         quick = atom_id(value)
         if quick is not None:
             return quick
-        return Identifier(lambda thing: self._hole(unit, thing, ignored))(value, path)
+        return Identifier(lambda thing: self._hole(unit, thing, ignored), noting=True)(value, path)
 
     def _hole(self, unit: Unit, thing: Any, ignored: frozenset[str]) -> bytes:
         """What stands for a function, class or module in a digest; those of the user's become edges."""
@@ -419,5 +447,18 @@ class CodeIds:
             return framed("unidentifiable")
 
 
+def _subclasses(cls: type) -> set[type]:
+    """All classes below one, at any depth."""
+    found: set[type] = set()
+    todo = [cls]
+    while todo:
+        below: set[type] = set(type.__subclasses__(todo.pop())) - found
+        found |= below
+        todo.extend(below)
+    return found
+
+
+# What a class may hold that its instances and methods change.
+COUNTED = frozenset({int, float, str, list, dict, set})
 # What is compiled once stays compiled from plan to plan; the sources are one a process.
 _NORMALIZERS: dict[int, Normalizer] = {}

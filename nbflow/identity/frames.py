@@ -18,12 +18,12 @@ def encode(walk: Walk, value: Any, path: str) -> bytes | None:
 
     if isinstance(value, pd.DataFrame):
         columns = [_series(walk, value.iloc[:, i], f"{path}[{name!r}]") for i, name in enumerate(value.columns)]
-        attrs = walk.id(value.attrs, path)
+        attrs = _attributes(walk, value, path)
         kind = walk.resolve(getattr(type(value), "__nbflow_class__", type(value)))
         return framed("frame", kind, walk.id(value.columns, path), walk.id(value.index, path), list_id(columns), attrs)
     if isinstance(value, pd.Series):
         parts = (_series(walk, value, path), walk.id(value.index, path), walk.id(value.name, path))
-        return framed("series", walk.resolve(type(value)), *parts, walk.id(value.attrs, path))
+        return framed("series", walk.resolve(type(value)), *parts, _attributes(walk, value, path))
     if isinstance(value, pd.MultiIndex):
         levels = [walk.id(value.get_level_values(i), path) for i in range(value.nlevels)]
         return framed("multiindex", list_id(levels), walk.id(list(value.names), path))
@@ -44,6 +44,12 @@ def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     if isinstance(value, pd.api.extensions.ExtensionDtype):
         return framed("dtype", repr(value).encode())
     return None
+
+
+def _attributes(walk: Walk, value: Any, path: str) -> bytes:
+    """The id of what a frame or series carries besides its data."""
+    attrs = walk.id(value.attrs, path)
+    return attrs if value.flags.allows_duplicate_labels else framed("without duplicates", attrs)
 
 
 def _series(walk: Walk, series: Any, path: str) -> bytes:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copyreg
+import functools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import dict_id, framed, list_id, set_id, tuple_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from nbflow.identity.value import Walk
 
@@ -33,7 +35,7 @@ def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
         walk.resolve(kind),
         walk.id(function, f"{path}.__reduce__"),
         _arguments(walk, args, kind, path),
-        state_id(walk, state, path),
+        state_id(walk, state, path, _computed_names(kind)),
         list_id(walk.many(items, path)) if items is not None else b"",
         _items(walk, dict(pairs), path) if pairs is not None else b"",
     )
@@ -44,11 +46,27 @@ def _arguments(walk: Walk, args: tuple[Any, ...], kind: type, path: str) -> byte
     return tuple_id(walk.id(arg, f"{path} part {i}") for i, arg in enumerate(args) if arg is not kind)
 
 
-def state_id(walk: Walk, state: Any, path: str) -> bytes:
+def _computed_names(kind: type) -> frozenset[str]:
+    """The attributes of a class's instances that are computed from the others when somebody looks at them."""
+    found = _COMPUTED.get(kind)
+    if found is None:
+        names = {n: v for base in reversed(kind.__mro__) for n, v in vars(base).items()}
+        found = frozenset(name for name, value in names.items() if isinstance(value, functools.cached_property))
+        _COMPUTED[kind] = found
+    return found
+
+
+_COMPUTED: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
+
+
+def state_id(walk: Walk, state: Any, path: str, left_out: Collection[str] = ()) -> bytes:
     """The id of an object's attributes, in whatever order they were set."""
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         # Objects with slots: (the instance's dict or None, the slots).
         state = {**(state[0] or {}), **state[1]}
+    if type(state) is dict and left_out:
+        # An instance without attributes has no state at all.
+        state = {name: value for name, value in state.items() if name not in left_out} or None
     if type(state) is dict and all(isinstance(name, str) for name in state):
         return set_id(
             framed("attribute", name.encode(), walk.id(v, f"{path}.{name}"))

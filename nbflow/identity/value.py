@@ -44,8 +44,10 @@ class Identifier:
     (True, False)
     """
 
-    def __init__(self, resolve: Resolve) -> None:
+    def __init__(self, resolve: Resolve, *, noting: bool = False) -> None:
         self.resolve = resolve
+        # Whether `resolve` notes what it is asked for, so that it must be asked each time.
+        self._noting = noting
 
     def __call__(self, value: Any, path: str = "value") -> bytes:
         """16 bytes. Raises UnidentifiableError that names the path to what has no identity."""
@@ -53,7 +55,7 @@ class Identifier:
         if quick is not None:
             return quick
         try:
-            return Walk(self.resolve).id(value, path)
+            return Walk(self.resolve, noting=self._noting).id(value, path)
         except RecursionError:
             raise UnidentifiableError(path, type(value).__name__, "it is nested too deeply") from None
 
@@ -76,11 +78,26 @@ class Identifier:
 
 
 class Walk:
-    """One walk over a value. A member that contains it all over again is told by how far up it lies."""
+    """One walk over a value. A member that contains it all over again is told by how far up it lies.
 
-    def __init__(self, resolve: Resolve) -> None:
-        self.resolve = resolve
+    What several members share is looked at once, as long as it leads to nothing that contains it: whether parts are
+    shared or equal makes no difference. noting: `resolve` is asked again for each of them.
+    """
+
+    def __init__(self, resolve: Resolve, *, noting: bool = False) -> None:
+        self._resolve = resolve
         self._above: dict[int, int] = {}
+        self._cycles = 0
+        # With the values, so that no other gets the address of one that was made on the way.
+        self._known: dict[int, tuple[Any, bytes | None, tuple[Any, ...]]] = {}
+        self._again = 0
+        self._noted: list[Any] | None = [] if noting else None
+
+    def resolve(self, thing: Any) -> bytes:
+        """The id of a function, class, builtin or module."""
+        if self._noted is not None:
+            self._noted.append(thing)
+        return self._resolve(thing)
 
     def id(self, value: Any, path: str) -> bytes:
         quick = atom_id(value)
@@ -88,12 +105,40 @@ class Walk:
             return quick
         depth = self._above.get(id(value))
         if depth is not None:
+            self._cycles += 1
             return framed("cycle", (len(self._above) - depth).to_bytes(8, "little"))
+        shared = sys.getrefcount(value) > HELD_ONCE and type(value) not in IMMUTABLE
+        if shared:
+            known = self._known.get(id(value))
+            if known is not None and (found := self._shared(known, path)) is not None:
+                return found
+        before = self._cycles, len(self._noted or ())
         self._above[id(value)] = len(self._above)
         try:
-            return self._encode(value, path)
+            # No call lies in between: each would take away from how deep values may be nested.
+            found = self._encode(value, path)
         finally:
             del self._above[id(value)]
+        if shared and (type(value) in SHARED or type(value) not in BY_TYPE):
+            self._remember(value, found, *before)
+        return found
+
+    def _shared(self, known: tuple[Any, bytes | None, tuple[Any, ...]], path: str) -> bytes | None:
+        """The id of a value that was looked at before; None where it must be looked at again."""
+        value, found, resolved = known
+        if found is None:
+            self._again += 1
+            if self._again > MOST_AGAIN:
+                raise UnidentifiableError(path, type(value).__name__, "its parts lead to each other in too many ways")
+            return None
+        for thing in resolved:
+            self.resolve(thing)
+        return found
+
+    def _remember(self, value: Any, found: bytes, cycles: int, noted: int) -> None:
+        resolved = () if self._noted is None else tuple(self._noted[noted:])
+        whole = cycles == self._cycles and len(resolved) <= MOST_NOTED
+        self._known[id(value)] = (value, found if whole else None, resolved if whole else ())
 
     def many(self, values: Iterable[Any], path: str) -> list[bytes]:
         quick = atom_id if OPAQUE else flat_id
@@ -110,7 +155,7 @@ class Walk:
         hook = getattr(kind, "__nbflow_id__", None)
         if hook is not None:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
-        if isinstance(value, CODE_TYPES) or kind.__name__ == CYTHON_FUNCTION:
+        if isinstance(value, CODE_TYPES) or kind.__name__ == COMPILED:
             return framed("code", self.resolve(plain_reader(value)))
         handle = handle_of(value, path)
         if handle is not None:
@@ -124,6 +169,10 @@ class Walk:
         stream = stream_name(value)
         if stream is not None:
             return framed("stream", stream.encode())
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(value, numpy.ndarray):
+            # Pickle would leave out what a class of the user's adds to an array.
+            return FAMILIES["numpy"](self, value, path) or encode_by_reduce(self, value, path)
         for base, encode_instance in BY_BASE:
             if isinstance(value, base):
                 return encode_instance(self, value, path)
@@ -254,9 +303,16 @@ def _refused(walk: Walk, value: Any, path: str) -> bytes:
     raise UnidentifiableError(path, type(value).__name__)
 
 
-# Each library that is written in Cython brings a type of that name.
-CYTHON_FUNCTION = "cython_function_or_method"
+# How often parts that lead to each other are looked at again, and how much one noting part may hold.
+MOST_AGAIN = 10_000
+MOST_NOTED = 200
+# The references to a value in a walk that one container holds: the container's, and those of the calls that lead there.
+HELD_ONCE = 5
+# Containers that several others may share; other values of Python's own are quick to look at again.
+SHARED = frozenset({list, tuple, dict, set, frozenset})
 CODE_TYPES = (types.FunctionType, type, types.ModuleType)
+# What Cython makes of a function, whatever its version.
+COMPILED = "cython_function_or_method"
 BY_TYPE: dict[type, Callable[[Walk, Any, str], bytes]] = {
     list: _list,
     tuple: _tuple,

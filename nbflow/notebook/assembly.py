@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import CellError, MapError
+from nbflow.errors import CellError, MapError, in_words
 from nbflow.model.control import Gate, merge
 from nbflow.model.making import make_mapped, make_node, register
 from nbflow.model.mapping import items_of, unmapped
@@ -55,7 +55,11 @@ class Assembly:
     def output_node(self, name: str) -> Node:
         """The node of the last version of an output."""
         last = [each for each in self._declared if name in each.built.outputs][-1]
-        return self._parts.get((last, name), self.nodes[last])
+        return self.version_of(last, name)
+
+    def version_of(self, declared: Declared, name: str) -> Node:
+        """The node of the version of an output that a cell makes."""
+        return self._parts.get((declared, name), self.nodes[declared])
 
     def _node(self, declared: Declared, path: tuple[Declared, ...]) -> Node:
         if declared in self.nodes:
@@ -113,7 +117,7 @@ class Assembly:
             problem = str(error)
         # The expression is the user's own, and may raise anything; it is told when the cell runs.
         except Exception as error:  # noqa: BLE001 (told as the cell's problem)
-            problem = f"`for … in {loop.text}`: {type(error).__name__}: {error}"
+            problem = f"`for … in {loop.text}`: {in_words(error)}"
         if problem:
             # No elements are known, which is not the same as none: nothing behind it may look fresh.
             source = make_node(_NO_SOURCE, (), {}, name=loop.text)

@@ -29,7 +29,7 @@ _SHOWN = "_nbflow_shown"
 _NEEDED = SHELL_NAMES - {"open", "exit", "quit"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class CellTask:
     """A cell as a task.
 

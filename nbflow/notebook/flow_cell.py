@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, HeadError, NbflowError
 from nbflow.flow import Flow
+from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.source import as_python
-from nbflow.notebook.tracebacks import BodyUnreadable, TaskFailed
+from nbflow.notebook.tracebacks import BodyUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,7 +46,7 @@ def run_flow_cell(session: Session, line: str, cell: str, commands: Collection[s
     except NbflowError:
         raise
     except Exception as error:
-        raise TaskFailed(f"the cell of flow {name!r} failed", error, ["%tb shows the whole traceback"]) from error
+        raise cell_failure(f"the cell of flow {name!r} failed", error) from error
     session.namespace[variable] = flow
     return flow
 

@@ -6,6 +6,7 @@ An input transformer: IPython calls it twice for each cell, so it only rewrites 
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from nbflow.notebook.comment import is_task_comment
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAGICS = ("%%task", "%%flow")
+_QUESTION = re.compile(r"(%flow[ \t]+[a-z]+)[ \t]*\?{1,2}[ \t]*(\n?)$")
 _NO_BODY = "# no body\n"
 
 
@@ -27,6 +29,7 @@ class CellForms:
     def __call__(self, lines: list[str]) -> list[str]:
         if self._resting or not any(line.strip() for line in lines):
             return lines
+        lines = asked_for_help(lines)
         first = next(line for line in lines if line.strip())
         if is_task_comment(first):
             at = lines.index(first)
@@ -41,6 +44,18 @@ class CellForms:
             yield
         finally:
             self._resting = before
+
+
+def asked_for_help(lines: list[str]) -> list[str]:
+    r"""`%flow run?` asks for the help of the command; IPython would look for an object of that name.
+
+    >>> asked_for_help(["%flow run?\n", "%flow why daily"])
+    ['%flow run -h\n', '%flow why daily']
+    """
+    if not all(line.startswith("%flow ") or not line.strip() for line in lines):
+        # Elsewhere a line like it may be a part of a text.
+        return lines
+    return [_QUESTION.sub(r"\1 -h\2", line) for line in lines]
 
 
 def magic_first(lines: list[str]) -> list[str]:

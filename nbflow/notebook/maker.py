@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from nbflow.errors import CellError
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.reach import reached_names
-from nbflow.notebook.tracebacks import BodyUnreadable, TaskFailed
+from nbflow.notebook.tracebacks import BodyUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from nbflow.notebook.declarations import Declarations, Declared
     from nbflow.notebook.source import CellSource
+
+Meaning = tuple[str | None, bool]
 
 
 class CellMaker:
@@ -25,21 +30,20 @@ class CellMaker:
     def __init__(self, namespace: dict[str, Any], declarations: Declarations) -> None:
         self._namespace = namespace
         self._declarations = declarations
+        # What the names that a cell uses meant when its function was built: it holds as long as they mean the same.
+        self._asked: WeakKeyDictionary[CellTask, dict[str, Meaning]] = WeakKeyDictionary()
 
     def built(self, source: CellSource, hidden: Collection[Declared]) -> CellTask:
         """The cell's function and names. hidden: what does not count as declared. Raises CellError."""
-        others = {name for d in self._declarations if d not in hidden for name in d.built.outputs}
+        meanings = self._meanings(hidden)
+        asked: dict[str, Meaning] = {}
 
         def known(name: str) -> str | None:
-            if name in others:
-                return "output"
-            value = self._namespace.get(name)
-            if isinstance(value, Parameter):
-                return "parameter"
-            return "output" if isinstance(value, Node) else None
+            asked[name] = meanings(name)
+            return asked[name][0]
 
         try:
-            return build_task(
+            built = build_task(
                 source.head,
                 source.body,
                 filename=source.filename,
@@ -49,14 +53,35 @@ class CellMaker:
             )
         except SyntaxError as error:
             raise BodyUnreadable(error, source.filename) from None
+        self._asked[built] = asked
+        return built
+
+    def _meanings(self, hidden: Collection[Declared]) -> Callable[[str], Meaning]:
+        """Tells of a name whether a task or a parameter gives it, else None and whether it is a variable."""
+        others = {name for d in self._declarations if d not in hidden for name in d.built.outputs}
+
+        def meaning(name: str) -> Meaning:
+            value = self._namespace.get(name)
+            if name in others or (isinstance(value, Node) and not isinstance(value, Parameter)):
+                return "output", False
+            return ("parameter", False) if isinstance(value, Parameter) else (None, name in self._namespace)
+
+        return meaning
 
     def task(self, built: CellTask, source: CellSource) -> Task:
         SOURCES.register(built.filename, built.text, built.tree)
         options = source.head.options
-        return Task(built.function, name=options.name or built.name, **options.task)
+        given = dict(options.task)
+        if iscoroutinefunction(built.function):
+            # Its sessions and clients were made in other cells, and belong to the loop that those run on.
+            given.setdefault("loop", "notebook")
+        return Task(built.function, name=options.name or built.name, **given)
 
     def refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
+        meanings = self._meanings([declared])
+        if all(meanings(name) == before for name, before in self._asked[declared.built].items()):
+            return
         try:
             built = self.built(declared.source, hidden=[declared])
         except CellError:
@@ -67,14 +92,14 @@ class CellMaker:
             declared.task = self.task(built, declared.source)
 
     def run_prelude(self, declared: Declared) -> None:
-        """The cell's imports and definitions, which later cells see. Raises TaskFailed where they raise."""
+        """The cell's imports and definitions, which later cells see. Raises RunFailed where they raise."""
         if declared.built.prelude is None:
             return
         try:
             exec(declared.built.prelude, self._namespace)  # noqa: S102 (the user's own imports and functions)
         except Exception as error:
             message = f"the imports and definitions of {declared.name} failed, so it is not taken in"
-            raise TaskFailed(message, error, ["%tb shows the whole traceback"]) from error
+            raise cell_failure(message, error) from error
 
     def reads(self, declared: Declared) -> set[str]:
         """The names that a task reads, also through functions of the notebook."""

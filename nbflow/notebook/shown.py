@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbflow.flow.unrun import why_skipped
 from nbflow.model.state import State
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def state_line(declared: Declared, node: Node, run: Run | None) -> str:
         return f"○ {outputs} · declared"
     track = run.track(node)
     if track.state() is State.SKIPPED:
-        return f"⤼ {outputs} · skipped: {run.why_skipped(node)}"
+        return f"⤼ {outputs} · skipped: {why_skipped(run, node)}"
     if track.state() is State.PAUSED:
         return f"Ⅱ {outputs} · waits for approval: %flow approve {run.paused[0]}"
     elements = len(track.states)

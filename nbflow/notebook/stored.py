@@ -21,13 +21,10 @@ def cache_text(session: Session) -> str:
 
 def clear(session: Session, tasks: Sequence[str]) -> str:
     """Drops the stored results of tasks, by default of all of the notebook; tells what was freed."""
-    store = session.flow.store
     chosen = list(tasks) or own_tasks(session)
-    before = store.size_bytes()
-    store.clear(chosen)
     if not chosen:
         return "the notebook has no tasks, so nothing is cleared"
-    return f"cleared: {', '.join(chosen)}; {bytes_text(max(0, before - store.size_bytes()))} freed"
+    return f"cleared: {', '.join(chosen)}; {bytes_text(session.flow.store.clear(chosen))} freed"
 
 
 def own_tasks(session: Session) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import islice, zip_longest
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import UnknownName
+from nbflow.errors import UnknownName, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,8 @@ _known: set[str] = set()
 _SHORTEST = 6
 # How deep and how far secrets are looked for in a value.
 _DEPTH, _MOST = 4, 100
+# Characters that patterns are searched in at once.
+_AT_ONCE = 2_000
 
 
 class Secret(str):
@@ -153,6 +155,24 @@ def redact(text: str) -> str:
     return _redacted(text, len(_known))
 
 
+def redact_long(text: str) -> str:
+    """As `redact`, of a text of any length, in time that goes with its length.
+
+    >>> redact_long("token = 'abc'")
+    "token = '•••'"
+    """
+    if len(text) <= _AT_ONCE:
+        return redact(text)
+    for value in sorted(_known, key=len, reverse=True):
+        text = text.replace(value, DOTS)
+    if _NAME.search(text) is None and "://" not in text and _SCHEME.search(text) is None:
+        return text
+    # The patterns look back along a line: of one that has no end they see so much at a time.
+    lines = text.splitlines(keepends=True)
+    parts = (line[at : at + _AT_ONCE] for line in lines for at in range(0, len(line), _AT_ONCE))
+    return "".join([redact(part) for part in parts])
+
+
 @functools.lru_cache(maxsize=1024)
 def _redacted(text: str, known: int) -> str:
     """known: how many secrets there are; the same reasons are told again and again."""
@@ -210,7 +230,7 @@ def error_text(error: BaseException) -> str:
     >>> error_text(ValueError("no answer from https://me:abc@host"))
     'ValueError: no answer from https://me:•••@host'
     """
-    return redact(f"{type(error).__name__}: {error}")
+    return redact(in_words(error))
 
 
 _SHORT = reprlib.Repr()

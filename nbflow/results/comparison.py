@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from nbflow.results.differences import Difference
 
+# Runs that are closer to each other than that are told apart by seconds.
+_CLOSE_NS = 60_000_000_000
 SAME, CHANGED, ADDED, REMOVED, UNKNOWN = "same", "changed", "added", "removed", "unknown"
 
 
@@ -41,13 +44,34 @@ class NodeComparison:
         return next(iter((self.differences or {}).values()), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A run that is compared. started_ns: Unix time; now: whether it is the last one."""
+
+    run: int
+    started_ns: int
+    now: bool = False
+
+    def text(self, *, seconds: bool = False) -> str:
+        """`run 34 (16:42, now)`; with the date where that is not today."""
+        at = dt.datetime.fromtimestamp(self.started_ns / 1e9).astimezone()
+        today = at.date() == dt.datetime.now().astimezone().date()
+        when = at.strftime(("" if today else "%Y-%m-%d ") + ("%H:%M:%S" if seconds else "%H:%M"))
+        return f"run {self.run} ({when}{', now' if self.now else ''})"
+
+
 class Comparison:
     """What a run gave differently from one before. nodes: by name; run_a, run_b: their numbers."""
 
-    def __init__(self, run_a: int, run_b: int, nodes: Mapping[str, NodeComparison]) -> None:
-        self.run_a = run_a
-        self.run_b = run_b
+    def __init__(
+        self, before: Moment, after: Moment, nodes: Mapping[str, NodeComparison], *, unchanged: bool = False
+    ) -> None:
+        self.run_a = before.run
+        self.run_b = after.run
         self.nodes = dict(nodes)
+        self._moments = (before, after)
+        # Whether no run before gave anything else.
+        self._unchanged = unchanged
 
     def __getitem__(self, name: str) -> NodeComparison:
         if name not in self.nodes:
@@ -75,7 +99,9 @@ class Comparison:
         )
 
     def __repr__(self) -> str:
-        lines = [f"run {self.run_a} → run {self.run_b}: {self._head()}"]
+        before, after = self._moments
+        seconds = abs(after.started_ns - before.started_ns) < _CLOSE_NS
+        lines = [f"{before.text(seconds=seconds)} → {after.text(seconds=seconds)}: {self._head()}"]
         for node in self.nodes.values():
             if node.output != SAME or node.lines:
                 states = f" ({node.before or 'no part'} → {node.after or 'no part'})" if node.output == UNKNOWN else ""
@@ -84,7 +110,9 @@ class Comparison:
 
     def _head(self) -> str:
         count = len(self.changed)
-        return f"{count} of {len(self.nodes)} outputs changed" if count else "no output changed"
+        if count:
+            return f"{count} of {len(self.nodes)} outputs changed"
+        return "no output changed" + (", nor in any run before that is kept" if self._unchanged else "")
 
     def _repr_html_(self) -> str:
         head, *details = repr(self).splitlines()

@@ -143,7 +143,7 @@ def _frame_lines(found: FrameDifference, before: pd.DataFrame, after: pd.DataFra
     for column, count in found.changed.items():
         examples = found.examples
         shown = [] if examples is None else [
-            f"[{short_text(e.row)}] {_cell(e.before, column)} → {_cell(e.after, column)}"
+            f"[{short_text(e.row)}] {' → '.join(_both(e.before, e.after, str(column), 40))}"
             for e in examples[examples.column == column].head(3).itertuples()
         ]  # fmt: skip
         more = ", …" if count > len(shown) else ""
@@ -219,7 +219,7 @@ def _texts(before: str, after: str) -> list[str]:
 
 
 def _scalars(before: Any, after: Any) -> str:
-    old, new = short_text(_plain(before)), short_text(_plain(after))
+    old, new = _both(before, after)
     return f"{old} → {new}" if old != new else f"a {type(after).__name__} that reads the same ({new})"
 
 
@@ -228,6 +228,8 @@ def _nested(before: Any, after: Any, name: str = "") -> str:
         found = difference(before, after)
         if not isinstance(before, (int, float)):
             return found.summary
+    if isinstance(_plain(before), float) and isinstance(_plain(after), float):
+        return " → ".join(_both(before, after, name))
     return f"{_told(before, name)} → {_told(after, name)}"
 
 
@@ -237,8 +239,20 @@ def _told(value: Any, name: str = "") -> str:
     return text if len(text) <= 60 else outline(value)
 
 
-def _cell(value: Any, column: Any) -> str:
-    return short_text(_plain(value), str(column), 40)
+def _both(before: Any, after: Any, name: str = "", limit: int = 120) -> tuple[str, str]:
+    """Two values in short; numbers to six digits, unless they read the same then."""
+    exact = short_text(_plain(before), name, limit), short_text(_plain(after), name, limit)
+    rounded = _rounded(before, exact[0]), _rounded(after, exact[1])
+    return rounded if rounded[0] != rounded[1] else exact
+
+
+def _rounded(value: Any, exact: str) -> str:
+    number = _plain(value)
+    # What is a secret stays dots.
+    if not isinstance(number, float) or exact != repr(number):
+        return exact
+    short = f"{number:.6g}"
+    return exact if float(short) == number else short
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL, UNSUCCESSFUL, State
 from nbflow.probe.secrets import error_text
 from nbflow.results.arguments import argument_columns, values_of
+from nbflow.results.report import shared_text, shared_with
 from nbflow.results.spread import as_series, result_columns
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
     )
     if index is not None:
         frame.index = _labels(index)[:count]
-    frame.headline = headline(states, mapped=node.mapped)
+    frame.headline = headline(states, mapped=node.mapped, shared=len(shared_with(track, ledger.books[node])))
     return frame
 
 
@@ -69,14 +70,15 @@ def only_failed(frame: ElementFrame) -> ElementFrame:
     return rows
 
 
-def headline(states: Sequence[State], *, mapped: bool) -> str:
-    """How the elements ended, in a line.
+def headline(states: Sequence[State], *, mapped: bool, shared: int = 0) -> str:
+    """How the elements ended, in a line. shared: how many took the result of an equal one that ran.
 
     >>> headline([State.CACHED, State.CACHED, State.FAILED], mapped=True)
     '3 elements: 2 reused, 1 failed'
     """
-    counts = [(states.count(state), word) for state, word in _WORDS.items()]
+    counts = [(states.count(state) - shared * (state is State.CACHED), word) for state, word in _WORDS.items()]
     told = ", ".join(f"{count:,} {word}" if mapped else word for count, word in counts if count)
+    told += f", {shared_text(shared)}" if shared else ""
     if not mapped:
         return told
     return f"{len(states):,} element{'' if len(states) == 1 else 's'}" + (f": {told}" if told else "")

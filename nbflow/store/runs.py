@@ -27,7 +27,8 @@ class NodeRecord(NamedTuple):
 
     state: its label; seconds: of work in that run. keys: 16 bytes an element, where its value is
     kept; outs: 16 bytes an element, its value's id, NO_ID where it has none; states: a byte an element. why: the
-    reasons why it ran, in short; error: that of the first element that failed.
+    reasons why it ran, in short; error: that of the first element that failed. named: JSON of a name an element, empty
+    where only their numbers tell them apart.
     """
 
     node: str
@@ -45,6 +46,16 @@ class NodeRecord(NamedTuple):
     states: bytes
     why: str
     error: str
+    named: bytes = b""
+
+    @property
+    def names(self) -> list[str]:
+        """A name an element; empty where there are none, or they are damaged."""
+        try:
+            names: list[str] = json.loads(self.named or b"[]")
+        except ValueError:
+            return []
+        return names if len(names) == self.elements else []
 
 
 class RunRecord(NamedTuple):
@@ -91,9 +102,14 @@ class History:
         state: str,
         parameters: Mapping[str, str],
         whole: bool,
+        members: Iterable[str],
     ) -> None:
-        """Adds what a run's nodes gave. Equal lists of ids, and equal lists of nodes, are kept once."""
-        body = json.dumps([self._packed(node) for node in nodes]).encode()
+        """Adds what a run's nodes gave. Equal lists of ids, and equal lists of nodes, are kept once.
+
+        members: the names of all nodes that the flow had then, also of those that took no part.
+        """
+        known = [self._list(json.dumps(list(members)).encode()).hex()]
+        body = json.dumps([known, *map(self._packed, nodes)]).encode()
         values = (flow, started_ns, state, json.dumps(dict(parameters)), int(whole), self._chunk(body))
         self._queue("INSERT OR REPLACE INTO run_more VALUES (?, ?, ?, ?, ?, ?)", values)
 
@@ -105,8 +121,15 @@ class History:
     def nodes(self, run: RunRecord) -> dict[str, NodeRecord]:
         """The nodes of a run by name; empty for runs of which only the counts are known."""
         if run.nodes not in self._parsed:
-            self._parsed[run.nodes] = {each.node: each for each in map(self._unpacked, self._loaded(run.nodes))}
+            rows = [row for row in self._loaded(run.nodes) if len(row) > 1]
+            self._parsed[run.nodes] = {each.node: each for each in map(self._unpacked, rows)}
         return self._parsed[run.nodes]
+
+    def members(self, run: RunRecord) -> frozenset[str] | None:
+        """The names of all nodes that the flow had when a run ended; None where that is not known."""
+        known = next((row for row in self._loaded(run.nodes)[:1] if len(row) == 1), None)
+        body = b"" if known is None else self._body(bytes.fromhex(known[0]))
+        return frozenset(json.loads(body)) if body else None
 
     def last(self, flow: str, node: str) -> tuple[RunRecord, NodeRecord] | None:
         """The newest run in which a node took part, and how it ended there; without what was accepted."""
@@ -165,19 +188,21 @@ class History:
 
     def _used(self) -> set[bytes]:
         bodies = {row[0] for row in self._query("SELECT DISTINCT nodes FROM run_more", ())}
-        lists = {bytes.fromhex(text)[1:] for body in bodies for row in self._loaded(body) for text in row[-4:-2]}
-        return bodies | lists
+        rows = [row for body in bodies for row in self._loaded(body)]
+        return bodies | {bytes.fromhex(text)[1:] for row in rows for text in _places(row)}
 
     def _packed(self, node: NodeRecord) -> list[Any]:
         keys, ends = self._list(node.keys), self._list(node.outs + node.states)
-        return [*node[:9], node.code.hex(), keys.hex(), ends.hex(), node.why, node.error]
+        named = self._list(node.named)
+        return [*node[:9], node.code.hex(), keys.hex(), ends.hex(), node.why, node.error, named.hex()]
 
     def _unpacked(self, row: Sequence[Any]) -> NodeRecord:
-        *head, code, keys, ends, why, error = row
+        *head, code, keys, ends, why, error = row[:_NAMED]
         both = self._body(bytes.fromhex(ends))
         at = len(both) // (ID_BYTES + 1) * ID_BYTES
         keys = self._body(bytes.fromhex(keys))
-        return NodeRecord._make((*head, bytes.fromhex(code), keys, both[:at], both[at:], why, error))
+        named = self._body(bytes.fromhex(row[_NAMED])) if len(row) > _NAMED else b""
+        return NodeRecord._make((*head, bytes.fromhex(code), keys, both[:at], both[at:], why, error, named))
 
     def _list(self, ids: bytes) -> bytes:
         """One id as it is; of more the place where they lie, which is marked by its first byte."""
@@ -204,6 +229,11 @@ class History:
         return rows
 
 
+def _places(row: Sequence[Any]) -> Sequence[str]:
+    """Where the lists of a row lie: of a node its keys, ends and names, or the one of the flow's members."""
+    return [*row[10:12], *row[_NAMED:]] if len(row) > 1 else row
+
+
 def _run(row: tuple[Any, ...]) -> RunRecord | None:
     """A run from its rows; None where they are damaged. Of old runs only the counts are known."""
     if not _are(row[:7], int, str, int, float, int, int, int):
@@ -223,6 +253,8 @@ def _are(values: Sequence[Any], *kinds: type) -> bool:
     return len(values) == len(kinds) and all(isinstance(v, kind) for v, kind in zip(values, kinds, strict=True))
 
 
+# Where the names of elements stand in a node's row; those of older versions end before.
+_NAMED = 14
 _NOTE = "INSERT OR REPLACE INTO noted VALUES (?, ?, ?, ?, ?)"
 _RUNS = (
     "SELECT run.id, run.flow, run.started, seconds, ran, reused, failed, state, parameters, whole, nodes "

@@ -71,3 +71,5 @@ LET_GO = "UPDATE entry SET codec = 'gone', blob = NULL, payload = NULL, row_dige
 TAKE_OUT = "DELETE FROM entry WHERE key = ? AND trace = ?"
 USED = "INSERT INTO used VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET used = excluded.used WHERE used < excluded.used"
 UNNAMED = "SELECT blob FROM orphan WHERE blob NOT IN (SELECT blob FROM entry WHERE blob IS NOT NULL)"
+# What the values take up that lie in the database; a clause on tasks may follow.
+INLINE_SIZE = "SELECT total(size * (blob IS NULL AND codec <> 'gone')) FROM entry"

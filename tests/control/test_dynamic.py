@@ -222,7 +222,7 @@ def test_a_failed_child_fails_its_parent_and_says_which(store):
         plain(parent())
     run = flow.run()
     assert run.state("plain") is State.TRIGGER_FAILED
-    with pytest.raises(NotSuccessful, match=r"parent/child-2.*failed.*no ones"):
+    with pytest.raises(NotSuccessful, match=r"(?s)parent/child-2.*failed.*no ones"):
         run["parent"]
 
 

@@ -340,7 +340,7 @@ def test_a_reused_node_tells_when_how_long_and_by_which_code_it_was_made(script)
     first = script.flow(text.format(note="one")).run()
     lines = script.flow(text.format(note="two")).why("f").splitlines()
     assert lines[0] == "f is fresh: code, inputs and files are the same as when it ran"
-    assert re.fullmatch(rf"  made \d{{4}}-\d\d-\d\d \d\d:\d\d, in \d+ ms, in run {first.id} of flow 'f'", lines[1])
+    assert re.fullmatch(rf"  made \d{{4}}-\d\d-\d\d \d\d:\d\d, in \d+ (µs|ms), in run {first.id} of flow 'f'", lines[1])
     assert lines[2] == "  its code read differently then, and means the same:"
     assert "      -    return x  # one" in lines
     assert "      +    return x  # two" in lines
@@ -380,6 +380,37 @@ def test_elements_are_named_by_label_or_number(script):
         flow.why("f", 9)
     with pytest.raises(UnknownName, match="is not mapped"):
         script.flow(ADD.format(options="", x=1)).why("f", 0)
+
+
+PATHS = "['shops/Oslo.csv', Path('shops/Rome.csv'), 'shops/old/Rome.csv', 'plain', 'plain']"
+
+
+@pytest.mark.parametrize(
+    ("element", "place"),
+    [("shops/Oslo.csv", 0), ("Oslo.csv", 0), ("p=shops/Oslo.csv", 0), ("p='shops/Oslo.csv'", 0), ("shops/Rome.csv", 1)],
+)
+def test_elements_are_named_by_what_they_are_mapped_over(script, element, place):
+    text = f"@task\ndef f(p):\n    return str(p)\n@task\ndef g(x):\n    return x\n---\ng.map(f.map({PATHS}))\n"
+    flow = script.flow(text)
+    run = flow.run()
+    # An element of a map of a map is named by what the first was mapped over.
+    for name in ("f", "g"):
+        told = flow.why(name, element)
+        assert told.replace(repr(element), str(place)) == flow.why(name, place)
+        assert run.why(name, element).startswith(f"{name}[{element!r}] ran")
+    assert flow.run().retry("f", [element]).frame("f").state.tolist().index("success") == place
+
+
+def test_an_element_that_is_not_the_only_one_or_none_is_told(script):
+    flow = script.flow(f"@task\ndef f(p):\n    return p\n---\nf.map({PATHS})\nf.map([2020, 2021], name='y')\n")
+    flow.run()
+    assert flow.why("y", 2021) == flow.why("y", 1).replace("[1]", "[2021]")
+    with pytest.raises(UnknownName, match=r"2 elements of 'f' are 'Rome.csv': give one by its number: 1, 2"):
+        flow.why("f", "Rome.csv")
+    with pytest.raises(UnknownName, match="2 elements of 'f' are 'plain': give one by its number: 3, 4"):
+        flow.why("f", "plain")
+    with pytest.raises(UnknownName, match=r"no element 'shops/Osl.csv'.*; did you mean p='shops/Oslo.csv'"):
+        flow.why("f", "shops/Osl.csv")
 
 
 def test_a_new_element_tells_what_it_gets(script):
@@ -445,3 +476,20 @@ def test_a_result_that_was_damaged_is_told_by_the_run_that_made_it_again(script)
     assert texts(run.reasons["a"]) == [
         "it has no stored result any more: it made room for others, or was damaged or deleted"
     ]
+
+
+def test_equal_elements_are_told_to_share_one_result(script):
+    flow = script.flow(
+        "@task\ndef f(x):\n    return -x\n@task\ndef up(x):\n    return x\n---\nf.map(up.map([5, 6, 5, 7]))\n"
+    )
+    assert (
+        flow.run().why("f") == "f ran:\n  it has not run before\n  1 has the same input as another, and took its result"
+    )
+    run = flow.run(force=["f"])
+    assert run.summary().startswith("f: 3 ran, 4 reused, 1 has the same input as another in ")
+    assert run.frame("f").headline == "4 elements: 3 run, 1 has the same input as another"
+    assert run.why("f", 2) == "f[2] has the same input as f[0], which ran and gave its result to both"
+    assert run.why("f", 1).startswith("f[1] ran")
+    again = flow.run()
+    assert again.summary().startswith("f: 0 ran, 8 reused in ")
+    assert again.frame("f").headline == "4 elements: 4 reused"

@@ -1,6 +1,7 @@
 """Runs that are kept: what the history says of them, and how two of them differ."""
 
 import datetime as dt
+import re
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def test_old_runs_go_and_their_lists_with_them(tmp_path):
         keys, outs = number.to_bytes(16) * 2, bytes(range(32))
         record = NodeRecord("n", "n", True, "success", 2, 2, 0, 0, 0.0, b"c", keys, outs, b"\3\3", "", "")
         store.add_run(flow="f", started_ns=number, seconds=0.0, ran=0, reused=0, failed=0)
-        store.history.add("f", number, [record], state="success", parameters={}, whole=True)
+        store.history.add("f", number, [record], state="success", parameters={}, whole=True, members=[])
 
     for number in range(1, 31):
         add(number)
@@ -103,8 +104,9 @@ def test_equal_runs_keep_their_lists_once(script):
     for _ in range(4):
         script.flow(text()).run()
     store = script.flow(text()).store
-    # The first run's nodes and those of the three that reused all; the keys, and how elements ended, twice.
-    assert store.query("SELECT count(*) FROM chunk", ()) == [(5,)]
+    # The first run's nodes and those of the three that reused all; the keys, the names of elements and those of the
+    # flow's nodes, and how elements ended, twice.
+    assert store.query("SELECT count(*) FROM chunk", ()) == [(6,)]
 
 
 def test_compare_tells_rows_columns_and_cells(script):
@@ -116,10 +118,9 @@ def test_compare_tells_rows_columns_and_cells(script):
     frame = found["load"].difference
     assert (frame.added_rows, frame.removed_rows, frame.changed) == ([3], [], {"b": 1})
     assert frame.examples.to_dict("records") == [{"row": 1, "column": "b", "before": 1, "after": 5}]
-    assert repr(found) == (
-        "run 1 → run 2: 1 of 2 outputs changed\n"
-        "load: changed\n  1 row added: 3\n  column 'b': 1 of 3 cells changed: [1] 1 → 5"
-    )
+    head, *rest = repr(found).splitlines()
+    assert re.fullmatch(r"run 1 \(\d\d:\d\d:\d\d\) → run 2 \(\d\d:\d\d:\d\d, now\): 1 of 2 outputs changed", head)
+    assert rest == ["load: changed", "  1 row added: 3", "  column 'b': 1 of 3 cells changed: [1] 1 → 5"]
     assert list(found.table.output) == ["changed", "same"]
     back = flow.compare(2, 1)["load"].difference
     assert back.removed_rows == [3]
@@ -144,11 +145,38 @@ def test_compare_tells_elements(script):
     flow = script.flow(text())
     lines = [flow.compare(i, i + 1)["part"].lines for i in range(1, 5)]
     assert lines == [
-        ("1 of 3 elements changed: [1]", "[1] 2 → 4"),
+        ("1 of 3 elements changed: x=2", "x=2: 2 → 4"),
         ("the same elements in another order",),
-        ("3 → 2 elements",),
-        ("1 of 2 elements have a result in only one of the runs: [0]",),
+        ("3 → 2 elements", "1 element went away: x=1"),
+        ("1 of 2 elements have a result in only one of the runs: x=3",),
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            "['Oslo.csv', 'Bergen.csv', 'Riga.csv', 'Rome.csv']",
+            "['Oslo.csv', 'Bergen.csv', 'Rome.csv']",
+            ("4 → 3 elements", "1 element went away: x='Riga.csv'"),
+        ),
+        ("[Path('a'), Path('b')]", "[Path('c'), Path('a')]", ("1 element went away: x='b'", "1 element came: x='c'")),
+        ("{'a': 1, 'b': 2}", "{'b': 3}", ("2 → 1 elements", "1 element went away: 'a'", "1 of 1 element changed: 'b'", "'b': 2 → 3")),
+        ("pd.Series([1, 2], ['p', 'q'])", "pd.Series([5, 1], ['r', 'p'])", ("1 element went away: 'q'", "1 element came: 'r'")),
+        ("[1, 1, 2]", "[1, 2]", ("3 → 2 elements", "1 element went away: x=1")),
+        ("[[1], [2], [3]]", "[[1], [3]]", ("3 → 2 elements", "1 element went away: [1]")),
+        ("[[1], [2]]", "[[1], [3]]", ("1 of 2 elements changed: [1]", "[1] 1 of 1 items changed", "[1] [0]: 2 → 3")),
+    ],
+)  # fmt: skip
+def test_elements_are_paired_by_what_they_are_made_of(script, before, after, told):
+    body = "@task\ndef load(x):\n    return x\n@task\ndef again(y):\n    return y\n---\nagain.map(load.map({}))\n"
+    script.flow(body.format(before)).run()
+    flow = script.flow(body.format(after))
+    flow.run()
+    found = flow.compare()
+    assert found["load"].lines == told
+    # A map of a map has the names of the first.
+    assert found["again"].lines == told
 
 
 def test_compare_tells_nodes_that_came_and_went_and_states(script):
@@ -176,6 +204,66 @@ def test_a_run_of_chosen_nodes_leaves_the_others_as_they_were(script):
     script.flow(text(factor=2)).run(targets=["part"])
     found = script.flow(text()).compare()
     assert {name: node.output for name, node in found.nodes.items()} == {"part": "changed", "load": "same"}
+
+
+def test_going_back_is_compared_with_what_was_there_just_before(script):
+    body = "TAX = {}\n@task\ndef net():\n    return 100\n@task\ndef gross(n):\n    return n * TAX\n---\ngross(net())\n"
+    for tax in (3, 2, 3):
+        flow = script.flow(body.format(tax))
+        flow.run()
+        flow.run()
+    assert flow.history().ran.tolist() == [2, 0, 1, 0, 0, 0]
+    found = flow.compare()
+    assert (found.run_a, found.run_b) == (4, 6)
+    assert found["gross"].lines == ("200 → 300",)
+
+
+def test_the_middle_of_an_update_is_not_compared_with(script):
+    body = "K = {}\n@task\ndef a():\n    return K\n@task\ndef b(x):\n    return x + 1\n---\nb(a())\n"
+    script.flow(body.format(1)).run()
+    flow = script.flow(body.format(2))
+    for name in ("a", "b"):
+        flow.run(targets=[name])
+    found = flow.compare()
+    assert (found.run_a, found.run_b, found.changed) == (1, 3, ["a", "b"])
+
+
+def test_where_nothing_differs_that_is_said(script):
+    flow = script.flow(text())
+    for _ in range(3):
+        flow.run()
+    head, *rest = repr(flow.compare()).splitlines()
+    assert re.fullmatch(r"run 2 .* → run 3 .*, now\): no output changed, nor in any run before that is kept", head)
+    assert rest == []
+
+
+def test_a_run_of_another_day_is_told_with_its_date(script):
+    flow = script.flow(text())
+    flow.run()
+    flow.store.queue("UPDATE run SET started = 86400000000000 * 400", ())
+    flow.store.queue("UPDATE run_more SET started = 86400000000000 * 400", ())
+    script.flow(text(b="2")).run()
+    assert re.match(r"run 1 \(1971-02-0\d \d\d:\d\d\) → run 2 \(\d\d:\d\d, now\)", repr(flow.compare()))
+
+
+def test_a_task_that_was_not_looked_at_did_not_come_or_go(script):
+    flow = script.flow("@task\ndef a():\n    return 1\n@task\ndef b():\n    return 2\n---\na()\nb()\n")
+    flow.run(targets=["a"])
+    flow.run(targets=["b"])
+    found = flow.compare(1, 2)
+    assert {name: node.output for name, node in found.nodes.items()} == {"a": "same", "b": "unknown"}
+    assert found.changed == []
+
+
+def test_a_removed_task_leaves_the_comparison_with_present_state(script):
+    body = "@task\ndef a():\n    return {}\n@task\ndef b():\n    return 1\n@task\ndef c():\n    1 / 0\n---\na()\n"
+    script.flow(body.format(1) + "b()\nc()\n").run()
+    script.flow(body.format(2)).run(targets=["a"])
+    flow = script.flow(body.format(3))
+    # What never gave anything is not missed.
+    assert {name: node.output for name, node in flow.compare(1).nodes.items()} == {"a": "changed", "b": "removed"}
+    flow.run(targets=["a"])
+    assert list(flow.compare().nodes) == ["a"]
 
 
 def test_values_that_are_gone_are_said_to_be(script):
@@ -225,6 +313,12 @@ DIFFERENCES = {
     "an array's dtype": (np.zeros(3), np.zeros(3, int), ["dtype float64 → int64"]),
     "an array of text": (np.array(["a", "b"]), np.array(["a", "c"]), ["1 of 2 elements differ"]),
     "numbers": (1, 2.5, ["1 → 2.5"]),
+    "numbers with many digits": (1409.3999999999999, 1291.95, ["1409.4 → 1291.95"]),
+    "numbers that differ in the last digit": (0.30000000000000004, 0.3, ["0.30000000000000004 → 0.3"]),
+    "a NumPy number": (np.float64(1) / 3, np.float64(2) / 3, ["0.333333 → 0.666667"]),
+    "a cell with many digits": (FRAME[["a"]], FRAME[["a"]] / 3, ["column 'a': 2 of 3 cells changed: ['p'] 1.0 → 0.333333, ['r'] 3.0 → 1.0"]),
+    "numbers in dicts": ({"a": 0.1 + 0.2}, {"a": 1 / 3}, ["key 'a': 0.3 → 0.333333"]),
+    "a secret number": ({"token": 1.5}, {"token": 2.5}, ["key 'token': ••• → •••"]),
     "a type": ([1], {"a": 1}, ["[1] → {'a': 1}"]),
     "keys": ({"a": 1, "b": 2}, {"a": 3, "c": 2}, ["key 'b' is gone", "key 'c' is new", "key 'a': 1 → 3"]),
     "key order": ({"a": 1, "b": 2}, {"b": 2, "a": 1}, ["its keys stand in another order, or its type changed"]),

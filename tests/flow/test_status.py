@@ -1,6 +1,7 @@
 """One line a node, with nothing run and nothing large hashed."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -81,3 +82,43 @@ def test_a_large_file_is_read_only_when_it_is_known_to_be_as_it_was(script, monk
     assert read == []
     assert script.flow(text).plan().will_run == []
     assert repr(script.flow(text).status()) == "✓ f: fresh"
+
+
+def test_a_plan_shows_durations_for_people_and_keeps_numbers(script):
+    flow = script.flow(TEXT.format(k=1))
+    flow.run()
+    plan = script.flow(TEXT.format(k=2)).plan()
+    assert plan.table.seconds.dtype == float
+    head, *rows = repr(plan).splitlines()
+    # Reasons begin below the head of their column.
+    assert head.index("why") == rows[0].index("global `K`: 1 → 2") == rows[1].index("depends on what")
+    assert all(re.search(r" \d+ (µs|ms)$", row) for row in rows)
+    html = plan._repr_mimebundle_()["text/html"]
+    assert '<td style="text-align:left">global `K`: 1 → 2</td>' in html
+    assert re.search(r"<td>\d+ (µs|ms)</td>", html)
+
+
+def test_what_failed_last_time_says_so_until_it_is_made_good(script):
+    body = "@task\ndef a(x):\n    if x == {bad}:\n        raise ValueError('no')\n    return x\n@task\ndef b(x):\n    return x\n---\n"
+    body += "b(a(1))\na.map([1, 2, 3], name='m')\n"
+    flow = script.flow(body.format(bad=1))
+    assert "failed" not in repr(flow.status())
+    flow.run()
+    assert repr(flow.status()).splitlines() == [
+        "✗ a: failed last time",
+        "○ b: new",
+        "✗ m 2/3: failed last time",
+    ]
+    plan = flow.plan()
+    assert plan.table.state.tolist() == ["failed last time", "new", "failed last time"]
+    assert (plan["a"].freshness.label, plan["a"].state) == ("stale", "stale")
+    assert flow.why("a").startswith("a is stale:\n  it failed last time: ValueError: no")
+    html = plan.drawing()._repr_mimebundle_()["text/html"]
+    # The word stands beside the symbol under the picture, and on hovering.
+    assert "<b>✗</b> 2 failed" in html
+    assert "failed last time" in html
+    # An edit alone makes nothing good.
+    flow = script.flow(body.format(bad=9))
+    assert repr(flow.status()).splitlines()[0] == "✗ a: failed last time"
+    flow.run()
+    assert repr(flow.status()).splitlines() == ["✓ a: fresh", "✓ b: fresh", "✓ m 3/3: fresh"]

@@ -258,7 +258,6 @@ SAME = {
     "class redefined": [redefined, redefined],
     "padding between fields": [lambda: np.zeros(4, ALIGNED), lambda: a_view_of_garbage(ALIGNED)],
     "long doubles": [lambda: np.full(3, 1.5, "g"), lambda: np.array(["1.5"] * 3, dtype="g")],
-    "numbers under a mask": [lambda: masked, lambda: np.ma.masked_array([1, 9, 3], mask=[0, 1, 0])],
     "array from a file": [lambda: np.arange(4.0), lambda: mapped(np.arange(4.0))],
     "strings of numpy 2": [
         lambda: np.array(["a", "b" * 50], dtype=np.dtypes.StringDType()),
@@ -318,7 +317,7 @@ DIFFERENT = {
     "dtypes": [np.dtype("i4"), np.dtype(">i4"), np.dtype(("i4", 2)), np.dtype(("f4", 2)), np.dtype("V8"), np.dtype("M8[s]"), np.dtype("M8[ms]")],
     "arrays of one buffer": [np.zeros(0), np.zeros((0, 2)), np.zeros((2, 0)), np.zeros(0, "f4"), np.zeros((), "f8"), np.zeros(1)],
     "arrays of numpy": [np.array([[1]]), np.asmatrix([[1]]), np.rec.array([(1,)]), np.ma.masked_array([[1]]), np.char.array(["1"])],
-    "masked": [masked, np.ma.masked_array([1, 2, 3]), np.ma.masked_array([1, 2, 3], mask=[0, 1, 0], fill_value=7), np.ma.masked, np.ma.masked_array([1, 2, 4], mask=[0, 1, 0])],
+    "masked": [masked, np.ma.masked_array([1, 2, 3]), np.ma.masked_array([1, 2, 3], mask=[0, 1, 0], fill_value=7), np.ma.masked, np.ma.masked_array([1, 2, 4], mask=[0, 1, 0]), np.ma.masked_array([1, 9, 3], mask=[0, 1, 0])],
     "structured scalars": [np.array([(1, "a")], "i4,O")[0], np.array([(1, "b")], "i4,O")[0], np.array([(1, 2)], "i4,i4")[0]],
     "zeros": [0.0, -0.0, np.float64(0.0), np.float64(-0.0), np.float32(0.0), np.array([0.0]), np.array([-0.0]), 0j, complex(0, -0.0), complex(-0.0, 0)],
     "huge ints": [2**64, -(2**64), 2**64 + 1, 2**63, 10**5000, 10**5000 + 1, decimal.Decimal(2**64)],

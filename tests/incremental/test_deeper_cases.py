@@ -387,7 +387,114 @@ INSIDE_FILES = {
     "tools/maths.py": "def plus(v):\n    return v + 1\ndef other():\n    return 1\n",
 }
 
+QUERY = """
+import pandas as pd
+LIMIT = 1
+def f(v):
+    return pd.DataFrame({'a': [1, 2, 3]}).query('a > @LIMIT').a.tolist()
+"""
+QUERY_OF_LOCALS = """
+import pandas as pd
+def f(v):
+    lo, hi = 1, 2
+    return pd.DataFrame({'a': [1, 2, 3]}).query('a > @lo').a.tolist() + [hi][:0]
+"""
+QUERY_WITHOUT = """
+import pandas as pd
+def f(v):
+    rows = pd.DataFrame({'a': [1, 2, 3]})
+    return rows.query('a > 1').a.tolist()
+"""
+BRANCHES = {"fast.py": "def g(v):\n    return v\n", "slow.py": "def g(v):\n    return -v\n"}
+ENUM_NEW = """
+from enum import Enum
+class P(Enum):
+    A = (1, 2)
+    def __new__(cls, v, m):
+        made = object.__new__(cls)
+        made._value_ = v
+        made.m = m * 2
+        return made
+def f(v):
+    return P.A.m
+"""
+OWN_ARRAY = """
+import numpy as np
+class Unit(np.ndarray):
+    def __new__(cls, numbers, unit):
+        made = np.asarray(numbers).view(cls)
+        made.unit = unit
+        return made
+M = Unit([1, 2], 'm')
+def f(v):
+    return M.unit
+"""
+SPAWNED = """
+from numpy.random import default_rng
+R = default_rng(1)
+R.spawn(1)
+def f(v):
+    return R.bit_generator.seed_seq.n_children_spawned
+"""
+ACCESSOR = """
+import pandas as pd
+@pd.api.extensions.register_dataframe_accessor('zz')
+class Z:
+    def __init__(self, frame):
+        self.frame = frame
+    def g(self):
+        return len(self.frame) * 2
+def f(v):
+    return pd.DataFrame({'a': [1]}).zz.g()
+"""
+SUBCLASSES = """
+class Base:
+    pass
+class One(Base):
+    def g(self):
+        return 1
+def f(v):
+    return [cls().g() for cls in Base.__subclasses__()]
+"""
+FRAME_KIND = """
+import pandas as pd
+class D(pd.DataFrame):
+    @property
+    def _constructor(self):
+        return D
+    def g(self):
+        return len(self) * 2
+M = D({'a': [1.0]})
+def f(v):
+    return M.g()
+"""
+COMPUTED_ONCE = """
+from functools import cached_property
+class C:
+    @cached_property
+    def sq(self):
+        return 9
+"""
 EDITS = [
+    edit("global named in a query", QUERY, "LIMIT = 1", "LIMIT = 2", "ab"),
+    edit("locals swapped that a query names", QUERY_OF_LOCALS, "lo, hi = 1, 2", "hi, lo = 1, 2", "ab"),
+    edit("local renamed beside a query without names", QUERY_WITHOUT, "rows", "lines", ""),
+    edit("module imported by the first of two branches", "def f(x):\n    try:\n        from fast import g\n    except ImportError:\n        from slow import g\n    return g(x)\n", "return v\n", "return v + 1\n", "ab", files=BRANCHES, where="fast.py"),
+    edit("module imported by the other branch", "def f(x):\n    if x:\n        import fast as m\n    else:\n        import slow as m\n    return m.g(x)\n", "return v\n", "return v + 1\n", "ab", files=BRANCHES, where="fast.py"),
+    edit("value of an enum with __new__", ENUM_NEW, "(1, 2)", "(1, 3)", "ab"),
+    edit("body of an enum's __new__", ENUM_NEW, "m * 2", "m * 3", "ab"),
+    edit("enum with __new__ run again", ENUM_NEW, "class P", "\n\nclass P", ""),
+    edit("attribute of an array of one's own kind", OWN_ARRAY, "M = Unit([1, 2], 'm')", "M = Unit([1, 2], 'km')", "ab"),
+    edit("how often a generator was spawned", SPAWNED, "spawn(1)", "spawn(2)", "ab"),
+    edit("flags of a frame", "import pandas as pd\nM = pd.DataFrame({'a': [1]}).set_flags(allows_duplicate_labels=True)\ndef f(v):\n    return M.flags.allows_duplicate_labels\n", "labels=True", "labels=False", "ab"),
+    edit("what lies below a mask", "import numpy as np\nM = np.ma.array([1, 2], mask=[0, 1])\ndef f(v):\n    return M.data.tolist()\n", "[1, 2]", "[1, 3]", "ab"),
+    edit("function put into an installed module", "import statistics\ndef p(v):\n    return v + 1\nstatistics.mean = p\ndef f(v):\n    return statistics.mean(v)\n", "v + 1", "v + 2", "ab"),
+    edit("accessor of a frame", ACCESSOR, "* 2", "* 3", "ab"),
+    edit("accessor that is not used", ACCESSOR, "* 2", "* 3", "", body="return x"),
+    edit("subclass found by __subclasses__", SUBCLASSES, "return 1", "return 2", "ab"),
+    edit("subclass of a frame", FRAME_KIND, "* 2", "* 3", "ab"),
+    edit("compiled function of a library", "from pyarrow.csv import read_csv\ndef f(v):\n    return read_csv.__name__, v + 1\n", "v + 1", "v + 2", "ab"),
+    edit("function under an lru_cache in an attribute that is computed once", COMPUTED_ONCE, "return 9", "return 8", "ab", body="return (x.sq, 1)[1] if x.sq < 9 else x.sq", x="C()"),
     edit("cached_property: its body", CACHED_PROPERTY, "return helper()", "return helper() + 1", "ab"),
     edit("cached_property: a helper below it", CACHED_PROPERTY, "return 1", "return 2", "ab"),
     edit("cached_property: comment", CACHED_PROPERTY, "    @cached_property", "    # words\n    @cached_property", ""),

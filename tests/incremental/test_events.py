@@ -481,3 +481,73 @@ def test_an_edit_of_a_file_open_for_reading_and_writing_is_seen(restart, tmp_pat
     assert restart(tmp_path, text, {"d.txt": "1"}).ran == ["a", "b"]
     assert restart(tmp_path, text).ran == []
     assert restart(tmp_path, text, {"d.txt": "22"}).ran == ["a", "b"]
+
+
+def test_an_array_of_ones_own_kind_comes_back_with_its_attributes(restart, tmp_path):
+    program = """
+        import numpy as np
+        from nbflow import Flow, task
+        class Unit(np.ndarray):
+            def __new__(cls, numbers, unit):
+                made = np.asarray(numbers).view(cls)
+                made.unit = unit
+                return made
+        @task
+        def a():
+            return [Unit([1, 2], "km")]
+        @task
+        def b(y):
+            print("RAN b")
+            return y[0].unit, y[0].sum(), {number}
+        with Flow("kinds", store="store") as flow:
+            b(a())
+        print("VALUE", flow.run()["b"])
+    """
+    assert restart(tmp_path, program.replace("{number}", "1")).value == "('km', Unit(3), 1)"
+    assert restart(tmp_path, program.replace("{number}", "2")).value == "('km', Unit(3), 2)"
+
+
+def test_a_figure_is_a_result_like_any_other(restart, tmp_path):
+    program = """
+        import matplotlib
+        matplotlib.use("agg")
+        import matplotlib.pyplot as plt
+        from nbflow import Flow, task
+        @task
+        def drawn():
+            print("RAN drawn")
+            figure, axes = plt.subplots()
+            axes.plot([1, 2])
+            return figure
+        @task
+        def lines(figure):
+            print("RAN lines")
+            return len(figure.axes[0].lines)
+        with Flow("figures", store="store") as flow:
+            lines(drawn())
+        print("VALUE", flow.run()["lines"])
+    """
+    first, again = restart(tmp_path, program), restart(tmp_path, program)
+    assert (first.ran, first.value) == (["drawn", "lines"], "1")
+    assert (again.ran, again.value) == ([], "1")
+
+
+def test_a_class_that_counts_its_instances_is_told_by_name(restart, tmp_path):
+    told = restart(
+        tmp_path,
+        """
+        from nbflow import Flow, task
+        class A:
+            count = 0
+            def __init__(self):
+                A.count += 1
+        @task
+        def a():
+            A()
+            return 1
+        with Flow("counting", store="store") as flow:
+            a()
+        flow.run()
+        """,
+    ).errors
+    assert "a: 'A.count' changed while it ran, so its results are returned and not stored" in told

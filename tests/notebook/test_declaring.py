@@ -151,6 +151,17 @@ def test_a_condition_without_for_makes_the_task_conditional(notebook):
     assert notebook("big").value == 9
 
 
+def test_a_cell_shows_one_of_several_outputs_where_its_last_line_names_it(notebook):
+    assert notebook("%%task low, high\nlow = 1\nhigh = 9\nhigh").value == 9
+
+
+def test_a_cell_shows_its_own_version_of_an_output(notebook):
+    notebook("%%task df\ndf = [3, 1]", "c1")
+    notebook("%%task df\ndf = sorted(df)\ndf", "c2")
+    assert notebook("%%task df\ndf = [3, 1, 2]\ndf", "c1").value == [3, 1, 2]
+    assert notebook("df", "c3").value == [1, 2, 3]
+
+
 # Deleted cells
 
 

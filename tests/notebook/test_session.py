@@ -644,3 +644,41 @@ def test_an_interrupted_run_shows_no_frames_of_ours(notebook, head):
     assert "Traceback" not in stopped.text
     assert len(stopped.text.splitlines()) <= 3
     assert notebook(task("y", "4")).value == 4
+
+
+def hooked(shell):
+    """All in a shell that an extension may hook into."""
+    return (
+        [*shell.ast_transformers],
+        [*shell.input_transformers_cleanup],
+        {event: [*callbacks] for event, callbacks in shell.events.callbacks.items()},
+        {kind: {*magics} for kind, magics in shell.magics_manager.magics.items()},
+        [*shell.Completer.custom_matchers],
+        {name for name in shell.user_ns if not name.startswith("_i")},
+        {*shell.display_formatter.formatters["text/html"].type_printers},
+    )
+
+
+def test_unloading_takes_out_all_that_loading_put_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "store"))
+    shell = InteractiveShell()
+    before = hooked(shell)
+    load(shell)
+    shell.run_cell("%%task y\ny = 4")
+    shell.run_cell("z = y")
+    loaded = hooked(shell)
+    load(shell)
+    assert hooked(shell) == loaded
+    nbflow.unload_ipython_extension(shell)
+    del shell.user_ns["z"]
+    assert hooked(shell) == before
+    nbflow.unload_ipython_extension(shell)
+
+
+def test_a_reloaded_extension_begins_anew(notebook):
+    notebook(task("y", "4"), "c1")
+    notebook("y", "c2")
+    notebook("%reload_ext nbflow", "c3")
+    assert "NameError" in notebook("y", "c2").text
+    assert notebook(task("y", "4"), "c1").ran == []
+    assert notebook("y", "c2").value == 4

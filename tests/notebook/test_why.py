@@ -1,5 +1,7 @@
 """%flow why, status, history, accept and compare, as a notebook's user sees them."""
 
+import re
+
 import pytest
 
 from tests.notebook.test_session import notebook, task
@@ -45,6 +47,7 @@ def test_why_of_an_element(made):
         "  depends on what `ys` will give",
         "  because `ys` is stale: global `K`: 2 → 5",
     ]
+    assert made("%flow why ys[x=2]").text == "ys['x=2'] is stale:\n  global `K`: 2 → 5\n"
     assert "has no element 9; its 3 elements are numbered from 0" in str(made("%flow why ys[9]").error)
     assert "such as `%flow why xs` or `xs[0]`" in str(made("%flow why xs ys").error)
 
@@ -69,15 +72,41 @@ def test_history_and_compare(made):
     assert "global `K`: 2 → 5" in set(of_ys.why)
     found = made("%flow compare").value
     assert found["total"].lines == ("12 → 30",)
-    assert found["ys"].lines[0] == "3 of 3 elements changed: [0], [1], [2]"
+    assert found["ys"].lines[0] == "3 of 3 elements changed: x=1, x=2, x=3"
     numbers = history.index[history.ran > 0][-2:]
     assert made(f"%flow compare {numbers[1]} {numbers[0]}").value["total"].lines == ("30 → 12",)
+    assert made(f"%flow compare {numbers[0]}").value["total"].lines == ("12 → 30",)
+
+
+def test_a_removed_task_is_not_compared(made):
+    made(task("print", "1 / 0"), "4")
+    made("%flow rm print")
+    made("K = 5")
+    made("%flow run")
+    text = repr(made("%flow compare").value)
+    assert "total: changed\n  12 → 30" in text
+    assert "print" not in text
+
+
+def test_compare_after_going_back(made):
+    made("K = 5")
+    made("%flow run")
+    made("K = 2")
+    made("ys")
+    made("total")
+    assert made("%flow compare").value["total"].lines == ("30 → 12",)
+    assert made("%flow compare").value["ys"].lines[0] == "3 of 3 elements changed: x=1, x=2, x=3"
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("%flow compare one two", "takes two numbers of runs, such as `%flow compare 3 5`; %flow history has them"),
+        (
+            "%flow compare one two",
+            "takes one or two numbers of runs: `%flow compare 3 5`, or `%flow compare 3` for run 3",
+        ),
+        ("%flow compare 1 2 3", "takes one or two numbers of runs"),
+        ("%flow why ys[0", "the bracket is not closed; write `%flow why ys[0]`"),
         ("%flow compare 1 99", "has no run 99"),
         ("%flow history xs ys", "takes one task at most, such as `%flow history xs`"),
         ("%flow history totl", "did you mean 'total'"),
@@ -90,7 +119,14 @@ def test_mistakes_are_told(made, line, told):
     assert told in str(made(line).error)
 
 
+def test_clear_counts_what_small_results_took(made):
+    (total,) = re.findall(r"xs +1 result +(\S+ \S+)", made("%flow cache").text)
+    assert total != "0 bytes"
+    assert made("%flow clear xs").text == f"cleared: xs; {total} freed\n"
+    assert made("%flow clear xs").text == "cleared: xs; 0 bytes freed\n"
+
+
 def test_help_tells_of_all(notebook):
     text = notebook("%flow help").text
-    for line in ("%flow why NAME[ELEMENT]", "%flow history [NAME]", "%flow compare [RUN RUN]", "%flow accept [NAME …]"):
+    for line in ("%flow why NAME[ELEMENT]", "%flow history [NAME]", "%flow compare [RUN [RUN]]", "%flow accept NAME …"):
         assert line in text

@@ -9,6 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 from nbflow.store import Store
+from tests.notebooks.clean import assert_saves_the_same
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -93,3 +94,7 @@ def test_after_a_restart_nothing_runs_but_what_failed(executed):
     # A call that was given Failed in place of a value is never kept: it is the one beside what failed.
     for run in runs[half:]:
         assert run.ran == run.failed or (run.flow, run.ran, run.failed) == ("triggers", 2, 1), run
+
+
+def test_cells_with_pictures_are_saved_the_same_after_a_restart(executed):
+    assert_saves_the_same(*(document.cells for document in executed[0]))

@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.notebooks.clean import assert_saves_the_same
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
@@ -112,11 +114,7 @@ def test_after_a_restart_nothing_runs_but_the_failed_elements(second, folder):
 
 
 def test_cells_of_tasks_and_pictures_are_the_same_after_a_restart(first, second):
-    for one, other in zip(first.cells, second.cells, strict=True):
-        if one.source.startswith("%%task") or one.source.strip() == "%flow":
-            assert [dict(o) | {"execution_count": 0} for o in one.outputs] == [
-                dict(o) | {"execution_count": 0} for o in other.outputs
-            ]
+    assert_saves_the_same(first.cells, second.cells)
 
 
 def test_a_changed_file_runs_only_what_it_leads_to(folder, second, monkey):

@@ -1,0 +1,29 @@
+"""Names that code reaches by texts which a library reads: `frame.query("n > @LIMIT")`, `sql("select * from rows")`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+# Methods by the names they are called by, and how the texts they take name variables of their caller's.
+_READERS = (
+    (frozenset({"query", "eval"}), re.compile(r"@\s*([A-Za-z_]\w*)")),
+    (frozenset({"sql", "query", "execute"}), re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")),
+)
+
+
+def names_in_texts(code: CodeType) -> Iterator[str]:
+    """The variables that texts in one code object name, as far as a method that reads such texts is called there.
+
+    >>> list(names_in_texts((lambda frame: frame.query("n > @LIMIT")).__code__))
+    ['LIMIT']
+    """
+    for methods, pattern in _READERS:
+        if not methods.isdisjoint(code.co_names):
+            for constant in code.co_consts:
+                if isinstance(constant, str):
+                    yield from pattern.findall(constant)

@@ -1,0 +1,85 @@
+"""What the subcommands of `%flow` do: each takes the session and what was written behind the command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbflow.notebook.controls import show_controls
+from nbflow.notebook.stored import cache_text, clear
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbflow.flow import Plan, Run
+    from nbflow.flow.background import Background
+    from nbflow.notebook.arguments import Given
+    from nbflow.notebook.session import Session
+    from nbflow.results.comparison import Comparison
+
+
+def run(session: Session, given: Given) -> Run | Background:
+    if given.has("background"):
+        handle = session.start(given.words or None, force=given.has("force"))
+        show_controls(handle)
+        return handle
+    done = session.run(given.words or None, force=given.has("force"))
+    print(done.summary())
+    return done
+
+
+def plan(session: Session, given: Given) -> Plan:
+    return session.build().plan(given.words or None)
+
+
+def why(session: Session, given: Given) -> None:
+    print(session.build().why(given.words[0], given.element))
+
+
+def frame(session: Session, given: Given) -> Any:
+    return session.run(given.words, check=False).frame(given.words[0])
+
+
+def status(session: Session, given: Given) -> None:
+    for line in session.build().status().lines():
+        print(line)
+    print(f"results are kept in {session.store_place()}")
+
+
+def history(session: Session, given: Given) -> pd.DataFrame:
+    return session.build().history(*given.words)
+
+
+def compare(session: Session, given: Given) -> Comparison:
+    return session.build().compare(*map(int, given.words))
+
+
+def accept(session: Session, given: Given) -> None:
+    print(session.build().accept(*given.words))
+
+
+def approve(session: Session, given: Given) -> Run:
+    done = session.run(given.words, approve=given.words)
+    print(done.summary())
+    return done
+
+
+def remove(session: Session, given: Given) -> None:
+    for name in given.words:
+        session.remove(name)
+    print("removed: " + ", ".join(given.words))
+
+
+def lazy(session: Session, given: Given) -> None:
+    print(session.modes.set_lazy(given.words))
+
+
+def auto(session: Session, given: Given) -> None:
+    print(session.modes.set_auto(given.words))
+
+
+def cache(session: Session, given: Given) -> None:
+    print(cache_text(session))
+
+
+def clear_stored(session: Session, given: Given) -> None:
+    print(clear(session, given.words))

@@ -1,0 +1,171 @@
+"""The subcommands of `%flow`: one entry of a table each, from which their help and completion are made, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import HeadError, nearest
+from nbflow.notebook import actions
+from nbflow.notebook.arguments import (
+    ANY,
+    EDITED,
+    ELEMENT,
+    FEW,
+    HELP,
+    LAZY,
+    NOTHING,
+    ON_OFF,
+    ONE,
+    RUNS,
+    SOME,
+    STORED,
+    WAITING,
+    Given,
+    Switch,
+    Takes,
+    read_given,
+    split_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbflow.notebook.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand. act: does it, and gives what the cell shows; examples: lines as a user writes them."""
+
+    act: Callable[[Session, Given], Any]
+    takes: Takes
+    help: str
+    examples: tuple[str, ...] = ()
+    options: Mapping[str, Switch] = field(default_factory=dict)
+
+
+def perform(session: Session, line: str) -> Any:
+    """Does what stands behind `%flow`; a line alone draws. Raises HeadError, UnknownName."""
+    words = split_words(line)
+    if not words:
+        return session.build().plan().drawing()
+    name, *rest = words
+    if name in HELP:
+        name, rest = "help", []
+    command = COMMANDS.get(name)
+    if command is None:
+        raise HeadError(f"%flow has no {name!r}" + (nearest(name, COMMANDS) or ".") + " `%flow help` lists them")
+    if HELP & set(rest):
+        print(help_of(name))
+        return None
+    return command.act(session, read_given(session, name, command.takes, command.options, rest))
+
+
+def flow_help() -> str:
+    """All commands, a line each."""
+    lines = [f"{'%flow':<36}draw the notebook's flow, coloured by what is fresh, stale and new"]
+    lines += [usage(name) for name in COMMANDS]
+    lines += [
+        "",
+        f"{'%flow COMMAND -h':<36}the options of a command, and examples",
+        f"{'%%flow NAME':<36}run the cell's Python inside `with Flow(NAME)`, and draw it",
+        f"{'%%task -h':<36}how a cell becomes a task",
+    ]
+    return "\n".join(lines)
+
+
+def usage(name: str) -> str:
+    """One command in one line."""
+    command = COMMANDS[name]
+    options = [
+        f"[--{option}{' ' + switch.takes if switch.takes else ''}]" for option, switch in command.options.items()
+    ]
+    written = " ".join(part for part in (f"%flow {name}", command.takes.text, *options) if part)
+    # A long one still keeps its distance.
+    return f"{written:<34}  {command.help}"
+
+
+def help_of(name: str) -> str:
+    """One command with its options and examples."""
+    command = COMMANDS[name]
+    lines = [usage(name)]
+    lines += [
+        f"  --{(option + ' ' + switch.takes).strip():<20}{switch.help}" for option, switch in command.options.items()
+    ]
+    if command.examples:
+        lines += ["", "Examples:", *(f"  {example}" for example in command.examples)]
+    return "\n".join(lines)
+
+
+def _help(session: Session, given: Given) -> None:
+    print(flow_help())
+
+
+COMMANDS: dict[str, Command] = {
+    "run": Command(
+        actions.run,
+        ANY,
+        "run everything that is stale, or only these and what they need",
+        ("%flow run", "%flow run daily report", "%flow run daily --force", "%flow run --background"),
+        {
+            "force": Switch("run although the results are known"),
+            "background": Switch("go on while other cells run; with a Cancel button, and a handle to wait for it"),
+        },
+    ),
+    "plan": Command(actions.plan, ANY, "what would run, and why; runs nothing", ("%flow plan", "%flow plan report")),
+    "why": Command(
+        actions.why,
+        ELEMENT,
+        "why a task or one element would run now, or where its result is from",
+        ("%flow why daily", "%flow why daily[3]", "%flow why daily[oslo]"),
+    ),
+    "frame": Command(actions.frame, ONE, "the elements of a task as a DataFrame", ("%flow frame daily",)),
+    "status": Command(
+        actions.status, NOTHING, "one line a task: fresh, stale, new; and where results are kept", ("%flow status",)
+    ),
+    "history": Command(
+        actions.history,
+        FEW,
+        "the runs so far, a row each; or those of one task",
+        ("%flow history", "%flow history daily"),
+    ),
+    "compare": Command(
+        actions.compare,
+        RUNS,
+        "how outputs differ between two runs, or one and the last; or what changed last",
+        ("%flow compare", "%flow compare 3", "%flow compare 3 5"),
+    ),
+    "accept": Command(
+        actions.accept,
+        EDITED,
+        "keep the results from before an edit that changes none of them",
+        ("%flow accept daily",),
+    ),
+    "approve": Command(actions.approve, WAITING, "let tasks run that wait for approval", ("%flow approve deploy",)),
+    "rm": Command(
+        actions.remove, SOME, "remove tasks from the flow; their stored results stay", ("%flow rm daily report",)
+    ),
+    "lazy": Command(
+        actions.lazy,
+        LAZY,
+        "whether cells only declare, and when plain cells stop",
+        ("%flow lazy on", "%flow lazy off", "%flow lazy after 300"),
+    ),
+    "auto": Command(
+        actions.auto,
+        ON_OFF,
+        "whether a task's cell also runs what depends on it",
+        ("%flow auto on", "%flow auto off"),
+    ),
+    "cache": Command(
+        actions.cache, NOTHING, "where results are kept, how much they take up, and what may go", ("%flow cache",)
+    ),
+    "clear": Command(
+        actions.clear_stored,
+        STORED,
+        "drop what is stored of these tasks, or of all in the notebook",
+        ("%flow clear daily", "%flow clear"),
+    ),
+    "help": Command(_help, NOTHING, "this text"),
+}

@@ -1,0 +1,134 @@
+"""Completion of `%flow` lines and `%%task` heads, by IPython's matcher API. Nothing is evaluated, nothing is built."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+from nbflow.errors import UnknownName
+from nbflow.flow.whys import labels_of
+from nbflow.notebook.cells import SHELL_NAMES
+from nbflow.notebook.commands import COMMANDS, Command
+from nbflow.notebook.complete_head import Proposed, propose_in_comment, propose_in_head
+from nbflow.notebook.header import split_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from nbflow.notebook.session import Session
+
+_LINE = re.compile(r"\s*(?:\w+\s*=\s*)?%flow(?:\s(?P<words>.*))?", re.DOTALL)
+_ELEMENT = re.compile(r"(?P<task>[^\s\[\]]+)\[(?P<label>[^\[\]]*)")
+# More of them help nobody to choose.
+_MOST_ELEMENTS = 50
+# IPython's own matchers have 0, Jedi's is tried with the same.
+_FIRST = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a notebook has to propose. tasks: names of tasks and outputs; variables: public names of the namespace."""
+
+    tasks: tuple[str, ...]
+    variables: tuple[str, ...]
+    elements: Callable[[str], Iterable[str]]
+    parameters: Callable[[], Iterable[str]]
+
+
+def matcher_for(session: Session) -> Any:
+    """The matcher to append to `shell.Completer.custom_matchers`."""
+
+    def match(context: CompletionContext) -> SimpleMatcherResult:
+        before = "\n".join([*context.full_text.split("\n")[: context.cursor_line], context.text_until_cursor])
+        proposed = propose(before, _known(session))
+        if proposed is None:
+            return {"completions": [], "suppress": False}
+        found = [SimpleCompletion(text=text, type=kind) for text, kind in proposed.found()]
+        return {"completions": found, "matched_fragment": proposed.fragment, "suppress": True, "ordered": True}
+
+    return context_matcher(identifier="nbflow", priority=_FIRST)(match)
+
+
+def propose(before: str, known: Known) -> Proposed | None:
+    """What fits where the cursor stands, behind `before` in its cell; None where nbflow has no say."""
+    lines = before.split("\n")
+    line = _LINE.fullmatch(lines[-1])
+    if line is not None and line["words"] is not None:
+        return _in_line(line["words"], known)
+    first = next((i for i, each in enumerate(lines) if each.strip() and not each.lstrip().startswith("#")), None)
+    if first is None:
+        return propose_in_comment(lines[-1]) if len([each for each in lines if each.strip()]) == 1 else None
+    magic, _, head = lines[first].partition(" ")
+    if magic != "%%task" or lines[first] == magic:
+        return None
+    _, _, head_lines = split_head(head, "\n".join(lines[first + 1 :]))
+    if len(lines) - first > head_lines:
+        return None
+    return propose_in_head("\n".join([head, *lines[first + 1 :]]), known.tasks, known.variables)
+
+
+def _in_line(text: str, known: Known) -> Proposed:
+    *before, word = re.split(r"\s+", text.lstrip())
+    if not before:
+        return Proposed(word, tuple((name, "command") for name in COMMANDS))
+    command = COMMANDS.get(before[0])
+    if command is None:
+        return Proposed(word)
+    return _behind(command, before[1:], word, known)
+
+
+def _behind(command: Command, before: list[str], word: str, known: Known) -> Proposed:
+    value_of = command.options.get(before[-1].removeprefix("--")) if before and before[-1].startswith("--") else None
+    if value_of is not None and value_of.takes:
+        return Proposed(word, tuple((choice, "value") for choice in value_of.choices))
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--"):
+        switch = command.options.get(option.removeprefix("--"))
+        return Proposed(value, tuple((choice, "value") for choice in (switch.choices if switch else ())))
+    if word.startswith("-"):
+        unused = [f"--{name}" for name in command.options if f"--{name}" not in before]
+        return Proposed(word, tuple((name, "option") for name in (*unused, "-h")))
+    return _words(command, before, word, known)
+
+
+def _words(command: Command, before: list[str], word: str, known: Known) -> Proposed:
+    takes = command.takes
+    names = [name for name in known.tasks if name not in before]
+    if takes.choices:
+        return Proposed(word, tuple((choice, "value") for choice in takes.choices) if not before else ())
+    if takes.offers == "elements":
+        element = _ELEMENT.fullmatch(word)
+        if element is not None:
+            labels = list(known.elements(element["task"]))[:_MOST_ELEMENTS]
+            return Proposed(word, tuple((f"{element['task']}[{label}]", "element") for label in labels))
+    if takes.offers == "parameters":
+        return Proposed(word, tuple((f"{name}=", "parameter") for name in known.parameters()))
+    if takes.offers in {"tasks", "elements"}:
+        # Between commas, as blanks: only the last name is being written.
+        return Proposed(word.rpartition(",")[2], tuple((name, "task") for name in names))
+    return Proposed(word)
+
+
+def _known(session: Session) -> Known:
+    shown = [name for name in session.namespace if not name.startswith("_") and name not in SHELL_NAMES]
+    return Known(
+        tasks=tuple(name for name in session.names() if not re.search(r"[\s,]", name)),
+        variables=tuple(dict.fromkeys([*session.outputs(), *shown])),
+        elements=lambda task: _elements(session, task),
+        parameters=lambda: [each.name for each in session.parameters()],
+    )
+
+
+def _elements(session: Session, task: str) -> list[str]:
+    """The elements that a task had in the last run; none where it did not take part."""
+    run = session.flow.last_run
+    try:
+        node = run._find(task) if run is not None else None
+    except UnknownName:
+        return []
+    if run is None or node is None or not node.mapped:
+        return []
+    return [str(label) for label in labels_of(node, run.ledger, run.track(node).count or 0)]
