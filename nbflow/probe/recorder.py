@@ -83,7 +83,8 @@ class Recorder:
                 self._read[path] = stamp
             self.touched = True
         if writes:
-            if path in self._read and not known:
+            # One that was looked for in vain, and then made, is the call's own.
+            if self._read.get(path) is not None and not known:
                 self._before[path] = StatMemo().mark(path)
             self._written.add(path)
             self.touched = True

@@ -551,3 +551,10 @@ def test_a_class_that_counts_its_instances_is_told_by_name(restart, tmp_path):
         """,
     ).errors
     assert "a: 'A.count' changed while it ran, so its results are returned and not stored" in told
+
+
+def test_a_helper_that_keeps_its_results_itself_runs_once(restart, tmp_path):
+    prelude = "from joblib import Memory\n@Memory('kept', verbose=0).cache\ndef f(v):\n    return v + 1\n"
+    text = two("return f(x)", prelude=prelude)
+    assert restart(tmp_path, text).ran == ["a", "b"]
+    assert restart(tmp_path, text).ran == []

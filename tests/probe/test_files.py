@@ -114,6 +114,7 @@ READS = {
     "a file open for reading and writing": (read_with("r+"), {("data.csv", "file")}),
     "a file open for reading and appending": (read_with("a+"), {("data.csv", "file")}),
     "a file emptied by opening it": (read_with("w+"), set()),
+    "a file looked for, then made": (lambda: (os.path.exists("n") or missing(), Path("not there.txt").touch()), set()),
     "a file read, then written": (read_and_write, {("data.csv", "file")}),
     "a name below a folder": (below_a_folder, {("folder/one.txt", "file"), ("one.txt", "absent")}),
     "a module by its path": (module_by_path, {("by_path.py", "file")}),
