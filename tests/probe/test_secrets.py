@@ -1,9 +1,12 @@
 """Secrets: shown as dots."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nbflow.errors import UnknownName
-from nbflow.probe.secrets import DOTS, is_secret_name, note_secret, redact, secret, short_text
+from nbflow.probe.secrets import DOTS, is_secret_name, note_secret, note_secrets, redact, secret, short_text
+from nbflow.results.spread import result_columns
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,14 @@ def test_a_secret_that_begins_like_another_is_taken_out_whole():
     note_secret("planted")
     note_secret("planted-longer")
     assert redact("it is planted-longer") == f"it is {DOTS}"
+
+
+def test_what_lies_under_the_name_of_a_secret_is_dots_wherever_it_is_shown():
+    note_secrets({"conf": SimpleNamespace(token="field-of-an-object", host="plain-host")})
+    note_secrets({"credentials": {"user": "b", "inner": ["nested-below-it"]}})
+    assert redact("field-of-an-object nested-below-it plain-host") == f"{DOTS} {DOTS} plain-host"
+
+
+def test_a_column_of_secrets_is_dots():
+    columns = result_columns([{"token": "hidden-in-result", "n": 1}], [True])
+    assert columns == {"token": [DOTS], "n": [1]}
