@@ -21,6 +21,8 @@ def history_frame(flow: Flow, name: str | None) -> pd.DataFrame:
     """The runs of a flow, or of one node of it, a row each, the oldest first. Raises UnknownName."""
     import pandas as pd
 
+    from nbflow.results.shown import ShownFrame
+
     history = flow.store.history
     runs = history.runs(flow.name)
     if name is None:
@@ -29,8 +31,11 @@ def history_frame(flow: Flow, name: str | None) -> pd.DataFrame:
     else:
         runs, rows = _node_rows(flow, history, runs, name)
         columns = ["started", "state", "elements", "ran", "reused", "failed", "seconds", "changed", "why", "error"]
-    frame = pd.DataFrame(rows, columns=columns, index=pd.Index([run.id for run in runs], name="run", dtype=int))
+    frame = ShownFrame(rows, columns=columns, index=pd.Index([run.id for run in runs], name="run", dtype=int))
     frame["started"] = _times([run.started_ns for run in runs])
+    of = f" of {name}" if name else ""
+    kept = f"1 run{of} is kept" if len(runs) == 1 else f"{len(runs)} runs{of} are kept, the newest below"
+    frame.headline = f"{flow.name}: {kept}"
     return frame
 
 
@@ -41,6 +46,7 @@ def record_of_run(flow: Flow, number: int) -> RunRecord:
         if run.id == number:
             return run
     known = f"its runs are {runs[0].id} … {runs[-1].id}" if runs else "it has none yet"
+    known = f"its only run is {runs[0].id}" if len(runs) == 1 else known
     raise UnknownName(f"flow {flow.name!r} has no run {number!r}; {known}, see flow.history()")
 
 

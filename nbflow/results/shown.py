@@ -1,4 +1,4 @@
-"""A DataFrame of elements that shows itself with a line above, symbols for states, and units."""
+"""A DataFrame that shows itself with a line above, symbols for states, and units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pandas as pd
 from nbflow.draw.theme import LOOKS, NONE
 from nbflow.probe.secrets import short_text
 from nbflow.results.arguments import summary
-from nbflow.results.report import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST_CELL = 60
 
 
-class ElementFrame(pd.DataFrame):
+class ShownFrame(pd.DataFrame):
     """A DataFrame in all respects but its display; what is derived from it is a plain one.
 
     headline: stands above the table.
@@ -71,6 +70,8 @@ class ElementFrame(pd.DataFrame):
         columns = {}
         for position, name in enumerate(self.columns):
             column = self.iloc[:, position]
+            if name == "parameters" and not column.any():
+                continue
             columns[name] = column
             as_text = _OWN.get(name) or (cell_text if pd.api.types.is_object_dtype(column.dtype) else None)
             if as_text is not None:
@@ -78,7 +79,7 @@ class ElementFrame(pd.DataFrame):
                 for at in in_sight:
                     cells[at] = as_text(column.iloc[at])
                 columns[name] = pd.Series(cells, index=self.index, dtype=object)
-        return pd.DataFrame(columns, index=self.index, columns=self.columns)
+        return pd.DataFrame(columns, index=self.index)
 
 
 def state_text(label: str) -> str:
@@ -100,4 +101,25 @@ def cell_text(value: Any) -> str:
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
 
 
-_OWN: dict[Any, Callable[[Any], str]] = {"state": state_text, "seconds": duration, "error": cell_text}
+def seconds_text(seconds: float) -> str:
+    """Seconds to the millisecond, of long times to the second.
+
+    >>> seconds_text(0.0123), seconds_text(7300.4), seconds_text(float("nan"))
+    ('0.012', '7,300', '')
+    """
+    if seconds != seconds:  # noqa: PLR0124 (NaN only)
+        return ""
+    return f"{seconds:.3f}" if seconds < 100 else f"{seconds:,.0f}"
+
+
+def _moment(time: Any) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S") if hasattr(time, "strftime") else cell_text(time)
+
+
+_OWN: dict[Any, Callable[[Any], str]] = {
+    "state": state_text,
+    "seconds": seconds_text,
+    "error": cell_text,
+    "why": cell_text,
+    "started": _moment,
+}
