@@ -23,7 +23,8 @@ from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
 from nbflow.model.tree import CONTAINERS, leaves
 from nbflow.probe.capture import aside
 from nbflow.probe.file import File
-from nbflow.probe.files import RandomState, Recorder
+from nbflow.probe.files import RandomState
+from nbflow.probe.recorder import Recorder
 from nbflow.probe.routing import Figures, capturing
 from nbflow.probe.secrets import short_text
 from nbflow.signals import LOOP, SKIP, SUCCESS, Signal

@@ -25,7 +25,7 @@ from typing import Any, NewType, TypeVar
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import atom_id, dict_id, flat_id, framed, list_id, set_id, tuple_id
 from nbflow.identity.handles import handle_of, is_handle
-from nbflow.identity.named import OPAQUE, opaque, opaque_name, stream_name
+from nbflow.identity.named import OPAQUE, opaque, opaque_name, plain_reader, stream_name
 from nbflow.identity.reduced import encode_by_reduce, key_text, state_id
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class Walk:
         if hook is not None:
             return framed("hook", self.resolve(kind), self.id(hook(value), f"{path}.__nbflow_id__()"))
         if isinstance(value, CODE_TYPES) or kind.__name__ == COMPILED:
-            return framed("code", self.resolve(value))
+            return framed("code", self.resolve(plain_reader(value)))
         handle = handle_of(value, path)
         if handle is not None:
             return framed("handle", *(part.encode("utf-8", "surrogatepass") for part in handle.id))
