@@ -1,8 +1,9 @@
-"""A DataFrame of elements that shows itself with a line above, symbols for states, and units."""
+"""DataFrames of elements and of runs that show themselves with a line above, symbols for states, and units."""
 
 from __future__ import annotations
 
 from html import escape
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,18 +15,21 @@ from nbflow.results.arguments import summary
 from nbflow.results.report import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import datetime as dt
+    from collections.abc import Callable, Mapping
 
 _LONGEST_CELL = 60
 
 
-class ElementFrame(pd.DataFrame):
+class ShownFrame(pd.DataFrame):
     """A DataFrame in all respects but its display; what is derived from it is a plain one.
 
-    headline: stands above the table.
+    headline: stands above the table. wraps: whether wide rows are broken. texts: how columns are told, by name.
     """
 
     headline = ""
+    wraps = True
+    texts: Mapping[Any, Callable[[Any], str]] = MappingProxyType({})
     __nbflow_class__ = pd.DataFrame
 
     @property
@@ -48,13 +52,16 @@ class ElementFrame(pd.DataFrame):
             table = table.replace(
                 f"<td>{look.symbol} {label}</td>", f'<td style="white-space:nowrap">{symbol} {label}</td>'
             )
+        if not self.wraps:
+            table = table.replace("<td>", '<td style="white-space:nowrap">')
         size = f"<p>{len(self):,} rows × {len(self.columns)} columns</p>" if shown_rows else ""
         return f"<div><p>{escape(self.headline)}</p>{table}{size}</div>"
 
     def __repr__(self) -> str:
         shown_rows = self._shown_rows()
+        width = pd.get_option("display.width") if self.wraps else None
         table = self._as_shown(shown_rows).to_string(
-            max_rows=shown_rows, line_width=pd.get_option("display.width"), na_rep="", max_colwidth=_LONGEST_CELL + 1
+            max_rows=shown_rows, line_width=width, na_rep="", max_colwidth=_LONGEST_CELL + 1
         )
         return f"{self.headline}\n{table}"
 
@@ -72,7 +79,7 @@ class ElementFrame(pd.DataFrame):
         for position, name in enumerate(self.columns):
             column = self.iloc[:, position]
             columns[name] = column
-            as_text = _OWN.get(name) or (cell_text if pd.api.types.is_object_dtype(column.dtype) else None)
+            as_text = self.texts.get(name) or (cell_text if pd.api.types.is_object_dtype(column.dtype) else None)
             if as_text is not None:
                 cells = np.full(count, "", dtype=object)
                 for at in in_sight:
@@ -100,4 +107,33 @@ def cell_text(value: Any) -> str:
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
 
 
-_OWN: dict[Any, Callable[[Any], str]] = {"state": state_text, "seconds": duration, "error": cell_text}
+def time_text(value: dt.datetime) -> str:
+    """A time to the second.
+
+    >>> import datetime as dt
+    >>> time_text(dt.datetime(2024, 5, 1, 12, 30, 15, 250_000))
+    '2024-05-01 12:30:15'
+    """
+    return f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+class ElementFrame(ShownFrame):
+    """The elements of a node, a row each."""
+
+    texts = MappingProxyType({"state": state_text, "seconds": duration, "error": cell_text})
+
+
+class HistoryFrame(ShownFrame):
+    """Runs, a row each."""
+
+    wraps = False
+    texts = MappingProxyType(
+        {
+            "started": time_text,
+            "state": state_text,
+            "seconds": duration,
+            "why": cell_text,
+            "error": cell_text,
+            "parameters": cell_text,
+        }
+    )
