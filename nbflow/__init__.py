@@ -14,11 +14,14 @@ In a notebook: `%load_ext nbflow`, then `%%task NAME` above a cell. In Python:
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from nbflow import signals, tasks, triggers
 from nbflow.engine.hooks import StateChange
 from nbflow.flow import Comparison, Flow, Plan, Run, Status
+from nbflow.flow.watching import WATCHERS, Cancel
 from nbflow.identity.value import opaque
 from nbflow.loop import loop
 from nbflow.model.control import Switch, apply_map, case, chain, flatten, merge, switch
@@ -28,7 +31,12 @@ from nbflow.model.resource import resource
 from nbflow.model.state import Failed, Freshness, Skipped, State
 from nbflow.model.task import Task, task
 from nbflow.probe.file import File
+from nbflow.probe.routing import FRONT
 from nbflow.probe.secrets import secret
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
 
 __version__ = "0.1.0"
 
@@ -78,3 +86,27 @@ def unload_ipython_extension(shell: Any) -> None:
     from nbflow.notebook import unload
 
     unload(shell)
+
+
+def _watch(run: Run, cancel: Cancel | None) -> AbstractContextManager[None]:
+    """Shows a run under IPython, in a notebook also where nobody loaded the extension; in scripts nothing."""
+    if "IPython" not in sys.modules:
+        return nullcontext()
+    from nbflow.notebook.onlookers import watch
+
+    return watch(run, cancel)
+
+
+WATCHERS.append(_watch)
+
+
+def _front() -> Any:
+    """What shows displays of tasks, where an IPython shell runs."""
+    if "IPython" not in sys.modules:
+        return None
+    from nbflow.notebook.output import find_front
+
+    return find_front()
+
+
+FRONT[:] = [_front]

@@ -92,6 +92,10 @@ class TaskTimeout(NbflowError, TimeoutError):
     """A task took longer than its timeout_s."""
 
 
+class TaskCancelled(NbflowError):
+    """An async task raised asyncio.CancelledError though nobody had called it off."""
+
+
 class UnidentifiableError(NbflowError, TypeError):
     """A value has no identity; says the path to it and the two ways out.
 

@@ -11,7 +11,8 @@ class Box:
     or "missing".
 
     state: of a run or a plan, or "".
-    done, total: elements with a result, of all, for mapped nodes. detail: plain text shown on hovering.
+    done, total: elements with a result, of all, for mapped nodes. detail: plain text shown on hovering; source: what
+    its function looks like, shown on a click.
     cluster: the nested flows it belongs to, the outermost first.
     """
 
@@ -23,6 +24,7 @@ class Box:
     done: int | None = None
     total: int | None = None
     detail: str = ""
+    source: str = ""
     cluster: tuple[str, ...] = ()
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_hexdigest
 
+from nbflow.draw import clicks
+from nbflow.draw.collapse import collapse
 from nbflow.draw.dot import shown, to_dot
 from nbflow.draw.layout import to_svg
-from nbflow.draw.svg import restyle
+from nbflow.draw.svg import areas, restyle
 from nbflow.draw.theme import LOOKS, style
 from nbflow.draw.words import legend, to_mermaid, to_text
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def mime_bundle(picture: Picture) -> dict[str, str]:
-    """The picture by MIME type; without any Graphviz a Mermaid chart, and always text."""
+    """The picture by MIME type; without any Graphviz a Mermaid chart, and always text. Large ones are collapsed."""
     text = to_text(picture)
+    picture, _ = collapse(picture)
     if not picture.boxes:
         return {"text/plain": text}
     dot = to_dot(picture)
@@ -40,8 +43,13 @@ def _html(laid_out: str, dot: str, picture: Picture) -> str:
         for state, count in legend(picture.boxes)
     )
     caption = f"<span>{escape(shown(picture.caption))}</span>" if picture.caption else ""
+    places, width = areas(laid_out, picture)
+    clickable = [*clicks.RULES, (".nf-drawing", f"max-width:{width:.0f}px"), *clicks.rules(places, width)]
+    sheet = style(f"#{name}", in_jupyter=True, more=clickable)
+    # Hidden but for the style sheet: where that is taken away, the SVG's tags are, too, and its words would be left.
     return (
-        f'<div id="{name}" class="nbflow"><style>{style("#" + name, in_jupyter=True)}</style>'
-        f"{restyle(laid_out, dot, picture, in_jupyter=True)}"
+        f'<div id="{name}" class="nbflow"><style>{sheet}</style>'
+        '<div class="nf-drawing"><div class="nf-inline" style="display:none">'
+        f"{restyle(laid_out, dot, picture, in_jupyter=True)}</div>{clicks.details(picture, name)}</div>"
         f'<div class="nf-legend">{parts}{caption}</div></div>'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -48,6 +49,19 @@ def restyle(laid_out: str, dot: str, picture: Picture, *, in_jupyter: bool) -> s
         group = ET.SubElement(canvas, f"{_SVG}g", {"transform": drawing.get("transform", "")})
         _draw_all(group, drawing, picture, name)
     return _text(canvas)
+
+
+def areas(laid_out: str, picture: Picture) -> tuple[list[Area], float]:
+    """Where the boxes of a picture lie in its SVG, and how wide that is."""
+    root = ET.fromstring(laid_out)  # noqa: S314 (Graphviz wrote it; it has no entities)
+    drawing = root.find(f"{_SVG}g")
+    assert drawing is not None
+    moved = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", drawing.get("transform", ""))
+    dx, dy = (float(moved[1]), float(moved[2])) if moved else (0.0, 0.0)
+    parts = {part.get("id", ""): part for part in drawing.findall(f"{_SVG}g")}
+    found = [_area(parts[f"b{number}"]) for number in range(len(picture.boxes))]
+    width = float(root.get("viewBox", "0 0 100 100").split()[2])
+    return [Area(area.x + dx, area.y + dy, area.width, area.height) for area in found], width
 
 
 def _canvas(root: ET.Element, picture: Picture) -> ET.Element:
@@ -112,7 +126,7 @@ def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
         group, f"{_SVG}g", {"class": classes, "id": name, "data-node": box.name, "data-state": box.state}
     )
     tip = "\n".join(part for part in (box.name, box.state.replace("_", " "), count_text(box), box.detail) if part)
-    ET.SubElement(mine, f"{_SVG}title").text = _printable(tip[:_LONGEST_TIP])
+    ET.SubElement(mine, f"{_SVG}title").text = printable(tip[:_LONGEST_TIP])
     radius = area.height / 2 if box.kind in {"parameter", "input", "merge"} else 7.0
     if box.mapped:
         front = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
@@ -159,7 +173,7 @@ def _write(mine: ET.Element, kind: str, text: str, x: float, y: float, anchor: s
     ET.SubElement(mine, f"{_SVG}text", place).text = text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without what XML cannot hold."""
     return "".join(
         c if c in "\n\t" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "�"
@@ -170,5 +184,5 @@ def _printable(text: str) -> str:
 def _text(canvas: ET.Element) -> str:
     for each in canvas.iter():
         for key, value in each.attrib.items():
-            each.set(key, _printable(value))
+            each.set(key, printable(value))
     return ET.tostring(canvas, encoding="unicode")

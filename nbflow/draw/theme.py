@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,11 @@ _RULES = (
 )
 
 
-def style(scope: str, *, in_jupyter: bool) -> str:
-    """The style sheet of one picture. scope: its CSS selector; in_jupyter: whether Jupyter's colours can be had."""
+def style(scope: str, *, in_jupyter: bool, more: Iterable[tuple[str, str]] = ()) -> str:
+    """The style sheet of one picture. scope: its CSS selector; in_jupyter: whether Jupyter's colours can be had.
+
+    more: further rules, as selector and declarations.
+    """
     light, dark = _colours(_LIGHT, in_jupyter=in_jupyter), _colours(_DARK, in_jupyter=in_jupyter)
     # A front end's own theme, where it tells one, counts more than the system's.
     themes = (
@@ -88,7 +95,7 @@ def style(scope: str, *, in_jupyter: bool) -> str:
         f"{scope}{{{light};{_FONT};color:var(--nf-ink)}}"
         f"@media (prefers-color-scheme:dark){{{scope}{{{dark}}}}}"
         + (themes if in_jupyter else "")
-        + "".join(f"{scope} {selector}{{{declarations}}}" for selector, declarations in (*states, *_RULES))
+        + "".join(f"{scope} {selector}{{{declarations}}}" for selector, declarations in (*states, *_RULES, *more))
     )
 
 

@@ -9,6 +9,7 @@ from nbflow.engine import events as m
 from nbflow.engine.ledger import Resume
 from nbflow.errors import GraphError, NotStorable, RunawayLoop
 from nbflow.model.state import State
+from nbflow.probe.capture import joined
 from nbflow.signals import FAIL, PAUSE, RETRY, SKIP
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nbflow.engine.keeping import Keeper
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
+    from nbflow.engine.output import Output
     from nbflow.engine.resolve import Found, Resolver
     from nbflow.executors.base import Batch, Outcome
     from nbflow.model.node import Node
@@ -33,6 +35,7 @@ class Intake:
         keeper: Keeper,
         *,
         tell: Callable[[str], None],
+        output: Output,
         do: Callable[[Sequence[m.Command]], None],
     ) -> None:
         self.machine = machine
@@ -40,6 +43,7 @@ class Intake:
         self.resolver = resolver
         self.keeper = keeper
         self._tell = tell
+        self._output = output
         self._do = do
         self._told: set[str] = set()
         self._failed_at: dict[tuple[Node, int], int] = {}
@@ -66,6 +70,7 @@ class Intake:
     def record(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Writes down what came back, and tells the machine."""
         node, indices = batch.tag
+        self.take_logs(batch, outcomes)
         self.keeper.keep(batch, [outcome for outcome in outcomes if _keepable(outcome)])
         ended = [outcome for outcome in outcomes if not outcome.step or outcome.nodes]
         good = [outcome for outcome in ended if outcome.error is None and not outcome.nodes]
@@ -81,6 +86,18 @@ class Intake:
             elif outcome.nodes:
                 self._expand(node, indices[outcome.position], outcome)
         self.follow(node, [indices[outcome.position] for outcome in ended])
+
+    def take_logs(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Notes and shows what calls put out; what an element put out in earlier attempts stands before it."""
+        node, indices = batch.tag
+        for outcome in outcomes:
+            if outcome.log:
+                i, book = indices[outcome.position], self.ledger.books[node]
+                log = outcome.log
+                book.logs[i] = joined(book.logs.get(i, ()), log)
+                if not outcome.step:
+                    outcome.log = book.logs[i]
+                self._output.ended(node, i, log, live=batch.live is not None)
 
     def note(self, node: Node, indices: Sequence[int], outcomes: Iterable[Outcome]) -> None:
         book = self.ledger.books[node]
@@ -179,6 +196,8 @@ class Intake:
                 other.seconds[j] = book.seconds[i]
                 if i in book.expressions:
                     other.expressions[j] = book.expressions[i]
+                if i in book.logs:
+                    other.logs[j] = book.logs[i]
                 if i in book.members:
                     other.members[j] = book.members[i]
                 self._do(self.machine.handle(m.Reused(follower, [j])))

@@ -127,6 +127,7 @@ class Keeper:
             expires_ns=_expiry(node.task.options, now),
             session=session,
             task=node.task.name,
+            log=outcome.log,
         )
 
     def _hold(self, node: Node, index: int, outcome: Outcome) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.keys import Ingredient, Recipe, make_keys, make_prefix
 from nbflow.engine.loops import key_of
 from nbflow.engine.sizes import Elements, LoadedLater
 from nbflow.errors import UnidentifiableError
+from nbflow.identity.handles import AT_HOME
 from nbflow.identity.parts import CodeIdentity
 from nbflow.identity.value import dict_id, list_id, tuple_id
 from nbflow.model.mapping import Spread
@@ -61,7 +63,11 @@ class Keying:
         options = task.options
         asked = (id(task.fn), options.ignore, *map(id, options.depends_on))
         if asked not in self._codes_of:
-            self._codes_of[asked] = self.codes.identify(task.fn, ignore=options.ignore, depends_on=options.depends_on)
+            identify = partial(self.codes.identify, task.fn, ignore=options.ignore, depends_on=options.depends_on)
+            at_home = AT_HOME.get()
+            # As a whole: who waits for another thread must hold no lock that this one may want.
+            there = at_home is not None and self.codes.bound(task.fn) is not None
+            self._codes_of[asked] = at_home(identify) if at_home is not None and there else identify()
         return self._codes_of[asked]
 
     def keyed(self, node: Node, indices: Sequence[int]) -> tuple[Sequence[int], dict[int, Exception]]:

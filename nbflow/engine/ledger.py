@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nbflow.engine.machine import Track
     from nbflow.model.mapping import Items
+    from nbflow.probe.pieces import Log
     from nbflow.store import Row, Store
 
 
@@ -85,6 +86,8 @@ class Book:
     resume: dict[int, Resume] = field(default_factory=dict)
     loops: dict[int, int] = field(default_factory=dict)
     """How many iterations the elements took that were run more than once."""
+    logs: dict[int, Log] = field(default_factory=dict)
+    """What the elements put out that were called in this run."""
     unkept: set[int] = field(default_factory=set)
     """Elements that were given something in place of a value, such as a failed upstream's error."""
 

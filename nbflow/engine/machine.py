@@ -33,6 +33,8 @@ class Machine:
         self.tracks: dict[Node, Track] = {}
         # The nodes that results of running tasks consist of, by the node whose task made them.
         self.children: dict[Node, list[Node]] = {}
+        # The nodes that changed since a watcher emptied this; None while nobody watches.
+        self._touched: set[Track] | None = None
         self._work: deque[Callable[[], None]] = deque()
         self._commands: list[m.Command] = []
         self._fates = Fates(self.tracks)
@@ -79,6 +81,14 @@ class Machine:
                 self._stop()
         return self._drain()
 
+    def watch(self) -> set[Track]:
+        """The set that gets each node that changes from now on, for the watcher to empty; at first all of them.
+
+        Any thread may ask, also in the middle of a run.
+        """
+        self._touched = set(self.tracks.values())
+        return self._touched
+
     @property
     def finished(self) -> bool:
         return all(track.finished for track in self.tracks.values())
@@ -112,6 +122,7 @@ class Machine:
             track.left, track.opened, track.released = 0, True, True
         track.hooked = node.task.options.on_state is not None
         self.tracks[node] = track
+        self._touch(track)
         for up in whole:
             above = self.tracks[up]
             if not above.released:
@@ -156,6 +167,7 @@ class Machine:
         track.count = count
         track.states, track.claimed = bytearray(count), bytearray(count)
         track.left = count
+        self._touch(track)
         if count == 0:
             self._release(track)
         for below in track.neighbours:
@@ -207,6 +219,7 @@ class Machine:
         track.opened = True
         if track.node.mapped:
             track.verdict, track.count, track.left = state, 0, 0
+            self._touch(track)
             if track.hooked:
                 self._commands.append(m.Changed(track.node, (), State.PENDING, state))
             for below in track.neighbours:
@@ -323,11 +336,14 @@ class Machine:
                     track.states[i] = State.CANCELLED
             if track.count is None:
                 track.verdict, track.count = State.CANCELLED, 0
-            track.opened, track.left = True, 0
+            track.opened, track.left, track.tally = True, 0, None
+            self._touch(track)
 
     def _set(self, track: Track, indices: m.Indices, new: State) -> None:
         states = track.states
         allowed = _BEFORE[new]
+        if self._touched is not None:
+            track.move(indices, new)
         for i in indices:
             if states[i] not in allowed:
                 old = State(states[i])
@@ -337,6 +353,11 @@ class Machine:
             if track.hooked:
                 self._commands.append(m.Changed(track.node, (i,), State(states[i]), new))
             states[i] = new
+        self._touch(track)
+
+    def _touch(self, track: Track) -> None:
+        if self._touched is not None:
+            self._touched.add(track)
 
 
 # Stands for an element's position where it is a node's size that waits for a lost value.

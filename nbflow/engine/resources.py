@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nbflow.engine.collector import Collector
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
+    from nbflow.executors.home import Home
     from nbflow.model.resource import Resource
 
 
@@ -25,7 +26,8 @@ class ResourceFailed(NbflowError):
 class Resources:
     """The resources of one run that are open."""
 
-    def __init__(self, machine: Machine, ledger: Ledger, collector: Collector) -> None:
+    def __init__(self, machine: Machine, ledger: Ledger, collector: Collector, home: Home) -> None:
+        self._home = home
         self._collector = collector
         self._machine = machine
         self._ledger = ledger
@@ -38,8 +40,7 @@ class Resources:
         kwargs = {a.keyword: value for a, value in arguments if a.keyword is not None}
         rested = self._collector.wake()
         try:
-            manager = node.kind.open(*args, **kwargs)
-            value = manager.__enter__()
+            manager, value = self._at_home(lambda: _entered(node.kind.open(*args, **kwargs)))
         # A set-up is the user's own code, and may raise anything.
         except Exception as error:
             what = in_words(error)
@@ -66,10 +67,18 @@ class Resources:
     def _close(self, node: Resource, tell: Callable[[str], None]) -> None:
         manager = self._open.pop(node)
         try:
-            manager.__exit__(None, None, None)
+            self._at_home(lambda: manager.__exit__(None, None, None))
         # The run's results stand, whatever a clean-up raises; it is told.
         except Exception as error:  # noqa: BLE001 (told)
             tell(f"resource {node.name!r}: its clean-up raised {in_words(error)}")
+
+    def _at_home(self, call: Callable[[], Any]) -> Any:
+        """Where the tasks are called that it is bound to a thread with."""
+        return self._home.call(call) if self._home.away and self._home.attended else call()
+
+
+def _entered(manager: AbstractContextManager[Any]) -> tuple[AbstractContextManager[Any], Any]:
+    return manager, manager.__enter__()
 
 
 def _uses(user: Node, resource: Resource) -> bool:

@@ -7,30 +7,38 @@ import os
 import time
 import warnings
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nbflow.engine import events as m
 from nbflow.engine.assemble import assemble
 from nbflow.engine.batching import Batcher, LostArguments
 from nbflow.engine.collector import Collector
+from nbflow.engine.endings import Endings, RunCancelled
 from nbflow.engine.hooks import Hooks
 from nbflow.engine.intake import Intake
+from nbflow.engine.lanes import Flights, Lanes
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
+from nbflow.engine.output import UNSHOWN
+from nbflow.engine.places import SYNC, THREADS, Places
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
-from nbflow.engine.waiting import Waiting
 from nbflow.errors import GraphError, MapError, UnidentifiableError
 from nbflow.probe.hook import apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from nbflow.engine.keeping import Keeper
+    from nbflow.engine.lanes import Choice
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
+    from nbflow.engine.output import Output
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Executor
+    from nbflow.executors.home import Home
+    from nbflow.executors.inbox import Inbox
     from nbflow.model.node import Node
 
 # How long the shell waits at most before it looks at interrupts and delayed retries again.
@@ -50,8 +58,12 @@ class Shell:
         executors: dict[str, Executor],
         keeper: Keeper,
         *,
+        inbox: Inbox,
+        home: Home,
         default_executor: str = "threads",
+        default_loop: str = "own",
         tell: Callable[[str], None] = warnings.warn,
+        output: Output = UNSHOWN,
     ) -> None:
         self.machine = machine
         self.ledger = ledger
@@ -59,18 +71,22 @@ class Shell:
         self.keeper = keeper
         self.stale: dict[Node, dict[int, str]] = {}
         self._executors = executors
-        self._default = default_executor
+        self._inbox = inbox
+        self._home = home
         self._tell = tell
-        self._queue = Waiting()
+        self._output = output
         self._later: list[tuple[float, int, Node, int]] = []
-        self._in_flight: dict[Batch, tuple[str, float]] = {}
+        self._flights = Flights()
         self._batcher = Batcher(ledger, resolver)
+        places = Places(ledger, resolver, home, default=default_executor, loop=default_loop)
+        self._lanes = Lanes(places, executors, home, self._batcher.is_cheap)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
-        self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, do=self._do)
+        self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, output=output, do=self._do)
         self._hooks = Hooks(ledger, tell)
         self._collector = Collector()
-        self._resources = Resources(machine, ledger, self._collector)
+        self._resources = Resources(machine, ledger, self._collector, home)
         resolver.set_up = self._resources.set_up
+        self._endings = Endings(ledger, keeper, inbox, self._look_again, tell)
 
     def run(self) -> None:
         """Runs until nothing is left to do; what finished is kept also when it is interrupted."""
@@ -78,8 +94,7 @@ class Shell:
         with apart():
             try:
                 self._do(self.machine.start())
-                while self._step():
-                    pass
+                self._go_on()
             except BaseException:
                 self._stop()
                 raise
@@ -89,43 +104,49 @@ class Shell:
                 self.keeper.flush()
         self._do(self.machine.handle(m.Stopped()))
 
+    def _go_on(self) -> None:
+        while self._step():
+            if self._lanes.crowded:
+                # This thread is needed for a task while others go on: the work moves to another one.
+                self._collector.wake()
+                self._home.leave(self._go_on, partial(self._inbox.put, RunCancelled()))
+                return
+
     def _step(self) -> bool:
         """One turn: submit what there is room for, then take in what has ended. False at the end."""
         self._due_retries()
         self._resources.clean_up(self._tell)
-        self._dispatch()
-        if not self._in_flight:
-            if not self._later:
-                return bool(len(self._queue))
-            self._collector.wake()
-            time.sleep(max(0.0, min(WAIT_S, self._later[0][0] - time.monotonic())))
-            self._collector.rest()
+        called = self._dispatch()
+        if self._lanes.crowded or (called and self._inbox.empty()):
             return True
-        busy = self._busy_executors()
-        # What was called on this thread has ended: nobody waits for others before going on with that.
-        patience = 0.0 if "sync" in busy else self._patience()
-        for name in busy:
-            self._collector.wake()
-            ended = self._executors[name].outcomes(patience)
-            self._collector.rest()
-            for batch in ended:
-                self._arrived(batch)
+        if not (self._flights.looked or self._later or self._lanes or self._endings.waited_for):
+            return False
+        self._collector.wake()
+        arrived = self._inbox.take(self._patience(called=called))
+        self._collector.rest()
+        for item in arrived:
+            if callable(item):
+                item()
+            else:
+                self._arrived(item)
         self._take_in_early()
         return True
 
     def _take_in_early(self) -> None:
         """What long batches have finished already is kept before they end: a kill costs only the last second."""
         now = time.monotonic()
-        for batch, (_, started) in list(self._in_flight.items()):
-            if now - started > EARLY_S:
+        for batch, looked in list(self._flights.looked.items()):
+            if now - looked > EARLY_S:
                 self._take_in(batch)
 
-    def _busy_executors(self) -> list[str]:
-        return list(dict.fromkeys(name for name, _ in self._in_flight.values()))
-
-    def _patience(self) -> float:
-        due = self._later[0][0] - time.monotonic() if self._later else WAIT_S
-        return max(0.0, min(WAIT_S, due))
+    def _patience(self, *, called: bool) -> float:
+        """Seconds to wait at most for something to end."""
+        if called:
+            return 0.0
+        now = time.monotonic()
+        due = self._later[0][0] - now if self._later else WAIT_S
+        begins = self._lanes.wait_s(now)
+        return max(0.0, min(WAIT_S, due, WAIT_S if begins is None else begins))
 
     def _do(self, commands: Sequence[m.Command]) -> None:
         todo = deque(commands)
@@ -196,8 +217,13 @@ class Shell:
             for i, error in found.refused.items():
                 self.ledger.books[found.node].errors[i] = error
                 commands += self.machine.handle(m.Failed(found.node, i, retriable=False))
-            self._enqueue(found.node, self._intake.leading(found))
+            self._enqueue(found.node, self._endings.without_late(found.node, self._intake.leading(found)))
         return commands
+
+    def _look_again(self, node: Node, index: int) -> None:
+        """An element that an earlier run left behind has ended: its result may be in the store now."""
+        self._do([m.Resolve(node, (index,))])
+        self._intake.follow(node, (index,))
 
     def _lost_while_resolving(self, lost: LostValue, requests: list[tuple[Node, Sequence[int]]]) -> list[m.Command]:
         if len(requests) > 1:
@@ -207,8 +233,8 @@ class Shell:
         node, indices = requests[0]
         return self.machine.handle(m.Lost(lost.node, (lost.index,), node, indices))
 
-    def _enqueue(self, node: Node, indices: Iterable[int], *, private: bool = False) -> None:
-        self._queue.add(node, self.machine.tracks[node].depth, indices, private=private)
+    def _enqueue(self, node: Node, indices: Sequence[int], *, private: bool = False) -> None:
+        self._lanes.add(node, self.machine.tracks[node].depth, indices, private=private)
 
     def _due_retries(self) -> None:
         now = time.monotonic()
@@ -216,45 +242,20 @@ class Shell:
             _, _, node, i = heapq.heappop(self._later)
             self._enqueue(node, (i,))
 
-    def _dispatch(self) -> None:
-        """Hands out batches, the deepest node first, while there is room."""
-        while len(self._queue):
-            node = self._queue.deepest()
-            if self._is_cheap(node) and all(self._is_cheap(batch.tag[0]) for batch in self._in_flight):
-                # Never beside others that might end meanwhile, and would not be kept.
-                if not self._in_flight:
-                    self._submit(node, "sync", self._executors["sync"])
-                return
-            name = self._executor_for(node)
-            executor = self._executors[name]
-            busy = sum(1 for where, _ in self._in_flight.values() if where == name)
-            if busy >= 2 * executor.slots or (name == "sync" and self._in_flight):
-                return
-            self._submit(node, name, executor)
-            if name == "sync":
-                return
+    def _dispatch(self) -> bool:
+        """Hands out batches, the deepest node first, while there is room; gives whether one was called right here."""
+        while (choice := self._lanes.choose(self._flights)) is not None:
+            self._submit(choice)
+            if choice.where == SYNC:
+                return True
+        return False
 
-    def _is_cheap(self, node: Node) -> bool:
-        """Whether handing a node to another thread would cost more than to call it here."""
-        options = node.task.options
-        bound = options.seed is not None or options.timeout_s is not None
-        if bound or (options.executor or self._default) != "threads":
-            return False
-        return not node.mapped and self._batcher.is_cheap(node.task)
-
-    def _executor_for(self, node: Node) -> str:
-        """The sync executor, on this thread, for what runs alone."""
-        options = node.task.options
-        name = options.executor or self._default
-        alone = not self._in_flight and len(self._queue) == 1
-        return "sync" if alone or options.seed is not None else name
-
-    def _submit(self, node: Node, name: str, executor: Executor) -> None:
-        line = self._queue.line(node)
+    def _submit(self, choice: Choice) -> None:
+        node, executor = choice.node, self._executors[choice.where]
+        line = choice.lane.waiting.line(node)
         private = bool(line.private)
-        # On this thread nobody could take in what a batch has finished while its next element goes on.
-        size = 1 if private or name == "sync" else self._batcher.size(node, len(line.indices), executor.slots)
-        indices = self._queue.take(node, size)
+        size = 1 if private or choice.one else self._batcher.size(node, len(line.indices), executor.slots)
+        indices = choice.lane.waiting.take(node, size)
         try:
             batch = self._batcher.make(node, indices, private=private)
         except LostArguments as lost:
@@ -268,14 +269,20 @@ class Shell:
         for former in self._guards.watch(batch):
             for other, index in self._intake.freed(former):
                 self._enqueue(other, (index,))
-        self._in_flight[batch] = (name, time.monotonic())
-        if name == "sync":
+        batch.exclusive = choice.lane.exclusive
+        self._flights.begin(batch, choice.where, time.monotonic())
+        if choice.lane.pace is not None:
+            choice.lane.pace.begin(batch.begun)
+        if choice.where == SYNC:
             # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
             batch.report = self._report
+            batch.live = self._output.live(node, indices[0])
             self._collector.wake()
         self._do(self.machine.handle(m.Started(node, indices)))
         executor.submit(batch)
         self._collector.rest()
+        if choice.where == SYNC:
+            self._arrived(batch)
 
     def _refuse(self, node: Node, indices: Sequence[int], error: Exception) -> None:
         for i in indices:
@@ -284,7 +291,9 @@ class Shell:
 
     def _arrived(self, batch: Batch) -> None:
         """Takes in a batch that has ended."""
-        del self._in_flight[batch]
+        self._flights.end(batch)
+        if self._lanes.paced:
+            self._lanes.end(batch)
         # It may have written files that others read.
         self.resolver.look_at_files_again()
         self._take_in(batch)
@@ -293,9 +302,8 @@ class Shell:
 
     def _report(self, batch: Batch) -> None:
         """Takes in what a loop on this thread has done, now and then."""
-        name, looked = self._in_flight[batch]
-        if time.monotonic() - looked > EARLY_S:
-            self._in_flight[batch] = (name, time.monotonic())
+        if time.monotonic() - self._flights.looked[batch] > EARLY_S:
+            self._flights.looked[batch] = time.monotonic()
             self._take_in(batch)
 
     def _take_in(self, batch: Batch) -> None:
@@ -304,7 +312,7 @@ class Shell:
         outcomes = batch.take()
         if not outcomes:
             return
-        again = self._guards.check(batch, outcomes, self._in_flight)
+        again = self._guards.check(batch, outcomes, self._flights)
         if again:
             gone = list(dict.fromkeys(indices[o.position] for o in outcomes if o.position in again))
             for i in gone:
@@ -315,14 +323,14 @@ class Shell:
 
     def _stop(self) -> None:
         """Ends early: keeps what is finished, and lets what still runs be kept when it ends."""
-        for name in self._busy_executors():
-            mine = [batch for batch, (where, _) in self._in_flight.items() if where == name]
-            self._executors[name].cancel(mine)
-        for batch in list(self._in_flight):
-            batch.late = self.keeper.keep_late
+        for name, batches in self._flights.by_executor():
+            self._executors[name].cancel(batches)
+        for batch in self._flights:
             node, indices = batch.tag
+            self._endings.leave(batch, self._lanes.pace(node), goes_on=self._flights.where(batch) == THREADS)
             finished = [outcome for outcome in batch.take() if outcome.error is None]
             if self._guards.clean(batch):
+                self._intake.take_logs(batch, finished)
                 self.keeper.keep(batch, finished)
                 outcomes = [outcome for outcome in finished if not outcome.step and not outcome.nodes]
                 self._intake.note(node, indices, outcomes)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from nbflow.model.state import FINISHED, State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nbflow.model.node import Node
 
 DONE = bytes(sorted(FINISHED))
@@ -53,6 +55,17 @@ class Track:
     """Branches, decided for each element, that alone need this node's elements."""
     waited_for: list[Track] = field(default_factory=list)
     """Of a branch: the nodes whose elements wait for what it decides."""
+    tally: list[int] | None = None
+    """How many elements are in each state, kept while somebody watches: nobody has to look at all of them."""
+
+    def move(self, indices: Iterable[int], new: State) -> None:
+        """Keeps count of elements that are about to change to a new state; the first time all are counted."""
+        states = self.states
+        if self.tally is None:
+            self.tally = [states.count(state) for state in State]
+        for i in indices:
+            self.tally[states[i]] -= 1
+            self.tally[new] += 1
 
     @property
     def finished(self) -> bool:
@@ -62,6 +75,8 @@ class Track:
         """How many elements are in each state; states that do not occur are left out."""
         if self.verdict is not None:
             return {self.verdict: 1}
+        if self.tally is not None:
+            return {state: n for state, n in zip(_BY_NUMBER, self.tally, strict=True) if n}
         return {state: n for state in State if (n := self.states.count(state))}
 
     def state(self) -> State:

@@ -36,6 +36,9 @@ class Waiting:
     def __len__(self) -> int:
         return self._count
 
+    def __bool__(self) -> bool:
+        return self._count > 0
+
     def add(self, node: Node, depth: int, indices: Iterable[int], *, private: bool = False) -> None:
         """Puts elements of a node in line. depth: its place in the run."""
         line = self._lines.get(node) or Line()
@@ -52,6 +55,11 @@ class Waiting:
         while self._heap[0][2] not in self._lines:
             heapq.heappop(self._heap)
         return self._heap[0][2]
+
+    def depth(self) -> int:
+        """The place in the run of the node whose elements come next."""
+        self.deepest()
+        return -self._heap[0][0]
 
     def line(self, node: Node) -> Line:
         return self._lines[node]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from nbflow.codecs import Sealed
+    from nbflow.probe.capture import Live
     from nbflow.probe.files import Observed
+    from nbflow.probe.pieces import Log
 
 
 @dataclass(slots=True)
@@ -18,7 +21,7 @@ class Outcome:
     """What came back for one element of a batch.
 
     position: its place in the batch. out: value id, where asked for. sealed: the encoded value, where it is
-    to be stored; unstored tells why it is not. observed: files, network, where anything was seen.
+    to be stored; unstored tells why it is not. observed: files, network, where anything was seen. log: what it put out.
     """
 
     position: int
@@ -36,6 +39,7 @@ class Outcome:
     previous: Any = None
     last: bool = False
     note: str = ""
+    log: Log = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,8 @@ class Batch:
     late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
     of the iteration and the result before it. fresh: whether each iteration of a loop gets copies of its arguments.
     timeout_s: seconds after which a call fails.
-    outputs: paths that each call is to write.
-    report: called after each iteration, on the thread that runs it.
+    outputs: paths that each call is to write. exclusive: whether nothing else may run beside it.
+    report: called after each iteration, on the thread that runs it. live: shows at once what the elements put out.
     """
 
     label: str
@@ -84,12 +88,17 @@ class Batch:
     starts: dict[int, tuple[int, Any]] | None = None
     fresh: bool = False
     timeout_s: float | None = None
+    exclusive: bool = False
     tag: Any = None
     outcomes: list[Outcome] = field(default_factory=list)
     cancelled: bool = False
     moved_random: bool = False
     late: Callable[[Batch], None] | None = None
     report: Callable[[Batch], None] | None = None
+    live: Live | None = None
+    begun: list[float] = field(default_factory=list)
+    """When it began, by the monotonic clock; empty as long as it waits."""
+    _ended: bool = False
     _taken: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -100,17 +109,38 @@ class Batch:
             self._taken += len(fresh)
         return fresh
 
+    def begin(self) -> bool:
+        """Whether the caller may begin with it: the first one may, be it to run it or to call it off."""
+        with self._lock:
+            first = not self.begun
+            self.begun.append(time.monotonic())
+        return first
+
+    def end(self) -> None:
+        """It has ended, or goes on no more: who keeps what comes late is told."""
+        with self._lock:
+            self._ended = True
+        if self.late is not None:
+            self.late(self)
+
+    def leave(self, late: Callable[[Batch], None]) -> bool:
+        """Nobody waits for it any more: `late` is told when it ends. False where it has ended already."""
+        with self._lock:
+            if not self._ended:
+                self.late = late
+            return not self._ended
+
 
 class Executor(Protocol):
-    """Calls functions. One element's error never fails its batch."""
+    """Calls functions. One element's error never fails its batch; what has ended goes into the run's inbox.
+
+    slots: how many batches it works on at once.
+    """
 
     slots: int
 
     def submit(self, batch: Batch) -> None:
         """Takes a batch; returns at once, or after it ran."""
-
-    def outcomes(self, wait_s: float) -> Iterable[Batch]:
-        """The batches finished since the last call; waits at most wait_s for the first."""
 
     def cancel(self, batches: Iterable[Batch], *, kill: bool = False) -> None:
         """Ends batches at the next element."""

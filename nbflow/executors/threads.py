@@ -6,6 +6,7 @@ import contextvars
 import os
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from nbflow.executors.worker import run_batch
@@ -14,32 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nbflow.executors.base import Batch
+    from nbflow.executors.inbox import Inbox
     from nbflow.probe.files import StatMemo
 
 
 class SyncExecutor:
-    """Runs each batch where it is submitted: interruptible, debuggable, at home with connections."""
+    """Runs each batch where it is submitted: interruptible, debuggable, at home with connections.
+
+    A batch has ended when `submit` returns, and does not go through the inbox.
+    """
 
     slots = 1
 
     def __init__(self, memo: StatMemo) -> None:
         self._memo = memo
-        self._done: list[Batch] = []
 
     def submit(self, batch: Batch) -> None:
+        batch.begun.append(time.monotonic())
         run_batch(batch, self._memo)
-        self._done.append(batch)
-
-    def outcomes(self, wait_s: float) -> Iterable[Batch]:
-        done, self._done = self._done, []
-        return done
 
     def cancel(self, batches: Iterable[Batch], *, kill: bool = False) -> None:
         for batch in batches:
             batch.cancelled = True
 
     def close(self) -> None:
-        self._done.clear()
+        """Nothing is held."""
 
 
 class ThreadExecutor:
@@ -48,30 +48,24 @@ class ThreadExecutor:
     The copy keeps prints under the right cell. slots: threads at most, started when they are needed.
     """
 
-    def __init__(self, memo: StatMemo, slots: int | None = None) -> None:
+    def __init__(self, memo: StatMemo, inbox: Inbox, slots: int | None = None) -> None:
         self.slots = slots or min(32, (os.cpu_count() or 1) + 4)
         self._memo = memo
+        self._inbox = inbox
         self._todo: queue.SimpleQueue[tuple[contextvars.Context, Batch] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Batch | BaseException] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._open = 0
+        self._lock = threading.Lock()
 
     def submit(self, batch: Batch) -> None:
-        self._open += 1
-        if len(self._threads) < min(self.slots, self._open):
+        with self._lock:
+            self._open += 1
+            lacking = len(self._threads) < min(self.slots, self._open)
+        if lacking:
             thread = threading.Thread(target=self._work, name=f"nbflow-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
         self._todo.put((contextvars.copy_context(), batch))
-
-    def outcomes(self, wait_s: float) -> Iterable[Batch]:
-        finished: list[Batch] = []
-        try:
-            finished.append(self._taken(self._done.get(timeout=wait_s)))
-            while True:
-                finished.append(self._taken(self._done.get_nowait()))
-        except queue.Empty:
-            return finished
 
     def cancel(self, batches: Iterable[Batch], *, kill: bool = False) -> None:
         for batch in batches:
@@ -82,24 +76,16 @@ class ThreadExecutor:
             self._todo.put(None)
         self._threads.clear()
 
-    def _taken(self, done: Batch | BaseException) -> Batch:
-        if isinstance(done, BaseException):
-            raise done
-        self._open -= 1
-        return done
-
     def _work(self) -> None:
         while (job := self._todo.get()) is not None:
             context, batch = job
             try:
-                context.run(run_batch, batch, self._memo)
+                if batch.begin():
+                    context.run(run_batch, batch, self._memo)
             # A defect of ours must end the run and not hang it; what tasks raise is an Outcome already.
             except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
-                self._done.put(error)
-            else:
-                self._finish(batch)
-
-    def _finish(self, batch: Batch) -> None:
-        if batch.late is not None:
-            batch.late(batch)
-        self._done.put(batch)
+                self._inbox.put(error)
+            with self._lock:
+                self._open -= 1
+            batch.end()
+            self._inbox.put(batch)

@@ -17,13 +17,13 @@ def run_coroutine(coroutine: Any, timeout_s: float | None = None, label: str = "
     """The result of a coroutine, run on nbflow's own event loop, so that a running loop is no hindrance."""
     import asyncio  # 0.06 s of CPU that only async tasks should cost
 
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
+    future = asyncio.run_coroutine_threadsafe(coroutine, own_loop())
     try:
         return future.result(timeout_s)
     except TimeoutError:
         if not future.cancel():
             raise
-        raise _timeout(label, timeout_s) from None
+        raise too_long(label, timeout_s) from None
     except KeyboardInterrupt:
         future.cancel()
         raise
@@ -54,14 +54,15 @@ def bounded_call(
     thread.start()
     if not over.wait(timeout_s):
         _end(thread)
-        raise _timeout(label, timeout_s)
+        raise too_long(label, timeout_s)
     good, what = box[0]
     if good:
         return what
     raise what
 
 
-def _timeout(label: str, timeout_s: float | None) -> TaskTimeout:
+def too_long(label: str, timeout_s: float | None) -> TaskTimeout:
+    """The error of a call that took longer than it may."""
     return TaskTimeout(f"{label} took longer than timeout_s={timeout_s:g}; raise the limit, or give it less to do")
 
 
@@ -73,16 +74,23 @@ def _end(thread: threading.Thread) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TaskTimeout))
 
 
-def _loop() -> asyncio.AbstractEventLoop:
+def own_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of nbflow's own, which runs in a thread of its own as long as the process lives."""
     import asyncio
 
     with _LOOP_LOCK:
         if not _LOOPS:
             loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="nbflow-async", daemon=True).start()
+            threading.Thread(target=loop.run_forever, name=_LOOP_THREAD, daemon=True).start()
             _LOOPS.append(loop)
         return _LOOPS[0]
 
 
+def is_on_own_loop() -> bool:
+    """Whether the code that asks runs on nbflow's own loop, which nothing may block."""
+    return threading.current_thread().name == _LOOP_THREAD
+
+
+_LOOP_THREAD = "nbflow-async"
 _LOOPS: list[asyncio.AbstractEventLoop] = []
 _LOOP_LOCK = threading.Lock()

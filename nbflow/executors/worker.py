@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import random
 import sys
 from contextlib import contextmanager, nullcontext
 from itertools import repeat
 from time import perf_counter
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import seal
@@ -22,19 +21,35 @@ from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
 from nbflow.model.tree import CONTAINERS, leaves
+from nbflow.probe.capture import aside
 from nbflow.probe.file import File
 from nbflow.probe.files import RandomState, Recorder
+from nbflow.probe.routing import Figures, capturing
 from nbflow.probe.secrets import short_text
 from nbflow.signals import LOOP, SKIP, SUCCESS, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+    from contextlib import AbstractContextManager
 
+    from nbflow.probe.capture import Capture
     from nbflow.probe.files import StatMemo
 
 
 def run_batch(batch: Batch, memo: StatMemo) -> None:
     """Appends an Outcome for each element to batch.outcomes, so that what is finished survives an interrupt."""
+    pending = steps(batch, memo)
+    try:
+        for outcome in pending:
+            with noting(batch, outcome), _seeding(batch, outcome.position):
+                outcome.value = run_coroutine(outcome.value, batch.timeout_s, batch.label)
+    finally:
+        # Here and now: variables of the context are put back in it.
+        pending.close()
+
+
+def steps(batch: Batch, memo: StatMemo) -> Generator[Outcome]:
+    """Runs a batch as `run_batch` does; gives out each outcome whose value must be awaited before it goes on."""
     recorder = Recorder()
     # What nobody stores may use random numbers as it likes.
     before = RandomState.snapshot() if batch.keep and batch.seeds is None else None
@@ -42,8 +57,8 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
     # Nodes that tasks make in here are theirs, whatever flow and blocks are open outside.
     making, building, block = MAKING.set(made), BUILDING.set(None), BLOCK.set(_NO_BLOCK)
     try:
-        with recorder.watching():
-            _run_elements(batch, memo, recorder, made)
+        with recorder.watching(), capturing(batch.live) as capture:
+            yield from _run_elements(batch, memo, recorder, capture, made)
     finally:
         MAKING.reset(making)
         BUILDING.reset(building)
@@ -51,7 +66,10 @@ def run_batch(batch: Batch, memo: StatMemo) -> None:
     batch.moved_random = before is not None and before.moved()
 
 
-def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[Node]) -> None:
+def _run_elements(
+    batch: Batch, memo: StatMemo, recorder: Recorder, capture: Capture, made: list[Node]
+) -> Iterator[Outcome]:
+    figures = Figures()
     # Most tasks neither loop nor make nodes.
     plain = batch.starts is None and not batch.loop.bounded and not batch.fresh
     for position, (args, kwargs) in enumerate(_calls(batch)):
@@ -60,18 +78,31 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
         if batch.expected_files is not None:
             recorder.expect(batch.expected_files[position])
         first = _call(batch, position, args, kwargs) if plain else None
+        if first is not None and type(first.value) is CoroutineType:
+            yield first
         if first is not None and not made and not isinstance(first.error, Signal) and not isinstance(first.value, Node):
             _note_outputs(batch, first, recorder)
             if recorder.touched:
                 first.observed = recorder.take(memo)
+            if figures.front is not None:
+                figures.settle(first.value)
+            if capture.touched:
+                first.log = capture.take()
             _describe(batch, first)
             batch.outcomes.append(first)
             continue
         for outcome in _iterations(batch, position, args, kwargs, made, first):
+            if type(outcome.value) is CoroutineType:
+                yield outcome
+                continue
             _note_outputs(batch, outcome, recorder)
             # Before the value is encoded: what the encoding opens is not the task's.
             if recorder.touched:
                 outcome.observed = recorder.take(memo)
+            if figures.front is not None:
+                figures.settle(outcome.value)
+            if capture.touched:
+                outcome.log = capture.take()
             _describe(batch, outcome)
             if outcome.step and outcome.sealed is not None:
                 # The next iteration gets this result, and may change it in place.
@@ -79,7 +110,8 @@ def _run_elements(batch: Batch, memo: StatMemo, recorder: Recorder, made: list[N
             if batch.keep or not outcome.step or outcome.nodes:
                 batch.outcomes.append(outcome)
             if batch.report is not None and outcome.step:
-                batch.report(batch)
+                with aside(capture.outer):
+                    batch.report(batch)
 
 
 def _iterations(
@@ -98,6 +130,8 @@ def _iterations(
     unchanged = _copied(args, kwargs) if batch.fresh and first is None else (args, kwargs)
     while True:
         outcome, first = first or _call(batch, position, args, kwargs), None
+        if type(outcome.value) is CoroutineType:
+            yield outcome
         error = outcome.error
         looped = isinstance(error, LOOP)
         if looped or start is not None or batch.loop.bounded:
@@ -174,25 +208,44 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
     started = perf_counter()
     try:
         if batch.seeds is not None:
-            # Each iteration of a loop has random numbers of its own.
-            with seeded(batch.seeds[position] + ITERATION.get()[0] - 1):
+            with _seeding(batch, position):
                 value = _called(batch, args, kwargs)
         elif batch.timeout_s is not None:
             value = _called(batch, args, kwargs)
         else:
             value = fn(*args, **kwargs)
-        if inspect.iscoroutine(value):
-            value = run_coroutine(value, batch.timeout_s, batch.label)
-        if isinstance(value, (GeneratorType, AsyncGeneratorType)):
-            raise NotSuccessful(
-                f"{batch.label} returned a generator, which can be read only once; return list(...) of it"
-            )
+        if isinstance(value, _GENERATORS):
+            raise _generator(batch)
     # A task may raise anything, also SystemExit and signals; an interrupt alone ends the run.
     except (Exception, SystemExit, Signal) as error:  # noqa: BLE001 (what a task raises becomes its state)
         # The first frame is this one.
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
         return Outcome(position, error=error, seconds=perf_counter() - started)
     return Outcome(position, value, seconds=perf_counter() - started)
+
+
+@contextmanager
+def noting(batch: Batch, outcome: Outcome) -> Iterator[None]:
+    """What awaiting the value of an outcome raises in the block becomes its error, and the time counts."""
+    started = perf_counter()
+    try:
+        yield
+        if isinstance(outcome.value, _GENERATORS):
+            raise _generator(batch)
+    except (Exception, SystemExit, Signal) as error:  # noqa: BLE001 (what a task raises becomes its state)
+        outcome.value, outcome.error = None, error
+    outcome.seconds += perf_counter() - started
+
+
+def _generator(batch: Batch) -> NotSuccessful:
+    return NotSuccessful(f"{batch.label} returned a generator, which can be read only once; return list(...) of it")
+
+
+def _seeding(batch: Batch, position: int) -> AbstractContextManager[None]:
+    if batch.seeds is None:
+        return _NOT_SEEDED
+    # Each iteration of a loop has random numbers of its own.
+    return seeded(batch.seeds[position] + ITERATION.get()[0] - 1)
 
 
 def _called(batch: Batch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -256,6 +309,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 _SKIPPED_ID = b"nbflow skipped  "
+_GENERATORS = (GeneratorType, AsyncGeneratorType)
+_NOT_SEEDED = nullcontext()
 _NO_BLOCK = Block()
 _NOTHING_NOTED = nullcontext[dict[Place, bytes]]({})
 _FIRST = (1, None)

@@ -197,6 +197,7 @@ def _entry(store: Store, row: Row, key: bytes) -> Entry:
         expires_ns=row.expires_ns,
         session=row.session,
         task=row.task,
+        log=store.logs([row]).get((row.key, row.trace), ()),
     )
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
+from nbflow.flow.causes import Causes
 from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python, unsuccessful_text
+from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
 from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import members_of, records_of, settle, shown_parameters
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
     from nbflow.engine.why import Reason
-    from nbflow.flow.causes import Causes
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
     from nbflow.model.node import Node
@@ -111,6 +112,11 @@ class Run:
     def ledger(self) -> Ledger:
         """What this run knows of each node's elements."""
         return self._workshop.ledger
+
+    def causes_so_far(self) -> Causes:
+        """What tells why nodes run, while the run goes on."""
+        before = self._workshop.store.last(self.flow.name)
+        return Causes(self._workshop, self.flow.name, before, until_ns=self.started_ns)
 
     def __getitem__(self, node: Node | str) -> Any:
         """A node's value; of a mapped node the list. Raises NotSuccessful when there is none."""
@@ -238,7 +244,12 @@ class Run:
 
     def groups(self) -> list[Group]:
         """The nodes that running tasks made, by the task that made them."""
-        return groups_of(self._workshop.machine.tracks)
+        # A watcher's thread asks while the run adds nodes.
+        return groups_of(list(self._workshop.machine.tracks))
+
+    def watch(self) -> set[Track]:
+        """The set that gets each node that changes from now on, for the watcher to empty."""
+        return self._workshop.machine.watch()
 
     def loops(self, node: Node) -> int | None:
         """How many iterations a node's loop took; of a mapped node the longest."""
@@ -248,6 +259,11 @@ class Run:
     def state(self, node: Node | str) -> State:
         """The state of a node as a whole."""
         return self.track(self._find(node)).state()
+
+    @property
+    def tracks(self) -> Mapping[Node, Track]:
+        """How each node stands; nodes that tasks make come in while the run goes on."""
+        return self._workshop.machine.tracks
 
     def track(self, node: Node) -> Track:
         return self._workshop.machine.tracks[node]
@@ -272,6 +288,24 @@ class Run:
     def part(self, node: Node, position: int) -> Any:
         """One of the values that a node returned as a tuple."""
         return self._value(node, 0)[position]
+
+    def log(self, node: Node | str, element: Any = None) -> RunLog:
+        """What a node put out: prints, logging, warnings and displays, also of reused and of failed elements.
+
+        Displays as they appeared, under a header line an element; as a text with `str`. element: the number or the
+        label of one element of a mapped node. Of one element the first 200,000 and the last 50,000 characters are
+        kept, and the first 20 and the last 5 displays. Raises UnknownName.
+
+        >>> from nbflow import Flow, task
+        >>> with Flow("talking") as flow:
+        ...     node = task(cache=False)(lambda: print("hello"))(name="talk")
+        >>> run = flow.run()
+        hello
+        >>> run.log("talk")
+        hello
+        """
+        found = self._find(node)
+        return run_log(self._workshop, found, element)
 
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.

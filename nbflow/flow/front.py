@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
-from nbflow.engine.hooks import Hooks, StateChange
-from nbflow.engine.keeping import Keeper
-from nbflow.engine.run import Shell, session_id
-from nbflow.errors import GraphError, NbflowWarning, UnknownName, nearest
-from nbflow.executors.threads import SyncExecutor, ThreadExecutor
+from nbflow.errors import GraphError, UnknownName, nearest
 from nbflow.flow.accept import Accepted, accept
+from nbflow.flow.background import Background, start
 from nbflow.flow.compare import compare_runs
 from nbflow.flow.drawing import Drawing
 from nbflow.flow.explain import explain
 from nbflow.flow.finished import Run
+from nbflow.flow.output import OutputStyle
 from nbflow.flow.past import history_frame
 from nbflow.flow.picture import flow_picture, run_picture
 from nbflow.flow.plans import Plan, Status
+from nbflow.flow.running import Job
 from nbflow.flow.status import status_of
+from nbflow.flow.telling import warn_user
 from nbflow.flow.whys import Why, why_planned
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
 from nbflow.model.node import BUILDING, FLOW_FACTORY, Builder, Node, ancestors
-from nbflow.model.state import State
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
     from contextvars import Token
+    from pathlib import Path
 
     import pandas as pd
 
+    from nbflow.engine.hooks import StateChange
     from nbflow.engine.resolve import Forced
-    from nbflow.executors.base import Executor
     from nbflow.results.comparison import Comparison
     from nbflow.store import Store
 
 Targets = Node | str | Iterable[Node | str] | None
+Force = Targets | Mapping[Node | str, Iterable[int]]
 
 
 class Flow:
@@ -58,7 +56,8 @@ class Flow:
     42
 
     store: the folder that keeps results; by default `.nbflow` in the project's folder (design section 8).
-    executor: "threads" (default) or "sync". reference: the nodes whose success decides `run.ok`; by default all.
+    executor: "threads" (default) or "sync". loop: where async tasks run, "own" (default) or "notebook".
+    reference: the nodes whose success decides `run.ok`; by default all.
     on_state: called with a StateChange when a run begins and ends.
     """
 
@@ -68,19 +67,25 @@ class Flow:
         *,
         store: str | Path | None = None,
         executor: str = "threads",
+        loop: str = "own",
         reference: Iterable[Node] | None = None,
         on_state: Callable[[StateChange], Any] | None = None,
     ) -> None:
         if executor not in {"threads", "sync"}:
             raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, ["threads", "sync"]))
+        if loop not in {"own", "notebook"}:
+            raise GraphError(f"Flow(loop={loop!r})" + nearest(loop, ["own", "notebook"]))
         self.name = name
         self.executor = executor
+        self.loop = loop
         self.on_state = on_state
         self.reference = None if reference is None else list(reference)
         self.graph: Graph = Graph(name, self)
         self.last_run: Run | None = None
         # What users should know goes here: a warning, or a line in a notebook.
         self.tell: Callable[[str], None] = warn_user
+        # How what tasks put out is shown.
+        self.output = OutputStyle()
         self._place = store
         self._tokens: list[Token[Builder | None]] = []
 
@@ -130,7 +135,7 @@ class Flow:
         self,
         *,
         targets: Targets = None,
-        force: Targets | Mapping[Node | str, Iterable[int]] = None,
+        force: Force = None,
         approve: Targets = None,
         check: bool = False,
         dry: bool = False,
@@ -144,27 +149,52 @@ class Flow:
         failed. dry: run nothing, show only what would. The rest are the flow's parameters by name; ParameterError
         for an unknown one.
         """
-        check_parameters(self.graph.parameters, parameters, self.name)
-        forced = self._forced(force)
-        workshop = self._workshop(targets, parameters, forced, approve)
         if dry:
+            check_parameters(self.graph.parameters, parameters, self.name)
+            workshop = self._workshop(targets, parameters, self._forced(force), approve)
             return Run.planned(self, workshop, explain(workshop, self.name).visible())
-        run = Run(self, workshop, parameters)
-        run.targets = None if targets is None else [node.name for node in self._chosen(targets)]
-        run.approved = [node.name for node in self._chosen(approve)]
-        self.last_run = run
-        self._tell_state(workshop, State.PENDING, State.RUNNING)
-        try:
-            run.stale = self._work(workshop, forced)
-        except KeyboardInterrupt:
-            ran, _, failed = run.counts()
-            self.tell(
-                f"{self.name}: interrupted; {ran - failed} finished results are kept, the next run goes on from there"
-            )
-            raise
-        finally:
-            run.finish(forced)
-            self._tell_state(workshop, State.RUNNING, run.overall)
+        run = self._job(targets, force, approve, parameters).here()
+        if check:
+            run.check()
+        return run
+
+    def start(
+        self, *, targets: Targets = None, force: Force = None, approve: Targets = None, **parameters: Any
+    ) -> Background:
+        """Runs in the background, and gives a handle at once; the options are those of `run`.
+
+        The handle tells how far the run is (`.progress`), waits for its Run (`.wait()`), and ends it (`.cancel()`).
+        What must be called on the main thread, as tasks that draw with pyplot, is called in a notebook between its
+        cells, or in `wait()`. Raises ParameterError.
+
+        >>> from nbflow import task
+        >>> with Flow("in the background") as flow:
+        ...     node = task(cache=False)(lambda: 42)(name="answer")
+        >>> handle = flow.start()
+        >>> handle.wait()["answer"], handle.progress
+        (42, 1 of 1 done)
+        """
+        return start(self._job(targets, force, approve, parameters))
+
+    async def arun(
+        self,
+        *,
+        targets: Targets = None,
+        force: Force = None,
+        approve: Targets = None,
+        check: bool = False,
+        **parameters: Any,
+    ) -> Run:
+        """As `run`, to be awaited: the event loop goes on meanwhile. When the awaiting task is cancelled, the run is.
+
+        >>> import asyncio
+        >>> from nbflow import task
+        >>> with Flow("awaited") as flow:
+        ...     node = task(cache=False)(lambda: 42)(name="answer")
+        >>> asyncio.run(flow.arun())["answer"]
+        42
+        """
+        run = await start(self._job(targets, force, approve, parameters))
         if check:
             run.check()
         return run
@@ -276,35 +306,13 @@ class Flow:
             drawing.save(filename)
         return drawing
 
-    def _tell_state(self, workshop: Workshop, old: State, new: State) -> None:
-        if self.on_state is not None:
-            Hooks(workshop.ledger, self.tell).call_one(self.on_state, StateChange(self.name, None, old, new))
-
-    def _work(self, workshop: Workshop, force: Forced) -> dict[Node, dict[int, str]]:
-        keeper = Keeper(
-            workshop.ledger,
-            workshop.resolver,
-            workshop.store,
-            session=session_id(),
-            replace=frozenset(force),
-            tell=self.tell,
-        )
-        executors: dict[str, Executor] = {"sync": SyncExecutor(workshop.memo), "threads": ThreadExecutor(workshop.memo)}
-        shell = Shell(
-            workshop.machine,
-            workshop.ledger,
-            workshop.resolver,
-            executors,
-            keeper,
-            default_executor=self.executor,
-            tell=self.tell,
-        )
-        try:
-            shell.run()
-        finally:
-            for executor in executors.values():
-                executor.close()
-        return shell.stale
+    def _job(self, targets: Targets, force: Force, approve: Targets, parameters: dict[str, Any]) -> Job:
+        check_parameters(self.graph.parameters, parameters, self.name)
+        forced = self._forced(force)
+        job = Job(self, self._workshop(targets, parameters, forced, approve), parameters, forced)
+        job.run.targets = None if targets is None else [node.name for node in self._chosen(targets)]
+        job.run.approved = [node.name for node in self._chosen(approve)]
+        return job
 
     def _workshop(
         self, targets: Targets, parameters: dict[str, Any], force: Forced | None = None, approve: Targets = None
@@ -326,7 +334,7 @@ class Flow:
             targets = [targets]
         return [self._node(target) for target in targets]
 
-    def _forced(self, force: Targets | Mapping[Node | str, Iterable[int]]) -> Forced:
+    def _forced(self, force: Force) -> Forced:
         if isinstance(force, Mapping):
             return {self._node(name): frozenset(elements) for name, elements in force.items()}
         return dict.fromkeys(self._chosen(force))
@@ -360,17 +368,6 @@ def implicit_flow(targets: list[Node]) -> Flow:
         graph.add(node)
     flow.graph = graph
     return flow
-
-
-def warn_user(message: str) -> None:
-    """A warning at the line of the user's that led here."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, NbflowWarning, stacklevel=level)
-
-
-_PACKAGE = str(Path(__file__).parent.parent)
 
 
 FLOW_FACTORY[:] = [implicit_flow]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
+from nbflow.flow.glance import source_of
 from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import error_text, short_text
@@ -30,6 +31,18 @@ def flow_picture(graph: Graph, run: Run | None = None) -> Picture:
 def run_picture(run: Run) -> Picture:
     """The flow of a run with the states that the run left."""
     return _with_children(_picture(run.graph, _run_state(run)), run, lasting=False)
+
+
+def live_picture(run: Run) -> Picture:
+    """The flow of a run as it begins: all that will have a state waits, with room for counts not known yet."""
+    with_room = {"state": State.PENDING.label, "done": 8888, "total": 8888}
+
+    def describe(node: Node) -> dict[str, Any]:
+        if not run.takes_part(node):
+            return {}
+        return with_room if node.mapped else {"state": State.PENDING.label}
+
+    return _with_children(_picture(run.graph, describe), run, lasting=False)
 
 
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
@@ -73,7 +86,10 @@ def _box(node: Node, describe: Describe) -> Box:
     if node.task is RESOURCE:
         cluster = (*cluster, node.name)
     kind = {MERGE: "merge", RESOURCE: "resource"}.get(node.task, "item" if node.task in HIDDEN else "task")
-    return Box(name=node.name, label=node.name, kind=kind, mapped=node.mapped, cluster=cluster, **described)
+    source = source_of(node) if kind == "task" else ""
+    return Box(
+        name=node.name, label=node.name, kind=kind, mapped=node.mapped, source=source, cluster=cluster, **described
+    )
 
 
 def _arrows(node: Node) -> Iterator[Arrow]:

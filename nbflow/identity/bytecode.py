@@ -76,6 +76,14 @@ def meaning_of(code: CodeType) -> Meaning:
     return Meaning(digest, free, tuple(dict.fromkeys(_reaches(listing, {}))), called, attributes)
 
 
+def reaches_of(code: CodeType) -> tuple[Reach, ...]:
+    """The global paths that a function's code and all code inside it use; remembered."""
+    known = _REACHES.get(id(code))
+    if known is None or known[0] is not code:
+        known = _REACHES[id(code)] = (code, tuple(dict.fromkeys(_reaches(_listed(code), {}))))
+    return known[1]
+
+
 def nested_code(code: CodeType) -> Iterator[CodeType]:
     """The code objects inside one, from the outside to the inside, in order."""
     for constant in code.co_consts:
@@ -316,3 +324,7 @@ def _stored_name(instruction: dis.Instruction) -> str | None:
         name: str = instruction.argval
         return name
     return instruction.argval[0] if instruction.opname.startswith("STORE_FAST_") else None
+
+
+# By the id of a code object, which is held here, so that the id stays its own.
+_REACHES: dict[int, tuple[CodeType, tuple[Reach, ...]]] = {}

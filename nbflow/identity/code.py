@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.accessors import accessors_in
+from nbflow.identity.bound import bound_code
 from nbflow.identity.bytecode import CALLED_CHAINS, Meaning, Reach, meaning_of
 from nbflow.identity.classes import class_parts
 from nbflow.identity.components import component_ids
@@ -123,6 +124,10 @@ class CodeIds:
             tuple(capture for unit in reached for capture in unit.captures),
             self._digest_now,
         )
+
+    def bound(self, fn: Callable[..., Any]) -> str | None:
+        """What binds a function to the main thread; None where nothing does. Hashes nothing."""
+        return bound_code(fn, lambda module: module.startswith("nbflow") or self._package(module) is not None)
 
     def resolve(self, thing: Any) -> bytes:
         """The id of a function, class, builtin or module as a part of a value."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from nbflow.errors import UnidentifiableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Calls a function on the thread that asked for a run, for code of that run which is at work on another one.
+AT_HOME: ContextVar[Callable[[Callable[[], Any]], Any] | None] = ContextVar("nbflow_at_home", default=None)
 # What a search for handles looks at, at most: they lie near the surface.
 _DEPTH, _MOST = 4, 500
 
@@ -57,7 +61,11 @@ def outside_handle(value: Any) -> str | None:
             continue
         seen.add(id(each))
         if is_handle(each):
-            found = handle_of(each)
+            try:
+                found = handle_of(each)
+            except UnidentifiableError:
+                # It was closed meanwhile; nobody sees anything through it any more.
+                continue
             if found is not None and found.outside:
                 return type(each).__name__
         elif depth < _DEPTH:
@@ -92,16 +100,28 @@ def _sqlite(value: Any, path: str) -> Handle:
     import sqlite3
 
     try:
-        files = [row[2] for row in value.execute("PRAGMA database_list")]
-        if not any(files):
-            from xxhash import xxh3_128_hexdigest
-
-            # A database that nothing was ever written to cannot be serialized.
-            written = value.execute("PRAGMA page_count").fetchone()[0] > 0
-            content = xxh3_128_hexdigest(value.serialize()) if written else "empty"
-            return Handle(("sqlite in memory", content), outside=False)
+        return _sqlite_here(value)
+    except sqlite3.Error as error:
+        at_home = AT_HOME.get()
+        if at_home is None or not isinstance(error, sqlite3.ProgrammingError):
+            raise UnidentifiableError(path, "Connection", str(error)) from None
+    try:
+        # It belongs to the thread that asked for the run.
+        found: Handle = at_home(partial(_sqlite_here, value))
     except sqlite3.Error as error:
         raise UnidentifiableError(path, "Connection", str(error)) from None
+    return found
+
+
+def _sqlite_here(value: Any) -> Handle:
+    files = [row[2] for row in value.execute("PRAGMA database_list")]
+    if not any(files):
+        from xxhash import xxh3_128_hexdigest
+
+        # A database that nothing was ever written to cannot be serialized.
+        written = value.execute("PRAGMA page_count").fetchone()[0] > 0
+        content = xxh3_128_hexdigest(value.serialize()) if written else "empty"
+        return Handle(("sqlite in memory", content), outside=False)
     return Handle(
         ("sqlite", *(f"{name}{_stamp(name)}{_stamp(name + '-wal')}" for name in files if name)), outside=False
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
 from nbflow.errors import BindError, GraphError, nearest
+from nbflow.model.rate import check_concurrency, read_rate
 from nbflow.model.triggers import BUILT_IN, Trigger, all_successful
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ class Options:
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
     the result is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
 
-    executor: "threads", "sync", or None for the flow's. nout: how many parts its result has, so that a node of it
+    Where: executor: "threads", "sync" for the main thread, one at a time, or None for the flow's. loop: where an async
+    task runs: "own" for nbflow's event loop, "notebook" for the one that runs where the flow is run, which clients made
+    in other cells belong to; None for the flow's. concurrency: how many elements of the task run at once, at most (an
+    async task's default: 100); rate: how many begin in a time, at most: "10/s", "100/min". Both hold across runs.
+
+    nout: how many parts its result has, so that a node of it
     can be unpacked.
     """
 
@@ -66,6 +72,9 @@ class Options:
     env: tuple[str, ...] = ()
     outputs: tuple[Any, ...] = ()
     executor: str | None = None
+    loop: str | None = None
+    concurrency: int | None = None
+    rate: str | None = None
     nout: int | None = None
     max_loops: int = 1000
     loop_times: Any = None
@@ -98,6 +107,11 @@ class Options:
             seconds_of(self.max_age)
         if self.executor not in {None, "threads", "sync"}:
             raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), ["threads", "sync"]))
+        if self.loop not in {None, "own", "notebook"}:
+            raise GraphError(f"loop={self.loop!r}" + nearest(str(self.loop), ["own", "notebook"]))
+        check_concurrency(self.concurrency)
+        if self.rate is not None:
+            read_rate(self.rate)
 
     def _check_outputs(self) -> None:
         if callable(self.outputs):
@@ -177,6 +191,13 @@ class Task:
             return None
         required = sum(each.default is inspect.Parameter.empty for each in parameters)
         return tuple(each.name for each in parameters), required
+
+    @property
+    def is_async(self) -> bool:
+        """Whether a call gives a coroutine."""
+        code = getattr(self.fn, "__code__", None)
+        # inspect takes ten times as long to say the same.
+        return inspect.iscoroutinefunction(self.fn) if code is None else bool(code.co_flags & inspect.CO_COROUTINE)
 
     @functools.cached_property
     def nout(self) -> int | None:

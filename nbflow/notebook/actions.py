@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.notebook.controls import show_controls
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nbflow.flow import Plan, Run
+    from nbflow.flow.background import Background
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison
 
 
-def run(session: Session, given: Given) -> Run:
+def run(session: Session, given: Given) -> Run | Background:
+    if given.has("background"):
+        handle = session.start(given.words or None, force=given.has("force"))
+        show_controls(handle)
+        return handle
     done = session.run(given.words or None, force=given.has("force"))
     print(done.summary())
     return done

@@ -107,8 +107,11 @@ COMMANDS: dict[str, Command] = {
         actions.run,
         ANY,
         "run everything that is stale, or only these and what they need",
-        ("%flow run", "%flow run daily report", "%flow run daily --force"),
-        {"force": Switch("run although the results are known")},
+        ("%flow run", "%flow run daily report", "%flow run daily --force", "%flow run --background"),
+        {
+            "force": Switch("run although the results are known"),
+            "background": Switch("go on while other cells run; with a Cancel button, and a handle to wait for it"),
+        },
     ),
     "plan": Command(actions.plan, ANY, "what would run, and why; runs nothing", ("%flow plan", "%flow plan report")),
     "why": Command(

@@ -12,6 +12,8 @@ from nbflow.notebook.commands import COMMANDS, flow_help, perform
 from nbflow.notebook.complete import matcher_for
 from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
+from nbflow.notebook.output import SHELLS
+from nbflow.notebook.places import one_line
 from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
 
@@ -35,6 +37,7 @@ def load(shell: Any) -> Session:
         shell.events.register(event, callback)
     session.matcher = matcher_for(session)
     shell.Completer.custom_matchers.append(session.matcher)
+    SHELLS.append(shell)
     _SESSIONS[id(shell)] = session
     return session
 
@@ -48,6 +51,7 @@ def unload(shell: Any) -> None:
         shell.magics_manager.magics[kind].pop(name, None)
     if session.plain in shell.ast_transformers:
         shell.ast_transformers.remove(session.plain)
+    SHELLS.remove(shell)
     if session.forms in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(session.forms)
     for event, callback in session.events().items():
@@ -71,11 +75,13 @@ class Magics:
             print(head_help())
             return None
         declared = self._session.declare(line, cell)
-        run = self._session.update(declared)
-        print(self._session.state_line(declared, run))
-        behind = self._session.update_behind(declared)
-        if behind:
-            print(f"  and behind it: {', '.join(behind)}")
+        with one_line() as line_below:
+            run = self._session.update(declared)
+            line_below.say(self._session.state_line(declared, run))
+        with one_line() as line_below:
+            behind = self._session.update_behind(declared)
+            if behind:
+                line_below.say(f"  and behind it: {', '.join(behind)}")
         return self._session.shown_value(declared, run)
 
     @no_var_expand

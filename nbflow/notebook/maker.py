@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -70,7 +71,11 @@ class CellMaker:
     def task(self, built: CellTask, source: CellSource) -> Task:
         SOURCES.register(built.filename, built.text, built.tree)
         options = source.head.options
-        return Task(built.function, name=options.name or built.name, **options.task)
+        given = dict(options.task)
+        if iscoroutinefunction(built.function):
+            # Its sessions and clients were made in other cells, and belong to the loop that those run on.
+            given.setdefault("loop", "notebook")
+        return Task(built.function, name=options.name or built.name, **given)
 
     def refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow.errors import GraphError, nearest
+from nbflow.model.rate import read_rate
 from nbflow.model.task import Options, seconds_of
 
 if TYPE_CHECKING:
@@ -137,6 +138,11 @@ def _age(value: str) -> str:
     return value
 
 
+def _rate(value: str) -> str:
+    read_rate(value)
+    return value
+
+
 def _flag(value: bool) -> Callable[[str], bool]:
     return lambda _: value
 
@@ -159,6 +165,9 @@ OPTIONS: dict[str, Option] = {
     "timeout": Option("timeout_s", _seconds, "SECONDS", "fail when it takes longer"),
     "loop-times": Option("loop_times", _whole, "N", "run it N times, each with loop.result of the one before"),
     "max-loops": Option("max_loops", _whole, "N", "iterations after which LOOP is taken for a runaway"),
+    "concurrency": Option("concurrency", _whole, "5", "how many elements run at once, at most"),
+    "rate": Option("rate", _rate, "10/s", "how many elements begin in a time, at most: 10/s, 100/min"),
+    "loop": Option("loop", str, "NAME", "where a body with await runs: notebook (default), or own"),
     "executor": Option("executor", str, "NAME", "threads, or sync for the main thread"),
     "lazy": Option("lazy", _flag(True), "", "declare only: `%flow run NAME` runs it, and so does no other cell"),
     "name": Option("name", str, "TEXT", "how the task is called in pictures and tables"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, NbflowError, UnknownName, nearest
 from nbflow.flow import Flow
+from nbflow.flow.output import OutputStyle
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
@@ -19,6 +20,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
+from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.shown import has_value, state_line
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
+    from nbflow.flow.background import Background
     from nbflow.notebook.cells import CellNames
     from nbflow.notebook.plain import PlainCells
 
@@ -48,6 +51,7 @@ class Session:
         self.store = find_store(None)
         self.flow = Flow(_notebook_name(), store=self.store)
         self.flow.tell = _print
+        self.flow.output = OutputStyle(see=_SEE)
         self.forms = CellForms()
         self.modes = Modes()
         self._declared = Declarations()
@@ -212,14 +216,9 @@ class Session:
         approve: Sequence[str] = (),
     ) -> Run:
         """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
-        flow = self.build()
-        self._check_names(names)
-        if self._publish_for_helpers(names):
-            flow = self.build()
-        targets = list(names) if names is not None else None
+        flow, targets, forced = self._asked(names, force=force)
         self.busy = True
         try:
-            forced = (targets or list(flow.graph.nodes)) if force else None
             run = flow.run(targets=targets, force=forced, approve=approve)
         except KeyboardInterrupt as stop:
             raise Interrupted from stop
@@ -228,6 +227,20 @@ class Session:
         if check:
             raise_first_failure(run)
         return run
+
+    def start(self, names: Sequence[str] | None = None, *, force: bool = False) -> Background:
+        """As `run`, in the background; cells run meanwhile."""
+        flow, targets, forced = self._asked(names, force=force)
+        return flow.start(targets=targets, force=forced)
+
+    def _asked(self, names: Sequence[str] | None, *, force: bool) -> tuple[Flow, list[str] | None, list[str] | None]:
+        """The flow as it is declared now, the nodes that are to run (None: all), and those that are forced to."""
+        flow = self.build()
+        self._check_names(names)
+        if self._publish_for_helpers(names):
+            flow = self.build()
+        targets = list(names) if names is not None else None
+        return flow, targets, (targets or list(flow.graph.nodes)) if force else None
 
     def _publish_for_helpers(self, names: Sequence[str] | None) -> bool:
         """Puts outputs that helpers of the tasks read through globals into the namespace, as a plain cell's would be.
@@ -259,8 +272,13 @@ class Session:
         if self.modes.lazy or declared.source.head.options.lazy:
             return None
         shown = declared.built.shown
-        nodes = [self._nodes[declared], *([self._assembly.version_of(declared, shown)] if shown is not None else [])]
-        return self.run([node.name for node in nodes])
+        name = self._nodes[declared].name
+        also = [self._assembly.version_of(declared, shown).name] if shown is not None else []
+        self.flow.output = OutputStyle(own=name, see=_SEE, begin=open_line)
+        try:
+            return self.run([name, *also])
+        finally:
+            self.flow.output = OutputStyle(see=_SEE)
 
     def update_behind(self, declared: Declared) -> list[str]:
         """Where `%flow auto` is on, brings up to date what depends on a cell's task; gives its names."""
@@ -280,7 +298,9 @@ class Session:
         """Brings outputs up to date and puts their values into the namespace, as copies of the stored ones."""
         wanted = list(names)
         self.build()
-        run = self.run([self._assembly.output_node(name).name for name in wanted])
+        with one_line() as line:
+            run = self.run([self._assembly.output_node(name).name for name in wanted])
+            line.replace(f"✓ {', '.join(wanted)} · brought up to date")
         for name in wanted:
             self._published.put(name, self._assembly.output_node(name), run)
         self._drop_outdated(self._published.names() - set(wanted))
@@ -342,6 +362,9 @@ class Session:
                 plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
                 known = nearest(name, [*self.outputs(), *plain])
                 raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
+
+
+_SEE = "%flow log {name}"
 
 
 def _notebook_name() -> str:

@@ -13,6 +13,7 @@ from nbflow.probe.hook import leave_out
 from nbflow.store.blobs import Blobs
 from nbflow.store.live import LIVE, Live
 from nbflow.store.location import make_folder
+from nbflow.store.logs import DROP_LOG, PUT_LOG, SWEEP_LOGS, find_logs, packed
 from nbflow.store.peace import undisturbed
 from nbflow.store.records import Records
 from nbflow.store.room import Room
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbflow.codecs import Sealed
+    from nbflow.probe.pieces import Log
     from nbflow.store.rows import Last
 
 COMMIT_S = 1.0
@@ -47,6 +49,7 @@ class Store(Records):
         # The value's bytes, where they do not lie in a file already; whether it replaces what is there.
         self._pending: dict[tuple[bytes, bytes], tuple[Row, Sealed | None, bool]] = {}
         self._pending_keys: dict[bytes, list[Row]] = {}
+        self._pending_logs: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}
         self._committed = time.monotonic()
         self._flushes_soon = False
         self._dropped: set[tuple[bytes, bytes, bytes]] = set()
@@ -127,6 +130,12 @@ class Store(Records):
             self.drop(row)
             raise DamagedEntry(row.key, f"cannot be read here ({error})") from error
 
+    def logs(self, rows: Iterable[Row]) -> dict[tuple[bytes, bytes], Log]:
+        """What the making of results put out, by key and trace; those that put nothing out are left out."""
+        self._commit()
+        with self._lock:
+            return find_logs(self._read, rows)
+
     def put(self, entries: Sequence[Entry], *, replace: bool = False) -> list[Row | None]:
         """Takes results in; they are written with the next flush, at least once a second.
 
@@ -150,7 +159,9 @@ class Store(Records):
         with self._lock:
             self._forget_pending(row)
             self._dropped.add((row.key, row.trace, row.digest))
-            self._write([(TAKE_OUT + " AND digest = ?", [(row.key, row.trace, row.digest)])])
+            self._write(
+                [(TAKE_OUT + " AND digest = ?", [(row.key, row.trace, row.digest)]), (DROP_LOG, [(row.key, row.trace)])]
+            )
             if row.blob is not None:
                 # What is damaged must not be taken for written already.
                 self._blobs.remove(row.blob)
@@ -165,7 +176,7 @@ class Store(Records):
         where, values = ("", [()]) if names is None else (" WHERE task = ?", [(plain_text(name),) for name in names])
         with self._lock:
             inline = sum(held for each in values for (held,) in self._read(INLINE_SIZE + where, each))
-            self._write([("DELETE FROM entry" + where, values)])  # noqa: S608 (constants)
+            self._write([("DELETE FROM entry" + where, values), (SWEEP_LOGS, [()])])  # noqa: S608 (constants)
             return int(inline) + self.sweep()
 
     def sweep(self) -> int:
@@ -216,6 +227,8 @@ class Store(Records):
             # In this order: what is pending can be looked up.
             self._pending_keys.setdefault(entry.key, []).append(row)
             self._pending[entry.key, entry.trace] = (row, sealed, replace)
+            if entry.log:
+                self._pending_logs[entry.key, entry.trace] = (row.made_ns, packed(row, entry.log))
             self.room.took(row)
         return row
 
@@ -252,9 +265,15 @@ class Store(Records):
             rows[replace].append((*row, row_digest((*row,)), payload))
         statements = [(statement, [values]) for statement, values in [*others, *self.room.notes()]]
         puts = [(PUT.format(replace=int(replace)), rows[replace]) for replace in rows]
+        logs = list(self._pending_logs.items())
+        # Only beside the very result that it belongs to: another kernel's may have been first.
+        puts.append((PUT_LOG, [(*place, log, *place, made) for place, (made, log) in logs]))
         if not self._write([*statements, *puts]):
             self._forget_unwritten()
         del self._pending_other[: len(others)]
+        for place, log in logs:
+            if self._pending_logs.get(place) is log:
+                del self._pending_logs[place]
         for key, value in pending:
             if self._pending.get(key) is value:
                 self._forget_pending(value[0])

@@ -34,6 +34,9 @@ def rescue(path: Path, database: sqlite3.Connection) -> int:
         for row in _readable(source, "SELECT * FROM trace ORDER BY trace, path, kind", ("",)):
             # Whether a trace is complete is looked at whenever it is read.
             database.execute("INSERT OR IGNORE INTO trace VALUES (?, ?, ?, ?, ?)", row)
+        for row in _readable(source, "SELECT key, trace, CAST(text AS BLOB) FROM log ORDER BY key, trace", ("",)):
+            # And so is whether a log is whole.
+            database.execute("INSERT OR IGNORE INTO log VALUES (?, ?, ?)", row)
     return count
 
 

@@ -10,6 +10,7 @@ from xxhash import xxh3_64_digest
 
 if TYPE_CHECKING:
     from nbflow.codecs import Sealed
+    from nbflow.probe.pieces import Log
 
 # What a result is: a value; nodes that give it; one iteration of a loop; one that gave nodes; a skip.
 VALUE, EXPRESSION, LOOP_STEP, LOOP_EXPRESSION, SKIP = 0, 1, 2, 3, 4
@@ -22,7 +23,8 @@ class Entry:
     """A result to be stored.
 
     key: 16 bytes; trace: 16, or none when no file was read. out: the value's id; members: the ids of a list's
-    members one after the other. kind: VALUE, EXPRESSION … session: the only one that may use it.
+    members one after the other. kind: VALUE, EXPRESSION … session: the only one that may use it. log: what its making
+    put out.
     """
 
     key: bytes
@@ -36,6 +38,7 @@ class Entry:
     expires_ns: int | None
     session: str | None
     task: str
+    log: Log = ()
 
 
 class Row(NamedTuple):

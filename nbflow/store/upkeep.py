@@ -16,6 +16,7 @@ from nbflow.model.task import seconds_of
 from nbflow.store.database import DAMAGED
 from nbflow.store.index import Store
 from nbflow.store.location import find_store
+from nbflow.store.logs import DROP_LOG, SWEEP_LOGS, unpacked
 from nbflow.store.room import is_over
 from nbflow.store.rows import GONE, Row, row_digest
 from nbflow.store.schema import COLUMNS, TAKE_OUT
@@ -113,6 +114,7 @@ def verify(place: str | Path | None = None, *, repair: bool = True) -> Verified:
                 if repair:
                     store._write([("DELETE FROM entry WHERE rowid = ?", [(number,)])])
                     store._blobs.remove(row.blob or "")
+        damaged += _damaged_logs(store, repair=repair)
         damaged += _damage_of_database(store, repair=repair)
         store.sweep()
         return Verified(store.root.name, count, size_bytes, tuple(damaged), repair)
@@ -201,6 +203,25 @@ def _damage(store: Store, row: Row, payload: bytes | None) -> str | None:
     return None
 
 
+def _damaged_logs(store: Store, *, repair: bool) -> list[str]:
+    """Logs that are not what was written with their result; those of results that are no more just go."""
+    damaged: list[str] = []
+    if repair:
+        store._write([(SWEEP_LOGS, [()])])
+    for key, trace in store._read("SELECT key, trace FROM log"):
+        query = (
+            f"SELECT {COLUMNS}, (SELECT CAST(text AS BLOB) FROM log WHERE log.key = ? AND log.trace = ?) "  # noqa: S608 (constants)
+            "FROM entry WHERE key = ? AND trace = ?"
+        )
+        for *columns, _, content in store._read(query, (key, trace, key, trace)):
+            row = Row._make(columns)
+            if unpacked(row, content) is None:
+                damaged.append(f"{row.task} ({row.key.hex()[:8]}): its log does not match its digest")
+                if repair:
+                    store._write([(DROP_LOG, [(key, trace)])])
+    return damaged
+
+
 def _damage_of_database(store: Store, *, repair: bool) -> list[str]:
     whole = store._read("PRAGMA integrity_check") == [("ok",)]
     if store._database.replaced:
@@ -227,6 +248,12 @@ def _take_out_over(store: Store, idle_s: float | None) -> int:
         ended = session is not None and idle > SESSION_S
         if is_over(expires, now_ns) or ended or (idle_s is not None and idle > idle_s):
             over.append((key, trace))
-    store._write([(TAKE_OUT, over), ("DELETE FROM used WHERE key NOT IN (SELECT key FROM entry)", [()])])
+    store._write(
+        [
+            (TAKE_OUT, over),
+            ("DELETE FROM used WHERE key NOT IN (SELECT key FROM entry)", [()]),
+            (SWEEP_LOGS, [()]),
+        ]
+    )
     store.sweep()
     return len(over)

@@ -97,7 +97,7 @@ def test_a_cell_that_is_run_again_replaces_what_it_declared(notebook):
 
 
 def test_a_comment_makes_a_task_and_its_traceback_lands_in_the_cell(notebook):
-    assert notebook("# task\nxs = [1, 0]", "c1").text == "✓ xs · fresh\n"
+    assert notebook("# task\nxs = [1, 0]", "c1").value == "✓ xs · fresh"
     failed = notebook("# task\nimport math\n\nr = [\n    1 / x\n    for x in xs\n]", "c2")
     assert "task r failed on 1 of 2 elements" in failed.error
     assert "→    5     1 / x" in failed.error
@@ -130,7 +130,7 @@ def test_bodies_await(notebook, body):
 
 
 def test_each_element_may_await(notebook):
-    assert "3 elements" in notebook("%%task ys for x in range(3)\nimport asyncio\nawait asyncio.sleep(0, x * 2)").text
+    assert "3 elements" in notebook("%%task ys for x in range(3)\nimport asyncio\nawait asyncio.sleep(0, x * 2)").value
     assert notebook("ys").value == "[0, 2, 4]"
 
 

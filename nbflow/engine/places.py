@@ -1,0 +1,100 @@
+"""Places: where the elements of a node may be called, by what its code reaches and what it is given."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbflow.engine.ledger import LostValue
+from nbflow.engine.pace import Pace, pace_of
+from nbflow.identity.bound import MAKERS, PLAIN, bound_value
+from nbflow.model.node import Node
+from nbflow.model.resource import Resource
+from nbflow.store.live import LIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbflow.engine.ledger import Ledger
+    from nbflow.engine.resolve import Resolver
+    from nbflow.executors.home import Home
+    from nbflow.model.node import Argument
+
+# SYNC: the shell's own thread. HOME: the thread that asked for the run, which is the same one as long as the shell has
+# not moved. OWN, NOTEBOOK: event loops.
+SYNC, THREADS, HOME, OWN, NOTEBOOK = "sync", "threads", "home", "loop", "notebook"
+
+
+class Place(NamedTuple):
+    """Where elements are called, what bounds them, and whether nothing may run beside them."""
+
+    where: str
+    pace: Pace | None
+    exclusive: bool
+
+
+class Places:
+    """The places of the nodes of one run. default: the flow's executor; loop: the one it gives async tasks."""
+
+    def __init__(self, ledger: Ledger, resolver: Resolver, home: Home, *, default: str, loop: str) -> None:
+        self._ledger = ledger
+        self._resolver = resolver
+        self._home = home
+        self._default = default
+        self._loop = loop
+        self._bound: dict[int, str | None] = {}
+
+    def of(self, node: Node) -> Place:
+        """The place of a node, once what it needs is there."""
+        task = node.task
+        options = task.options
+        if task.is_async and options.seed is None:
+            notebook = (options.loop or self._loop) == "notebook" and self._home.has_loop
+            where = NOTEBOOK if notebook else OWN
+        elif options.executor == SYNC or self._needs_home(node):
+            where = HOME
+        else:
+            where = THREADS
+        # Random numbers are seeded for the whole process; a flow that is "sync" does one thing after the other.
+        exclusive = options.seed is not None or (options.executor is None and self._default == SYNC)
+        return Place(where, pace_of(task), exclusive)
+
+    def _needs_home(self, node: Node) -> bool:
+        """Whether a node's code reaches, or is given, what only the thread may use that it belongs to."""
+        bound = self._reaches(node.task.fn)
+        # A connection that is the result of a node is for others; one that an element makes is mostly for itself.
+        if bound is not None and not (node.mapped and bound in MAKERS):
+            return True
+        return any(self._gives_bound(node, argument) for argument in node.arguments)
+
+    def _reaches(self, fn: Callable[..., Any]) -> str | None:
+        if id(fn) not in self._bound:
+            self._bound[id(fn)] = self._resolver.codes.bound(fn)
+        return self._bound[id(fn)]
+
+    def _gives_bound(self, node: Node, argument: Argument) -> bool:
+        """Whether an argument is a handle, told by what is there already: handles are never in the store alone."""
+        source = argument.value
+        if type(source) in PLAIN:
+            return False
+        if isinstance(source, Resource):
+            # It is set up when it is wanted for a call, and not for being looked at.
+            return self._reaches(source.kind.make) is not None
+        if isinstance(source, Node):
+            return bound_value(self._result(source)) is not None
+        if not argument.mapped:
+            return bound_value(source) is not None
+        items = self._ledger.books[node].items.get(argument.name)
+        first = items.values[0] if items is not None and isinstance(items.values, (list, tuple)) and items.values else 0
+        return bound_value(first) is not None
+
+    def _result(self, node: Node) -> Any:
+        """The first value of a node, where it is there without being loaded or made."""
+        book = self._ledger.books[node]
+        if not book.values:
+            return None
+        row = book.rows[0]
+        if row is not None and row.codec == LIVE:
+            with suppress(LostValue):
+                return self._ledger.value(node)
+        return book.values[0]

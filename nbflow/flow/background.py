@@ -1,0 +1,139 @@
+"""Background: a run that goes on by itself, and its handle."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbflow.executors.home import Home, running_loop
+from nbflow.model.state import State
+from nbflow.results.report import is_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from concurrent.futures import Future
+
+    from nbflow.flow.finished import Run
+    from nbflow.flow.running import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, in elements. total: as far as it is known; maps are counted when their sources are there.
+
+    >>> Progress(37, 100, 2)
+    37 of 100 done, 2 failed
+    """
+
+    done: int
+    total: int
+    failed: int
+
+    def __repr__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.done} of {self.total} done{failed}"
+
+
+class Background:
+    """The handle of a run in the background. `await handle` gives its Run, too."""
+
+    def __init__(self, job: Job, home: Home) -> None:
+        from concurrent.futures import Future  # brings in logging, which runs in the foreground do without
+
+        self._job = job
+        self._home = home
+        # Set when it is over: for those who look on.
+        self.ended = threading.Event()
+        self._over: Future[Run] = Future()
+
+    @property
+    def run(self) -> Run:
+        """The Run, also while it goes on: states and finished values are there already."""
+        return self._job.run
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whichever way."""
+        return self._over.done()
+
+    @property
+    def progress(self) -> Progress:
+        """How many elements have ended (failed ones among them), of how many, and how many failed."""
+        return progress_of(self._job.run)
+
+    def cancel(self) -> None:
+        """Ends the run at once. What has finished is kept, and the next run goes on from there."""
+        self._job.cancel()
+
+    def wait(self, timeout_s: float | None = None) -> Run:
+        """The Run, once it has ended. Raises TimeoutError after timeout_s; the run goes on then."""
+        if threading.get_ident() == self._home.thread:
+            self._home.serve(timeout_s)
+            timeout_s = None if timeout_s is None else 0.0
+        try:
+            return self._over.result(timeout_s)
+        except TimeoutError:
+            if self._over.done():
+                raise
+            raise TimeoutError(f"{self!r}: still at it after {timeout_s} s; it goes on") from None
+
+    def _work(self) -> None:
+        if self._home.away:
+            self._home.reach()
+        else:
+            self._home.thread = threading.get_ident()
+        try:
+            self._job.work(self._home, watchable=True)
+        except KeyboardInterrupt:
+            # While one of its tasks ran on the main thread.
+            self._job.cancelled = True
+        # Raised again in `wait`: here nobody would see it.
+        except BaseException as error:  # noqa: BLE001 (handed over)
+            self._over.set_exception(error)
+        finally:
+            if not self._over.done():
+                self._over.set_result(self._job.run)
+            self._home.end()
+            self.ended.set()
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        import asyncio
+
+        try:
+            return (yield from asyncio.wrap_future(self._over).__await__())
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    @property
+    def how(self) -> str:
+        """How it stands, in a word: running, ended, cancelled."""
+        return "cancelled" if self._job.cancelled else "ended" if self.done else "running"
+
+    def __repr__(self) -> str:
+        return f"<{self._job.flow.name!r} in the background: {self.how}, {self.progress}>"
+
+
+def progress_of(run: Run) -> Progress:
+    """How far a run is."""
+    done = total = failed = 0
+    for node, track in list(run.tracks.items()):
+        if is_visible(node):
+            counts = track.counts()
+            total += sum(counts.values())
+            done += sum(count for state, count in counts.items() if state.finished)
+            failed += counts.get(State.FAILED, 0)
+    return Progress(done, total, failed)
+
+
+def start(job: Job) -> Background:
+    """Begins a run in the background; what must be called on this thread comes back to it where a loop runs here."""
+    loop = running_loop()
+    # Where nobody is there to be called back, as in a script, the run's own thread is its home.
+    home = Home(loop, away=loop is not None, attended=False)
+    handle = Background(job, home)
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(handle._work,), name="nbflow-background", daemon=True).start()
+    return handle

@@ -1,0 +1,106 @@
+"""A glance at a node: its source before a run, and why it ran, how it ended and what it gave, as short plain texts."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from nbflow.engine.ledger import MISSING, LostValue
+from nbflow.errors import NbflowError
+from nbflow.flow.failing import first_error
+from nbflow.flow.preview import preview
+from nbflow.flow.unrun import why_not_run, why_skipped
+from nbflow.flow.workshop import SOURCES
+from nbflow.model.node import DERIVED, Node, Parameter
+from nbflow.model.state import UNSUCCESSFUL, State
+from nbflow.probe.secrets import error_text, redact, short_text
+
+if TYPE_CHECKING:
+    from nbflow.engine.why import Reason
+    from nbflow.flow.causes import Causes
+    from nbflow.flow.finished import Run
+
+MOST_SOURCE, MOST_TRACE, MOST_LOG = 6_000, 6_000, 4_000
+_CALLED = {State.RUNNING, State.RETRYING, State.SUCCESS, State.FAILED}
+
+
+def source_of(node: Node) -> str:
+    """The text of a node's function, not too long; of a parameter its value."""
+    if isinstance(node, Parameter):
+        return "" if node.required else short_text(node.default_value, node.name, 200)
+    if node.task in DERIVED:
+        return ""
+    return shortened(redact(SOURCES.text_of(node.task.fn)), MOST_SOURCE)
+
+
+def shortened(text: str, most: int) -> str:
+    r"""A text's beginning, with how much was left out.
+
+    >>> shortened("abcdef", 4)
+    'abcd\n… 2 more characters'
+    """
+    return text if len(text) <= most else f"{text[:most]}\n… {len(text) - most:,} more characters"
+
+
+class Glances:
+    """Looks at the nodes of one run while it goes. Asked from a watcher's thread: it computes no value."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._causes: Causes | None = None
+
+    def reason(self, node: Node) -> str:
+        """Why a node runs, is reused, waits or does not run."""
+        run, track = self._run, self._run.track(node)
+        state = track.state()
+        if state is State.CACHED:
+            return "reused: nothing that it depends on changed"
+        if state is State.SKIPPED:
+            return f"skipped {why_skipped(run, node)}"
+        if state is State.TRIGGER_FAILED:
+            return why_not_run(run, node)
+        if state is State.PENDING and not track.opened:
+            waits = [up.name for up in node.upstreams if run.takes_part(up) and not run.track(up).finished]
+            return f"waits for {', '.join(waits[:5])}{' …' if len(waits) > 5 else ''}" if waits else ""
+        called = [i for i, each in enumerate(bytes(track.states)) if each in _CALLED]
+        return "; ".join(reason.text for reason in self._reasons(node, called)) if called else ""
+
+    def _reasons(self, node: Node, called: list[int]) -> list[Reason]:
+        if self._causes is None:
+            self._causes = self._run.causes_so_far()
+        try:
+            return self._causes.of(node, called, dict(self._run.stale.get(node, {})))[:4]
+        # The run goes on beside this: what it is about to change cannot be told yet, and is no fault.
+        except (NbflowError, LostValue, RuntimeError, LookupError):
+            return []
+
+    def ended(self, node: Node) -> dict[str, Any]:
+        """What is told of a node that has ended: seconds, output, error, traceback, log."""
+        book, track = self._run.ledger.books[node], self._run.track(node)
+        told: dict[str, Any] = {}
+        if track.state() is not State.CACHED:
+            told["seconds"] = round(sum(book.seconds), 4)
+        if track.state() in UNSUCCESSFUL and book.errors:
+            index, error = first_error(self._run, node)
+            assert error is not None
+            told["error"] = (f"{node.name}[{index}]: " if node.mapped else "") + error_text(error)
+            told["trace"] = shortened(redact(_user_trace(error)), MOST_TRACE)
+        found = self._output(node)
+        if found is not None:
+            told["output"] = found
+        return told
+
+    def _output(self, node: Node) -> dict[str, Any] | None:
+        values = self._run.ledger.books[node].values
+        if not node.mapped:
+            return None if not values or values[0] is MISSING else preview(values[0], node.name)
+        first = [value for value in values[:5] if value is not MISSING]
+        return {"kind": "list", "total": len(values), "items": [short_text(v, node.name, 120) for v in first]}
+
+
+def _user_trace(error: BaseException) -> str:
+    """A traceback without the frames of nbflow that called the function."""
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and "/nbflow/" in frames[0].filename.replace("\\", "/"):
+        frames.pop(0)
+    return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])

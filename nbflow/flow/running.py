@@ -1,0 +1,143 @@
+"""One run of a flow, from what was asked for to the Run: here, or in the background."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nbflow.engine.endings import RunCancelled
+from nbflow.engine.hooks import Hooks, StateChange
+from nbflow.engine.keeping import Keeper
+from nbflow.engine.places import HOME, NOTEBOOK, OWN, SYNC, THREADS
+from nbflow.engine.run import Shell, session_id
+from nbflow.errors import GraphError
+from nbflow.executors.home import Home, HomeExecutor, running_loop
+from nbflow.executors.inbox import Inbox
+from nbflow.executors.loop import LoopExecutor
+from nbflow.executors.threads import SyncExecutor, ThreadExecutor
+from nbflow.executors.waiting import is_on_own_loop, own_loop
+from nbflow.flow.finished import Run
+from nbflow.flow.output import Presenter
+from nbflow.flow.watching import watched
+from nbflow.model.state import State
+from nbflow.probe.routing import routed
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Mapping
+
+    from nbflow.engine.resolve import Forced
+    from nbflow.executors.base import Executor
+    from nbflow.flow.front import Flow
+    from nbflow.flow.workshop import Workshop
+
+
+class Job:
+    """A run that is about to be. forced: nodes that run although their results are known."""
+
+    def __init__(self, flow: Flow, workshop: Workshop, parameters: Mapping[str, Any], forced: Forced) -> None:
+        self.flow = flow
+        self.run = Run(flow, workshop, parameters)
+        self.cancelled = False
+        self._workshop = workshop
+        self._forced = forced
+        self._inbox = Inbox()
+        flow.last_run = self.run
+
+    def here(self) -> Run:
+        """Runs on this thread; gives the Run. An interrupt is told of, and raised again."""
+        if is_on_own_loop():
+            raise GraphError(
+                f"{self.flow.name}: flow.run() inside an async task would hold up all of them; "
+                f"write `await flow.arun(...)` there"
+            )
+        try:
+            self.work(Home(running_loop()), watchable=False)
+        except KeyboardInterrupt:
+            self._tell_interrupted("interrupted")
+            raise
+        return self.run
+
+    def work(self, home: Home, *, watchable: bool) -> None:
+        """Runs to the end. home: the thread that asked for it. watchable: whether those who watch may cancel it."""
+        self._tell_state(State.PENDING, State.RUNNING)
+        try:
+            with watched(self.run, self.cancel if watchable else None):
+                try:
+                    self._run_shell(home)
+                finally:
+                    self.run.finish(self._forced)
+        except RunCancelled:
+            self.cancelled = True
+            self._tell_interrupted("cancelled")
+        finally:
+            self._tell_state(State.RUNNING, self.run.overall)
+
+    def cancel(self) -> None:
+        """Ends the run at once; from any thread. What has finished is kept."""
+        self._inbox.put(RunCancelled())
+
+    def _run_shell(self, home: Home) -> None:
+        flow, workshop, inbox = self.flow, self._workshop, self._inbox
+        tell = partial(home.tell, flow.tell)
+        keeper = Keeper(
+            workshop.ledger,
+            workshop.resolver,
+            workshop.store,
+            session=session_id(),
+            replace=frozenset(self._forced),
+            tell=tell,
+        )
+        executors = _executors(workshop, inbox, home)
+        output = Presenter(workshop, flow.output)
+        shell = Shell(
+            workshop.machine,
+            workshop.ledger,
+            workshop.resolver,
+            executors,
+            keeper,
+            inbox=inbox,
+            home=home,
+            default_executor=flow.executor,
+            default_loop=flow.loop,
+            tell=tell,
+            output=output,
+        )
+        self.run.stale = shell.stale
+        try:
+            with routed():
+                try:
+                    shell.run()
+                finally:
+                    output.close()
+        finally:
+            for executor in executors.values():
+                executor.close()
+
+    def _tell_interrupted(self, how: str) -> None:
+        ran, _, failed = self.run.counts()
+        self.flow.tell(
+            f"{self.flow.name}: {how}; {ran - failed} finished results are kept, the next run goes on from there"
+        )
+
+    def _tell_state(self, old: State, new: State) -> None:
+        if self.flow.on_state is not None:
+            hooks = Hooks(self._workshop.ledger, self.flow.tell)
+            hooks.call_one(self.flow.on_state, StateChange(self.flow.name, None, old, new))
+
+
+def _executors(workshop: Workshop, inbox: Inbox, home: Home) -> dict[str, Executor]:
+    memo = workshop.memo
+
+    def home_loop() -> AbstractEventLoop:
+        assert home.loop is not None
+        home.want_loop()
+        return home.loop
+
+    return {
+        SYNC: SyncExecutor(memo),
+        THREADS: ThreadExecutor(memo, inbox),
+        HOME: HomeExecutor(memo, inbox, home),
+        OWN: LoopExecutor(memo, inbox, own_loop),
+        NOTEBOOK: LoopExecutor(memo, inbox, home_loop),
+    }

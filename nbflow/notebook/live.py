@@ -1,0 +1,202 @@
+"""The live graph of a run in a kernel: a thread looks every 50 ms, and the static picture stands there at the end."""
+
+from __future__ import annotations
+
+import contextvars
+import re
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
+
+from nbflow.draw import mime_bundle, to_dot, to_svg
+from nbflow.draw.dot import clusters
+from nbflow.draw.svg import restyle
+from nbflow.draw.theme import LOOKS, style
+from nbflow.flow.glance import Glances, source_of
+from nbflow.flow.picture import flow_picture
+from nbflow.flow.progress import Progress
+from nbflow.model.state import State
+from nbflow.notebook.places import LINE, leave_picture, message_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nbflow.flow import Run
+    from nbflow.notebook.widget import LiveGraph
+
+# A run that is over sooner shows no live graph: it would only flicker.
+QUIET_S, STEP_S, LAYOUT_S, PLAIN_S = 0.12, 0.05, 1.0, 2.0
+# What is sent in one message of previews and errors, at most.
+MOST_ENDED = 20
+ROOT = ".nbflow-live"
+_FINISHED = {state.label for state in State if state.finished}
+
+
+@contextmanager
+def live(run: Run, cancel: Callable[[], None] | None) -> Iterator[None]:
+    """Shows a run while it goes; in its place stands the static picture when it has ended, however it did."""
+    view = View(run, cancel)
+    thread = threading.Thread(
+        target=contextvars.copy_context().run, args=(view.follow,), name="nbflow-view", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        view.over.set()
+        thread.join()
+        view.conclude()
+
+
+class View:
+    """One run's place in the output of a cell."""
+
+    def __init__(self, run: Run, cancel: Callable[[], None] | None) -> None:
+        self.over = threading.Event()
+        self._run = run
+        self._cancel = cancel
+        self._progress: Progress
+        self._glances = Glances(run)
+        self._widget: LiveGraph | None = None
+        self._place: Any = None
+        self._line = LINE.get()
+        self._numbers: dict[str, int] = {}
+        self._ended: dict[str, None] = {}
+        self._laid_out_at = 0.0
+
+    def follow(self) -> None:
+        """What the thread does until the run is over."""
+        if self.over.wait(QUIET_S):
+            return
+        self._progress = Progress(self._run)
+        if not speaks_widgets():
+            self._follow_plainly()
+            return
+        self._open()
+        while not self.over.wait(STEP_S):
+            self._step()
+        self._step()
+
+    def _follow_plainly(self) -> None:
+        """For front ends without widgets: static pictures, now and then."""
+        self._show(mime_bundle(flow_picture(self._run.graph, self._run)))
+        while not self.over.wait(PLAIN_S):
+            self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
+
+    def _open(self) -> None:
+        from nbflow.notebook.widget import LiveGraph
+
+        scene = self._scene("TB")
+        self._widget = LiveGraph(
+            scene=scene, css=style(ROOT, in_jupyter=True), texts=self._texts(), can_cancel=self._cancel is not None
+        )
+        self._widget.on_msg(self._heard)
+        words = f"{self._run.flow.name}: running"
+        bundle = {"application/vnd.jupyter.widget-view+json": _reference(self._widget), "text/plain": words}
+        self._show(bundle)
+        self._step()
+        self._widget.scene = self._scene("TB", "LR")
+
+    def _scene(self, *directions: str) -> dict[str, Any]:
+        picture = self._progress.picture
+        self._laid_out_at = self._progress.seconds
+        self._numbers = {box.name: i for i, box in enumerate(picture.boxes)}
+        drawn = {}
+        for direction in directions:
+            turned = replace(picture, direction=direction)
+            dot = to_dot(turned)
+            laid_out = to_svg(dot)
+            if laid_out is not None:
+                drawn[direction] = restyle(laid_out, dot, turned, in_jupyter=True)
+        boxes = [
+            {
+                "name": b.name,
+                "label": b.label,
+                "kind": b.kind,
+                "mapped": b.mapped,
+                "cluster": b.cluster,
+                "state": b.state,
+            }
+            for b in picture.boxes
+        ]
+        arrows = [
+            (self._numbers[a.tail], self._numbers[a.head])
+            for a in picture.arrows
+            if a.tail in self._numbers and a.head in self._numbers
+        ]
+        looks = {name: look.symbol for name, look in LOOKS.items()}
+        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": drawn}
+        return {"name": picture.name, "looks": looks, **parts}
+
+    def _texts(self) -> dict[str, Any]:
+        sources = {name: source_of(nodes[0]) for name, nodes in self._progress.members.items()}
+        return {str(self._numbers[name]): text for name, text in sources.items() if text}
+
+    def _step(self) -> None:
+        changes = self._progress.changes()
+        if self._progress.outgrown and self._progress.seconds - self._laid_out_at > LAYOUT_S:
+            self._progress.redraw()
+            assert self._widget is not None
+            self._widget.scene = self._scene("TB", "LR")
+            self._widget.texts = self._texts()
+            changes = self._progress.changes()
+        self._tell(changes)
+
+    def _tell(self, changes: dict[str, Any]) -> None:
+        assert self._widget is not None
+        if not changes and not self._ended:
+            return
+        rows, told = [], {}
+        for name, now in changes.items():
+            number = self._numbers[name]
+            rows.append((number, now.state, now.done, now.total, now.failed, now.running, now.retries))
+            told[number] = {"reason": self._glances.reason(self._progress.members[name][0])}
+            if now.state in _FINISHED:
+                self._ended[name] = None
+        for name in list(self._ended)[:MOST_ENDED]:
+            del self._ended[name]
+            told.setdefault(self._numbers[name], {}).update(self._glances.ended(self._progress.members[name][0]))
+        self._widget.tell({"seconds": round(self._progress.seconds, 3), "rows": rows, "told": told})
+
+    def _heard(self, widget: object, message: dict[str, Any], buffers: object) -> None:
+        """What the browser says; it gets through while no cell runs."""
+        if message.get("do") == "cancel" and self._cancel is not None:
+            self._cancel()
+        if message.get("do") == "hello":
+            self._progress.tell_all()
+
+    def _show(self, bundle: dict[str, Any]) -> None:
+        if self._line is not None:
+            self._place = self._line.place(bundle)
+        else:
+            self._place = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def conclude(self) -> None:
+        """Puts the static picture in the place of the live one, or leaves the place to the cell's line."""
+        if self._place is None:
+            return
+        if self._line is not None and self._run.ok:
+            self._line.close = self._close
+            return
+        leave_picture(self._run, self._place)
+        self._close()
+
+    def _close(self) -> None:
+        if self._widget is not None:
+            self._widget.close()
+
+
+def speaks_widgets() -> bool:
+    """Whether the front end that sent the cell shows widgets.
+
+    It cannot be asked while the cell runs. Clients written in Python (nbclient, papermill, the consoles) show none;
+    they number their messages, those in a browser do not.
+    """
+    return not re.search(r"_\d+_\d+$", message_id())
+
+
+def _reference(widget: LiveGraph) -> dict[str, Any]:
+    return {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}

@@ -1,0 +1,34 @@
+"""Who sees a run: a notebook gets the live graph, a terminal one line, anything else nothing."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.getipython import get_ipython
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from nbflow.flow import Run
+
+
+def watch(run: Run, cancel: Callable[[], None] | None) -> AbstractContextManager[None]:
+    """What shows a run here. cancel: ends a run in the background."""
+    shell: Any = get_ipython()
+    if shell is None:
+        return nullcontext()
+    if getattr(shell, "kernel", None) is not None:
+        from nbflow.notebook.live import live
+        from nbflow.notebook.places import show_run
+
+        # A run that ends a cell is drawn once, not beside its own picture.
+        shell.display_formatter.ipython_display_formatter.for_type(type(run), show_run)
+        return live(run, cancel)
+    if sys.stderr.isatty():
+        from nbflow.notebook.terminal import terminal
+
+        return terminal(run)
+    return nullcontext()

@@ -1,0 +1,149 @@
+"""The live graph without a browser: what is sent of a run, and what stands there at the end."""
+
+import json
+import threading
+
+import pytest
+
+from nbflow import Flow, opaque, task, unmapped
+from nbflow.flow.glance import Glances
+from nbflow.flow.progress import Progress
+from nbflow.flow.watching import WATCHERS
+from nbflow.notebook import terminal as terminal_module
+
+
+@pytest.fixture
+def followed(tmp_path):
+    """Runs a flow with somebody looking on at each call of `look` inside a task; gives all that was seen."""
+
+    class Followed:
+        def __init__(self):
+            self.seen = []
+
+        def look(self):
+            self.seen.append(self.progress.changes())
+
+        def run(self, flow, **options):
+            def watcher(run, cancel):
+                self.progress = Progress(run)
+                return ending
+
+            class Ending:
+                def __enter__(self):
+                    return None
+
+                def __exit__(self, *error):
+                    return None
+
+            ending = Ending()
+            WATCHERS.append(watcher)
+            try:
+                run = flow.run(**options)
+            finally:
+                WATCHERS.remove(watcher)
+            self.look()
+            return run
+
+    return opaque(Followed(), id="who looks on")
+
+
+def test_only_what_changed_since_the_last_look_is_told(followed, tmp_path):
+    with Flow("f", store=tmp_path / "s") as flow:
+        a = task(lambda: followed.look(), name="a", cache=False)()
+        b = task(lambda x: followed.look(), name="b", cache=False)(a)
+    followed.run(flow)
+    first, second, last = ({name: now.state for name, now in each.items()} for each in followed.seen)
+    assert first == {"a": "running", "b": "pending"}
+    assert second == {"a": "success", "b": "running"}
+    assert last == {"a": "success", "b": "success"}, "at the end all is told"
+
+
+def test_elements_are_counted_without_looking_at_them(followed, tmp_path):
+    def odd(x):
+        if x == 7:
+            followed.look()
+            raise ValueError(x)
+        return x
+
+    with Flow("f", store=tmp_path / "s", executor="sync") as flow:
+        task(odd).map(range(10))
+    run = followed.run(flow)
+    middle, last = (each["odd"] for each in followed.seen)
+    assert (middle.state, middle.done, middle.total, middle.running) == ("running", 7, 10, 1)
+    assert (last.state, last.done, last.total, last.failed) == ("failed", 9, 10, 1)
+    assert run.track(flow["odd"]).counts() == {3: 9, 6: 1}
+
+
+def test_nodes_that_a_task_makes_are_one_box_with_a_count_after_a_new_layout(followed, tmp_path):
+    @task(cache=False)
+    def child(n):
+        return n
+
+    @task(cache=False)
+    def parent():
+        return [child(n) for n in range(5)]
+
+    with Flow("f", store=tmp_path / "s") as flow:
+        parent()
+    followed.run(flow)
+    assert followed.progress.outgrown
+    followed.progress.redraw()
+    now = followed.progress.changes()["parent/child"]
+    assert (now.state, now.done, now.total) == ("success", 5, 5)
+
+
+def test_a_large_flow_is_followed_in_few_boxes(followed, tmp_path):
+    step = task(lambda n: n, name="step", cache=False)
+    with Flow("f", store=tmp_path / "s") as flow:
+        for n in range(400):
+            step(n)
+    followed.run(flow)
+    assert {name: (now.state, now.done, now.total) for name, now in followed.seen[-1].items()} == {
+        "step …": ("success", 400, 400)
+    }
+
+
+def test_a_glance_tells_why_how_it_ended_and_what_it_gave(tmp_path):
+    def broken(x, k):
+        raise ValueError("no answer from postgresql://me:abc@host")
+
+    with Flow("f", store=tmp_path / "s") as flow:
+        task(lambda: list(range(1000)), name="many")()
+        task(broken).map([1, 2], k=unmapped(3))
+    run = flow.run()
+    glances = Glances(run)
+    told = glances.ended(flow["broken"])
+    assert told["error"] == "broken[0]: ValueError: no answer from postgresql://me:•••@host"
+    assert "in broken" in told["trace"]
+    assert "abc" not in json.dumps(told)
+    assert glances.ended(flow["many"])["output"]["text"].startswith("1,000 items, such as [0, 1, 2")
+    assert "seconds" not in Glances(flow.run()).ended(flow["many"]), "it did not run"
+
+
+def test_in_a_terminal_one_line_is_rewritten_and_ends_as_a_table(tmp_path, monkeypatch):
+    class Stream:
+        def __init__(self):
+            self.text, self.written = "", threading.Event()
+
+        def write(self, text):
+            self.text += text
+            if "▶ slow" in text:
+                self.written.set()
+
+        def flush(self):
+            pass
+
+    stream = Stream()
+    monkeypatch.setattr(terminal_module, "QUIET_S", 0.01)
+    monkeypatch.setattr(terminal_module, "STEP_S", 0.01)
+    watcher = lambda run, cancel: terminal_module.terminal(run, stream)
+    with Flow("night", store=tmp_path / "s") as flow:
+        task(lambda: stream.written.wait(20), name="slow", cache=False)()
+    WATCHERS.append(watcher)
+    try:
+        assert flow.run()["slow"]
+    finally:
+        WATCHERS.remove(watcher)
+    assert "\r\x1b[Knight: 0/1 tasks · " in stream.text
+    assert stream.text.count("\n") == 1
+    assert stream.text.endswith("\r\x1b[K✓ slow             success\n")
