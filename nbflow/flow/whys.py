@@ -165,8 +165,11 @@ def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> 
 
 
 def _likely(element: str, names: list[str] | None) -> str:
-    close = difflib.get_close_matches(element, names or [], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    """The end of a message that proposes the element that was probably meant."""
+    values = {name: name.partition("=")[2].strip("'\"") or name for name in names or ()}
+    written = {part: name for name, value in values.items() for part in (name, value, value.rpartition("/")[2])}
+    close = difflib.get_close_matches(element, written, n=1)
+    return f"; did you mean {written[close[0]]}?" if close else ""
 
 
 def labels_of(node: Node, ledger: Ledger, count: int) -> list[Any]:

@@ -227,11 +227,19 @@ def test_compare_tells_nodes_that_came_and_went_and_states(script):
         "unknown",
         ("ValueError: no",),
     )
+    assert "x: unknown (success → failed)\n  ValueError: no" in repr(flow.compare(1, 2))
     assert {name: node.output for name, node in flow.compare(2, 3).nodes.items()} == {
         "a": "same",
         "y": "added",
         "x": "removed",
     }
+
+
+def test_what_failed_in_both_runs_is_told_so(script):
+    flow = script.flow("@task\ndef f():\n    raise ValueError('no')\n---\nf()\n")
+    flow.run()
+    flow.run()
+    assert repr(flow.compare()).splitlines()[1:] == ["f: failed in both runs", "  ValueError: no"]
 
 
 def test_a_run_of_chosen_nodes_leaves_the_others_as_they_were(script):
