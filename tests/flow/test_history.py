@@ -397,3 +397,12 @@ def test_a_damaged_history_is_left_out_and_breaks_nothing(script):
         assert flow.history().reused.iloc[-1] == 4
         assert flow.history("part").reused.iloc[-1] == 3
         script.flow(text(factor=3)).plan()
+
+
+def test_secrets_are_no_names_of_elements(script):
+    body = "@task\ndef f(url):\n    return 1\n---\nf.map({})\n"
+    script.flow(body.format("['https://me:hunter2@host/a', 'https://me:hunter2@host/b']")).run()
+    flow = script.flow(body.format("['https://me:hunter2@host/a']"))
+    flow.run()
+    assert flow.compare()["f"].lines == ("2 → 1 elements", "1 element went away: url='https://me:•••@host/b'")
+    assert all(b"hunter2" not in body for (body,) in flow.store.query("SELECT body FROM chunk", ()))
