@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import re
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from nbflow.notebook.places import LINE, leave_picture, message_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nbflow.draw import Picture
     from nbflow.flow import Run
     from nbflow.notebook.widget import LiveGraph
 
@@ -65,6 +67,7 @@ class View:
         self._line = LINE.get()
         self._numbers: dict[str, int] = {}
         self._ended: dict[str, None] = {}
+        self._explained: set[tuple[str, str]] = set()
         self._laid_out_at = 0.0
 
     def follow(self) -> None:
@@ -87,30 +90,39 @@ class View:
             self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
 
     def _open(self) -> None:
+        if "anywidget" not in sys.modules:
+            # It takes a while to come, and its part in the browser, too: the first time a still picture comes first.
+            self._show(mime_bundle(self._progress.picture))
         from nbflow.notebook.widget import LiveGraph
 
-        scene = self._scene("TB")
         self._widget = LiveGraph(
-            scene=scene, css=style(ROOT, in_jupyter=True), texts=self._texts(), can_cancel=self._cancel is not None
+            scene=self._scene(),
+            css=style(ROOT, in_jupyter=True),
+            texts=self._texts(),
+            can_cancel=self._cancel is not None,
         )
         self._widget.on_msg(self._heard)
         words = f"{self._run.flow.name}: running"
         bundle = {"application/vnd.jupyter.widget-view+json": _reference(self._widget), "text/plain": words}
         self._show(bundle)
         self._step()
-        self._widget.scene = self._scene("TB", "LR")
+        self._lay_aside()
 
-    def _scene(self, *directions: str) -> dict[str, Any]:
+    def _lay_aside(self) -> None:
+        """Makes the picture from left to right, while the other one goes on: nobody may ever ask for it."""
+        widget, picture = self._widget, self._progress.picture
+
+        def lay() -> None:
+            drawn = _drawn(replace(picture, direction="LR"))
+            if widget is not None and picture is self._progress.picture and not self.over.is_set():
+                widget.aside = drawn
+
+        threading.Thread(target=contextvars.copy_context().run, args=(lay,), name="nbflow-aside", daemon=True).start()
+
+    def _scene(self) -> dict[str, Any]:
         picture = self._progress.picture
         self._laid_out_at = self._progress.seconds
         self._numbers = {box.name: i for i, box in enumerate(picture.boxes)}
-        drawn = {}
-        for direction in directions:
-            turned = replace(picture, direction=direction)
-            dot = to_dot(turned)
-            laid_out = to_svg(dot)
-            if laid_out is not None:
-                drawn[direction] = restyle(laid_out, dot, turned, in_jupyter=True)
         boxes = [
             {
                 "name": b.name,
@@ -128,7 +140,7 @@ class View:
             if a.tail in self._numbers and a.head in self._numbers
         ]
         looks = {name: look.symbol for name, look in LOOKS.items()}
-        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": drawn}
+        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": _drawn(picture)}
         return {"name": picture.name, "looks": looks, **parts}
 
     def _texts(self) -> dict[str, Any]:
@@ -140,8 +152,10 @@ class View:
         if self._progress.outgrown and self._progress.seconds - self._laid_out_at > LAYOUT_S:
             self._progress.redraw()
             assert self._widget is not None
-            self._widget.scene = self._scene("TB", "LR")
+            self._widget.aside = ""
+            self._widget.scene = self._scene()
             self._widget.texts = self._texts()
+            self._lay_aside()
             changes = self._progress.changes()
         self._tell(changes)
 
@@ -153,8 +167,12 @@ class View:
         for name, now in changes.items():
             number = self._numbers[name]
             rows.append((number, now.state, now.done, now.total, now.failed, now.running, now.retries))
-            told[number] = {"reason": self._glances.reason(self._progress.members[name][0])}
-            if now.state in _FINISHED:
+            finished = now.state in _FINISHED
+            if finished or (name, now.state) not in self._explained:
+                # Once a state: counts change far more often than reasons do.
+                self._explained.add((name, now.state))
+                told[number] = {"reason": self._glances.reason(self._progress.members[name][0])}
+            if finished:
                 self._ended[name] = None
         for name in list(self._ended)[:MOST_ENDED]:
             del self._ended[name]
@@ -171,6 +189,8 @@ class View:
     def _show(self, bundle: dict[str, Any]) -> None:
         if self._line is not None:
             self._place = self._line.place(bundle)
+        elif self._place is not None:
+            self._place.update(bundle, raw=True)
         else:
             self._place = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
@@ -196,6 +216,13 @@ def speaks_widgets() -> bool:
     they number their messages, those in a browser do not.
     """
     return not re.search(r"_\d+_\d+$", message_id())
+
+
+def _drawn(picture: Picture) -> str:
+    """The SVG that the browser changes; empty where there is no Graphviz."""
+    dot = to_dot(picture)
+    laid_out = to_svg(dot)
+    return "" if laid_out is None else restyle(laid_out, dot, picture, in_jupyter=True)
 
 
 def _reference(widget: LiveGraph) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-// The live graph. Python sends the layout once (`scene`) and then what changed ("msg:custom"); everything that a person
+// The live graph. Python sends the layout once (`scene`, and `aside` from left to right) and then what changed ("msg:custom"); everything that a person
 // does here works in the browser alone, so that it works while the kernel is busy. User text only ever becomes text.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -72,6 +72,8 @@ class View {
     this.retext = () => this.fillPane();
     model.on("change:scene", this.redraw);
     model.on("change:texts", this.retext);
+    this.turnable = () => { this.turner.disabled = !model.get("aside"); };
+    model.on("change:aside", this.turnable);
     this.clock = setInterval(() => this.summarise(), 250);
     this.sizes = new ResizeObserver(() => this.touched || this.fit());
     this.sizes.observe(this.stage);
@@ -83,6 +85,7 @@ class View {
     this.sizes.disconnect();
     this.model.off("change:scene", this.redraw);
     this.model.off("change:texts", this.retext);
+    this.model.off("change:aside", this.turnable);
   }
 
   // --- The frame round the picture.
@@ -153,8 +156,10 @@ class View {
 
   draw() {
     const scene = this.model.get("scene");
-    const text = scene.drawn[this.direction] ?? scene.drawn.TB;
-    this.turner.disabled = !scene.drawn.LR;
+    const aside = this.model.get("aside");
+    if (!aside) this.direction = "TB";
+    const text = this.direction === "LR" ? aside : scene.drawn;
+    this.turner.disabled = !aside;
     if (!text) return this.drawWords(scene);
     const svg = document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
     const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
@@ -167,13 +172,17 @@ class View {
     this.viewport = document.createElementNS(SVG, "g");
     this.viewport.append(...svg.childNodes);
     svg.append(this.viewport);
+    // A new layout comes while somebody walks through the old one.
+    const focused = this.stage.contains(document.activeElement) ? document.activeElement.dataset.i : undefined;
     this.stage.replaceChildren(svg);
     this.svg = svg;
     this.read(scene);
     this.refold();
     for (const box of this.boxes) this.show(box);
     this.dim();
-    if (!this.touched) this.fit();
+    if (this.touched) this.move(this.place.x, this.place.y, this.place.k);
+    else this.fit();
+    if (focused !== undefined) this.focus(+focused);
     this.summarise();
     this.legendChanged();
   }

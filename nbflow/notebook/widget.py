@@ -14,13 +14,15 @@ _HERE = Path(__file__).parent
 class LiveGraph(anywidget.AnyWidget):
     """A graph that lives in the browser: layouts and texts once, then only what changed.
 
-    scene: boxes, arrows, and the SVG of each direction by "TB" and "LR". texts: what the detail pane shows that does
-    not change, by box. css: the style sheet of the pictures. can_cancel: whether there is a button for it.
+    scene: boxes, arrows and the SVG; aside: the SVG from left to right, empty until there is one. texts: what the
+    detail pane shows that does not change, by box. css: the style sheet of the pictures. can_cancel: whether there is
+    a button for it.
     """
 
     _esm = _HERE / "view.js"
     _css = _HERE / "view.css"
     scene = traitlets.Dict().tag(sync=True)
+    aside = traitlets.Unicode().tag(sync=True)
     texts = traitlets.Dict().tag(sync=True)
     css = traitlets.Unicode().tag(sync=True)
     can_cancel = traitlets.Bool(default_value=False).tag(sync=True)

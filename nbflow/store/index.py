@@ -176,7 +176,8 @@ class Store(Records):
         where, values = ("", [()]) if names is None else (" WHERE task = ?", [(plain_text(name),) for name in names])
         with self._lock:
             inline = sum(held for each in values for (held,) in self._read(INLINE_SIZE + where, each))
-            self._write([("DELETE FROM entry" + where, values), (SWEEP_LOGS, [()])])  # noqa: S608 (constants)
+            self._write([("DELETE FROM entry" + where, values)])  # noqa: S608 (constants)
+            self._write([(SWEEP_LOGS, [()])])
             return int(inline) + self.sweep()
 
     def sweep(self) -> int:

@@ -119,7 +119,7 @@ run = flow.run()
 
 
 def test_three_pyplot_tasks_at_once_draw_three_figures(kernel):
-    outputs = kernel(PLOTS.replace('task(draw, name=f"draw {n}")(n)', 'task(name=f"draw {n}")(draw)(n)'))
+    outputs = kernel(PLOTS)
     pictures = {m["content"]["data"]["image/png"] for m in outputs if "image/png" in m["content"].get("data", {})}
     assert len(pictures) == 3
     assert kernel.value("[run[f'draw {n}'] for n in (1, 2, 3)]") == [True] * 3
