@@ -232,4 +232,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if len(names) > 12:
         # Too many to be of help.
         return ""
+    if len(names) == 1:
+        return f"; there is only {names[0]!r}"
     return "; there are " + ", ".join(repr(n) for n in names)

@@ -65,12 +65,17 @@ class Places:
         # A connection that is the result of a node is for others; one that an element makes is mostly for itself.
         if bound is not None and not (node.mapped and bound in MAKERS):
             return True
-        return any(self._gives_bound(node, argument) for argument in node.arguments)
+        for argument in node.arguments:  # noqa: SIM110 (each node passes here; a generator costs as much as all else)
+            if self._gives_bound(node, argument):
+                return True
+        return False
 
     def _reaches(self, fn: Callable[..., Any]) -> str | None:
-        if id(fn) not in self._bound:
-            self._bound[id(fn)] = self._resolver.codes.bound(fn)
-        return self._bound[id(fn)]
+        try:
+            return self._bound[id(fn)]
+        except KeyError:
+            bound = self._bound[id(fn)] = self._resolver.codes.bound(fn)
+            return bound
 
     def _gives_bound(self, node: Node, argument: Argument) -> bool:
         """Whether an argument is a handle, told by what is there already: handles are never in the store alone."""

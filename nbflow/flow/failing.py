@@ -30,8 +30,10 @@ LINES_IN_SCRIPTS = 14
 
 def failed_nodes(run: Run) -> list[Node]:
     """The nodes that failed themselves, in running order; those that a running task made behind the others."""
-    found = [node for node in run.nodes() if is_visible(node) and run.track(node).state() is State.FAILED]
-    return sorted(found, key=lambda node: node.maker is not None)
+    found = [node for node in run.nodes() if run.track(node).state() is State.FAILED]
+    # Parts that are taken out of values, such as node["k"], are told of only where nothing else failed.
+    shown = [node for node in found if is_visible(node)] or found
+    return sorted(shown, key=lambda node: node.maker is not None)
 
 
 def failure_block(run: Run, node: Node, next_steps: NextSteps, most: int = MOST_LINES) -> str:
@@ -61,7 +63,8 @@ def _headline(run: Run, node: Node, index: int) -> list[str]:
     failed = track.states.count(State.FAILED)
     head = f"task {node.name} failed on {failed:,} of {len(track.states):,} elements"
     head += f"; the first is {node.name}[{index}]{given}"
-    return [head] if failed < 2 else [head, f"  {kinds(errors[i] for i in errors if i < len(track.states))}"]
+    raised = [errors[i] for i in errors if i < len(track.states)]
+    return [head] if len(set(map(type, raised))) < 2 else [head, f"  {kinds(raised)}"]
 
 
 def _through_children(headline: list[str], error: BaseException | None) -> tuple[list[str], BaseException | None]:
@@ -131,7 +134,10 @@ def in_python(run_name: str) -> NextSteps:
 
     def steps(name: str, index: int | None, error: BaseException | None) -> list[str]:
         element = "" if index is None else f", {index}"
-        lines = [f"raise {run_name}.error({name!r}{element}) shows the whole traceback"]
+        lines = [
+            f"raise {run_name}.error({name!r}{element}) shows the whole traceback",
+            f"{run_name}.debug({name!r}{element}) calls it again under the debugger",
+        ]
         if index is not None:
             lines.append(f"{run_name}.failed({name!r}) has all that failed, with their inputs; what succeeded is kept")
         return [*lines, f"{run_name}.retry() runs again what failed, and what waited for it"]

@@ -10,6 +10,7 @@ from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, NotSuccessful, RunFailed, UnknownName, nearest
 from nbflow.flow.causes import Causes
+from nbflow.flow.debugging import debug
 from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python, unsuccessful_text
 from nbflow.flow.logs import RunLog, run_log
 from nbflow.flow.origin import origin_of
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
     from nbflow.model.node import Node
-    from nbflow.results.elements import ElementFrame
     from nbflow.results.report import PlanRow
+    from nbflow.results.shown import ShownFrame
 
 
 _WITHOUT_VALUE = UNSUCCESSFUL | {State.PENDING, State.PAUSED}
@@ -146,7 +147,7 @@ class Run:
         good = set(kept)
         return [self._value(found, i) if i in good else None for i in range(len(track.states))]
 
-    def frame(self, node: Node | str) -> ElementFrame:
+    def frame(self, node: Node | str) -> ShownFrame:
         """A node's elements, one row each: arguments, result, state, error, seconds, cached, attempts.
 
         The index is that of what was mapped over. Results with named parts (dicts, dataclasses …) are spread into
@@ -166,7 +167,7 @@ class Run:
         except LostValue:
             return self._made_again(found).frame(found.name)
 
-    def failed(self, node: Node | str) -> ElementFrame:
+    def failed(self, node: Node | str) -> ShownFrame:
         """The rows of the frame whose element failed, or did not run because something else did."""
         return only_failed(self.frame(node))
 
@@ -177,7 +178,7 @@ class Run:
         """
         found = self._find(node)
 
-        def again(elements: Sequence[int]) -> tuple[ElementFrame, str]:
+        def again(elements: Sequence[int]) -> tuple[ShownFrame, str]:
             run = self.retry(found, elements if found.mapped else None)
             return run.frame(found.name), run.summary()
 
@@ -208,7 +209,7 @@ class Run:
     @property
     def table(self) -> pd.DataFrame:
         """One row a node: task, state, elements, ran, reused, failed, seconds."""
-        return run_table(self._workshop.nodes, self._workshop.machine, self._workshop.ledger)
+        return run_table(self._workshop.nodes, self._workshop.machine, self._workshop.ledger, self.summary())
 
     @property
     def ok(self) -> bool:
@@ -314,6 +315,14 @@ class Run:
         """
         return why_ran(self, self._find(node), element)
 
+    def debug(self, node: Node | str, element: Any = None) -> None:
+        """Calls a task again under the debugger, with the same arguments; nothing is stored.
+
+        One that failed is looked at where it raised; any other from its first line. element: the number or the label
+        of an element; by default the first that failed. Raises UnknownName, NotSuccessful.
+        """
+        debug(self, self._find(node), element)
+
     def origin(self, node: Node, indices: Iterable[int]) -> list[Reason]:
         """When and how the results of reused elements were made."""
         return [] if self.causes is None else origin_of(self._workshop, self.causes, node, indices)
@@ -335,7 +344,9 @@ class Run:
             return
         failed = failed_nodes(self)
         if not failed:
-            raise RunFailed(f"{self.flow.name} ended as {self.overall.label}; run.table tells how each task ended")
+            raise RunFailed(
+                f"{self.flow.name} ended as {self.overall.label}; flow.last_run.table tells how each task did"
+            )
         block = failure_block(self, failed[0], in_python("flow.last_run"), LINES_IN_SCRIPTS)
         raise RunFailed(block, first_error(self, failed[0])[1]) from None
 

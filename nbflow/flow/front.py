@@ -12,7 +12,9 @@ from nbflow.flow.background import Background, start
 from nbflow.flow.compare import compare_runs
 from nbflow.flow.drawing import Drawing
 from nbflow.flow.explain import explain
+from nbflow.flow.fields import fields_of
 from nbflow.flow.finished import Run
+from nbflow.flow.form import Form
 from nbflow.flow.output import OutputStyle
 from nbflow.flow.past import history_frame
 from nbflow.flow.picture import flow_picture, run_picture
@@ -292,6 +294,24 @@ class Flow:
         ('2 → 4',)
         """
         return compare_runs(self, run_a, run_b)
+
+    def form(self, **parameters: Any) -> Form:
+        """Widgets for the flow's parameters, by value and by what tasks say they take, and a button that runs it.
+
+        parameters: values to begin with. `form.values()` is what is set, `form.run()` the button, `form.last_run` what
+        it gave. Needs a notebook with ipywidgets.
+
+        >>> from nbflow import Parameter, task
+        >>> with Flow("asked") as flow:
+        ...     node = task(lambda n: 2 * n)(Parameter("n", default=4), name="double")
+        >>> flow.form()
+        parameters of asked
+          name  value  takes
+          n     4      int, 0 to 16
+        """
+        check_parameters(self.graph.parameters, parameters, self.name)
+        fields = fields_of(self.graph.parameters.values(), self.graph.nodes.values(), parameters)
+        return Form(self.name, fields, lambda values: self.run(**values))
 
     def visualize(self, run: Run | None = None, filename: str | Path | None = None, format: str = "svg") -> Drawing:  # noqa: A002 (as graphviz calls it)
         """The picture of the flow, with the states of a run if one is given; shows itself in a notebook.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.errors import NbflowError
 from nbflow.flow.failing import first_error
+from nbflow.flow.logs import text_of
 from nbflow.flow.preview import preview
 from nbflow.flow.unrun import why_not_run, why_skipped
 from nbflow.flow.workshop import SOURCES
@@ -85,6 +86,9 @@ class Glances:
             assert error is not None
             told["error"] = (f"{node.name}[{index}]: " if node.mapped else "") + error_text(error)
             told["trace"] = shortened(redact(_user_trace(error)), MOST_TRACE)
+        logs = [text_of(book.logs[i]) for i in sorted(book.logs)[:20]]
+        if logs:
+            told["log"] = shortened("".join(logs), MOST_LOG)
         found = self._output(node)
         if found is not None:
             told["output"] = found

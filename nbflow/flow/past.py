@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbflow.flow.front import Flow
-    from nbflow.results.elements import HistoryFrame
+    from nbflow.results.shown import HistoryFrame
     from nbflow.store.runs import History, NodeRecord, RunRecord
 
 _GOOD = frozenset({"success", "paused", "accepted", ""})
@@ -23,7 +23,7 @@ def history_frame(flow: Flow, name: str | None, *, every: bool) -> HistoryFrame:
     """
     import pandas as pd
 
-    from nbflow.results.elements import HistoryFrame
+    from nbflow.results.shown import HistoryFrame
 
     history = flow.store.history
     runs = history.runs(flow.name)
@@ -37,7 +37,7 @@ def history_frame(flow: Flow, name: str | None, *, every: bool) -> HistoryFrame:
     index = pd.Index([runs[i].id for i in kept], name="run", dtype=int)
     frame = HistoryFrame([rows[i] for i in kept], columns=columns, index=index)
     frame["started"] = _times([runs[i].started_ns for i in kept])
-    frame.headline = _headline(len(rows), len(kept), name)
+    frame.headline = f"{flow.name}: {_headline(len(rows), len(kept), name)}"
     return frame
 
 
@@ -47,7 +47,8 @@ def _is_telling(row: dict[str, Any]) -> bool:
 
 
 def _headline(count: int, shown: int, name: str | None) -> str:
-    told = f"{count} run{'s' * (count != 1)}" + (f" with {name}" if name is not None else "")
+    of = "" if name is None else f" of {name}"
+    told = f"1 run{of} is kept" if count == 1 else f"{count} runs{of} are kept"
     if shown == count:
         return told
     ways = f"flow.history({'' if name is None else repr(name) + ', '}all=True)"
@@ -62,6 +63,7 @@ def record_of_run(flow: Flow, number: int) -> RunRecord:
         if run.id == number:
             return run
     known = f"its runs are {runs[0].id} … {runs[-1].id}" if runs else "it has none yet"
+    known = f"its only run is {runs[0].id}" if len(runs) == 1 else known
     raise UnknownName(f"flow {flow.name!r} has no run {number!r}; {known}, see flow.history()")
 
 

@@ -70,6 +70,8 @@ def _picture(graph: Graph, describe: Describe) -> Picture:
     shown = [node for node in nodes if node.task not in HIDDEN or (node.task is not GATE and node not in used)]
     missing = dict.fromkeys(name for node in shown for name in node.missing)
     boxes = [Box(name=f"{name} (missing)", label=name, kind="missing") for name in missing]
+    captured = {name: label for node in shown for name, label in node.captured.items()}
+    boxes += [Box(name=f"{name} (input)", label=label, kind="input") for name, label in captured.items()]
     boxes += [_box(node, describe) for node in shown]
     arrows = dict.fromkeys(arrow for node in shown for arrow in _arrows(node))
     arrows.update(dict.fromkeys(loop for node in shown if (loop := _loop(node, describe)) is not None))
@@ -103,6 +105,8 @@ def _arrows(node: Node) -> Iterator[Arrow]:
         yield Arrow(tail=source.name, head=node.name, label=case, mapped=node.mapped and source.mapped)
     for name in node.missing:
         yield Arrow(tail=f"{name} (missing)", head=node.name)
+    for name in node.captured:
+        yield Arrow(tail=f"{name} (input)", head=node.name)
     for up in node.order:
         if up not in node.data:
             yield Arrow(tail=up.name, head=node.name, order=True)

@@ -28,7 +28,7 @@ def watched(run: Run, cancel: Cancel | None = None) -> Iterator[None]:
     ...     print("goes on")
     begins: looked at
     goes on
-    >>> WATCHERS[:] = []
+    >>> watcher = WATCHERS.pop()
     """
     with ExitStack() as stack:
         for watcher in WATCHERS:

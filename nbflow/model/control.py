@@ -136,10 +136,10 @@ def matches(value: Any, expected: Any) -> bool:
     return value is expected or bool(value == expected)
 
 
-def merge(*nodes: Node) -> Node:
+def merge(*nodes: Node, name: str | None = None) -> Node:
     """The value of the first node, in argument order, that was not skipped: it joins branches.
 
-    None and 0 are values like any other. With mapped nodes it joins by position.
+    None and 0 are values like any other. With mapped nodes it joins by position. name: of this use.
     """
     if len(nodes) == 1 and isinstance(nodes[0], (list, tuple)):
         nodes = tuple(nodes[0])
@@ -150,7 +150,7 @@ def merge(*nodes: Node) -> Node:
             raise GraphError(f"merge: {node!r} is no node; pass the nodes of the branches, merge(a, b)")
     mapped = any(node.mapped for node in nodes)
     arguments = tuple(Argument(f"#{i}", node, mapped=node.mapped) for i, node in enumerate(nodes))
-    return register(Node(MERGE, arguments, mapped=mapped))
+    return register(Node(MERGE, arguments, mapped=mapped, name=name))
 
 
 def flatten(node: Any) -> Node:

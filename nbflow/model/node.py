@@ -79,6 +79,8 @@ class Node(Operators):
         self.owner: Owner | None = None
         # Names that its code reads and nothing defines: drawn dashed, an error when it runs.
         self.missing: tuple[str, ...] = ()
+        # Data that its code reads by name, and how it is called in pictures: drawn as small inputs.
+        self.captured: dict[str, str] = {}
         # Why it cannot run as it stands, where that is known before.
         self.problem = ""
         # How a part of another node is called on the arrow from that.

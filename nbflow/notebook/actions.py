@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbflow.errors import MissingExtra
 from nbflow.notebook.controls import show_controls
+from nbflow.notebook.export import export as write_module
+from nbflow.notebook.params import form_of, set_values
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
 
     from nbflow.flow import Plan, Run
     from nbflow.flow.background import Background
+    from nbflow.flow.form import Form
+    from nbflow.flow.logs import RunLog
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison
@@ -36,7 +41,13 @@ def why(session: Session, given: Given) -> None:
 
 
 def frame(session: Session, given: Given) -> Any:
-    return session.run(given.words, check=False).frame(given.words[0])
+    run, name = session.run(given.words, check=False), given.words[0]
+    if given.has("grid"):
+        try:
+            return run.grid(name)
+        except MissingExtra as missing:
+            print(missing)
+    return run.frame(name)
 
 
 def status(session: Session, given: Given) -> None:
@@ -83,3 +94,22 @@ def cache(session: Session, given: Given) -> None:
 
 def clear_stored(session: Session, given: Given) -> None:
     print(clear(session, given.words))
+
+
+def export(session: Session, given: Given) -> None:
+    print(write_module(session, given.words[0], force=given.has("force")))
+
+
+def params(session: Session, given: Given) -> Form | None:
+    if given.words:
+        print(set_values(session, given.words))
+        return None
+    return form_of(session)
+
+
+def debug(session: Session, given: Given) -> None:
+    session.debug(given.words[0], given.element)
+
+
+def log(session: Session, given: Given) -> RunLog:
+    return session.run_with(given.words[0]).log(given.words[0], given.element)

@@ -166,6 +166,19 @@ def _stored(session: Session, name: str, words: list[str]) -> tuple[Sequence[str
     return [stored_task(session, each) for each in _names(session, words)], None
 
 
+def _file(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
+    if len(words) != 1:
+        raise HeadError(f"%flow {name} takes one file, such as `%flow {name} weather.py`")
+    return words, None
+
+
+def _values(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
+    for word in words:
+        if "=" not in word.strip("="):
+            raise HeadError(f"%flow {name} takes values of parameters, such as `%flow {name} n=5`, not {word!r}")
+    return words, None
+
+
 def _words(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
     return words, None
 
@@ -180,6 +193,8 @@ FEW = Takes("[NAME]", _few)
 ELEMENT = Takes("NAME[ELEMENT]", _element, offers="elements")
 RUNS = Takes("[RUN [RUN]]", _runs, offers="")
 STORED = Takes("[NAME …]", _stored)
+FILE = Takes("FILE.py", _file, offers="files")
+VALUES = Takes("[NAME=VALUE …]", _values, offers="parameters")
 LAZY = Takes("[on|off|after SECONDS]", _words, offers="", choices=("on", "off", "after"))
 ON_OFF = Takes("[on|off]", _words, offers="", choices=("on", "off"))
 

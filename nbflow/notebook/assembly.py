@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, MapError, in_words
@@ -11,12 +12,16 @@ from nbflow.model.making import make_mapped, make_node, register
 from nbflow.model.mapping import items_of, unmapped
 from nbflow.model.node import BUILDING, ITEM, Node
 from nbflow.model.task import Task
+from nbflow.notebook.variables import is_plain
+from nbflow.probe.secrets import short_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nbflow.model.graph import Graph
     from nbflow.notebook.declarations import Declared
+
+_LABEL_LENGTH = 24
 
 
 class Assembly:
@@ -54,8 +59,14 @@ class Assembly:
 
     def output_node(self, name: str) -> Node:
         """The node of the last version of an output."""
-        last = [each for each in self._declared if name in each.built.outputs][-1]
-        return self.version_of(last, name)
+        return self.version_of(self._last(name), name)
+
+    def task_node(self, name: str) -> Node:
+        """The node of the cell that makes the last version of an output."""
+        return self.nodes[self._last(name)]
+
+    def _last(self, name: str) -> Declared:
+        return [each for each in self._declared if name in each.built.outputs][-1]
 
     def version_of(self, declared: Declared, name: str) -> Node:
         """The node of the version of an output that a cell makes."""
@@ -77,6 +88,7 @@ class Assembly:
             with gate:
                 node = self._made(declared, inputs, path)
         node.missing = self._missing(declared)
+        node.captured = self._captured(declared)
         self.nodes[declared] = node
         self._split(declared, node)
         return node
@@ -126,7 +138,7 @@ class Assembly:
         return node
 
     def _input(self, name: str, declared: Declared, path: tuple[Declared, ...]) -> Node | None:
-        maker = self._maker(name, declared)
+        maker = self.maker(name, declared)
         if maker is not None:
             node = self._node(maker, path)
             return self._parts.get((maker, name), node)
@@ -134,7 +146,7 @@ class Assembly:
         # None where nothing gives it any more: it is among the missing names then.
         return value if isinstance(value, Node) else None
 
-    def _maker(self, name: str, reader: Declared) -> Declared | None:
+    def maker(self, name: str, reader: Declared) -> Declared | None:
         """The version of an output that a cell reads: the last one declared before it, else the first there is."""
         makers = [d for d in self._declared if name in d.built.outputs and d is not reader]
         before = [d for d in makers if d.place < reader.place]
@@ -168,13 +180,29 @@ class Assembly:
             self._parts[declared, name] = part
 
     def _missing(self, declared: Declared) -> tuple[str, ...]:
-        lost = [name for name in declared.built.all_inputs if self._maker(name, declared) is None]
+        lost = [name for name in declared.built.all_inputs if self.maker(name, declared) is None]
         free = [name for name in declared.built.free_names if not hasattr(builtins, name)]
         outputs = self._names
         return tuple(
             [name for name in lost if not isinstance(self._namespace.get(name), Node)]
             + [name for name in free if name not in self._namespace and name not in outputs]
         )
+
+    def _captured(self, declared: Declared) -> dict[str, str]:
+        """The variables that a cell reads, each with a label: its name, and its value where that is a short literal."""
+        loop, ignored = declared.built.loop, declared.task.options.ignore
+        names = (*declared.built.free_names, *(loop.free_names if loop is not None else ()))
+        found = {name: self._namespace[name] for name in names if name in self._namespace and name not in ignored}
+        return {name: _label(name, value) for name, value in found.items() if _is_data(value)}
+
+
+def _is_data(value: object) -> bool:
+    """Whether a variable is neither code nor a node: functions, classes and modules count as code."""
+    return not callable(value) and not isinstance(value, ModuleType | Node)
+
+
+def _label(name: str, value: object) -> str:
+    return f"{name} = {short_text(value, name, _LABEL_LENGTH)}" if is_plain(value) else name
 
 
 def _no_source() -> None:

@@ -307,6 +307,8 @@ def _function(
     if isinstance(last, ast.Expr) and (outputs.last is not None or shows):
         target = ast.Name(outputs.last or _SHOWN, ast.Store())
         statements[-1] = ast.copy_location(ast.Assign([ast.copy_location(target, last)], last.value), last)
+    elif last is not None and is_shown_name(last, outputs.names):
+        statements.pop()
     values: list[ast.expr] = [ast.Name(name, ast.Load()) for name in (*outputs.names, *([_SHOWN] if shows else []))]
     value = values[0] if len(values) == 1 else ast.Tuple(values, ast.Load())
     end = getattr(last, "end_lineno", None) or line
@@ -315,6 +317,11 @@ def _function(
     kind = ast.AsyncFunctionDef if awaits else ast.FunctionDef
     extra: dict[str, Any] = {"type_params": []} if "type_params" in kind._fields else {}
     return kind(outputs.names[0], arguments, statements, [], **extra, **_at(line))
+
+
+def is_shown_name(last: ast.stmt, outputs: Sequence[str]) -> bool:
+    """Whether a body's last line only shows an output: with it or without it, the task is the same."""
+    return isinstance(last, ast.Expr) and isinstance(last.value, ast.Name) and last.value.id in outputs
 
 
 def _at(line: int) -> dict[str, Any]:

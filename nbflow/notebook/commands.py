@@ -12,6 +12,7 @@ from nbflow.notebook.arguments import (
     EDITED,
     ELEMENT,
     FEW,
+    FILE,
     HELP,
     LAZY,
     NOTHING,
@@ -20,6 +21,7 @@ from nbflow.notebook.arguments import (
     RUNS,
     SOME,
     STORED,
+    VALUES,
     WAITING,
     Given,
     Switch,
@@ -120,9 +122,21 @@ COMMANDS: dict[str, Command] = {
         "why a task or one element would run now, or where its result is from",
         ("%flow why daily", "%flow why daily[3]", "%flow why daily[oslo]"),
     ),
-    "frame": Command(actions.frame, ONE, "the elements of a task as a DataFrame", ("%flow frame daily",)),
+    "frame": Command(
+        actions.frame,
+        ONE,
+        "the elements of a task as a DataFrame",
+        ("%flow frame daily", "%flow frame daily --grid"),
+        {"grid": Switch("as a table to sort, filter and select from, with a button that runs the selection again")},
+    ),
     "status": Command(
         actions.status, NOTHING, "one line a task: fresh, stale, new; and where results are kept", ("%flow status",)
+    ),
+    "log": Command(
+        actions.log,
+        ELEMENT,
+        "what a task or one element printed, logged, warned of and displayed, also of reused ones",
+        ("%flow log daily", "%flow log daily[3]"),
     ),
     "history": Command(
         actions.history,
@@ -167,6 +181,25 @@ COMMANDS: dict[str, Command] = {
         STORED,
         "drop what is stored of these tasks, or of all in the notebook",
         ("%flow clear daily", "%flow clear"),
+    ),
+    "export": Command(
+        actions.export,
+        FILE,
+        "write the flow as a module of tasks that gives the same results",
+        ("%flow export weather.py", "%flow export weather.py --force"),
+        {"force": Switch("write over a file that is there")},
+    ),
+    "params": Command(
+        actions.params,
+        VALUES,
+        "a form for the parameters that runs the flow with them, or their values set",
+        ("%flow params", "%flow params n=5 how=median"),
+    ),
+    "debug": Command(
+        actions.debug,
+        ELEMENT,
+        "call a task, or one element, again under the debugger; nothing is stored",
+        ("%flow debug daily", "%flow debug daily[3]"),
     ),
     "help": Command(_help, NOTHING, "this text"),
 }

@@ -70,7 +70,7 @@ def propose(before: str, known: Known) -> Proposed | None:
     return propose_in_head("\n".join([head, *lines[first + 1 :]]), known.tasks, known.variables)
 
 
-def _in_line(text: str, known: Known) -> Proposed:
+def _in_line(text: str, known: Known) -> Proposed | None:
     *before, word = re.split(r"\s+", text.lstrip())
     if not before:
         return Proposed(word, tuple((name, "command") for name in COMMANDS))
@@ -80,7 +80,7 @@ def _in_line(text: str, known: Known) -> Proposed:
     return _behind(command, before[1:], word, known)
 
 
-def _behind(command: Command, before: list[str], word: str, known: Known) -> Proposed:
+def _behind(command: Command, before: list[str], word: str, known: Known) -> Proposed | None:
     value_of = command.options.get(before[-1].removeprefix("--")) if before and before[-1].startswith("--") else None
     if value_of is not None and value_of.takes:
         return Proposed(word, tuple((choice, "value") for choice in value_of.choices))
@@ -94,8 +94,11 @@ def _behind(command: Command, before: list[str], word: str, known: Known) -> Pro
     return _words(command, before, word, known)
 
 
-def _words(command: Command, before: list[str], word: str, known: Known) -> Proposed:
+def _words(command: Command, before: list[str], word: str, known: Known) -> Proposed | None:
     takes = command.takes
+    if takes.offers == "files":
+        # IPython's own matcher knows files.
+        return None
     names = [name for name in known.tasks if name not in before]
     if takes.choices:
         return Proposed(word, tuple((choice, "value") for choice in takes.choices) if not before else ())

@@ -1,16 +1,38 @@
-"""What a failed run says in a notebook."""
+"""What a failed run says in a notebook, and one that cannot even begin."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import MOST_LINES, NotSuccessful, RunFailed
+from nbflow.errors import MOST_LINES, CellError, NotSuccessful, RunFailed, nearest
 from nbflow.flow.failing import failed_nodes, failure_block, first_error, unsuccessful_text
 from nbflow.model.state import UNSUCCESSFUL
+from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.results.traces import exception_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from nbflow.flow import Run
+    from nbflow.model.node import Node
+    from nbflow.notebook.declarations import Declarations
+
+
+def refuse_missing(nodes: Iterable[Node], declared: Declarations, namespace: Mapping[str, Any]) -> None:
+    """Raises CellError for a name that a task is about to read, and that nothing gives."""
+    for node in nodes:
+        if node.problem:
+            raise CellError(f"{node.name} cannot run: {node.problem}")
+        if node.missing:
+            name = node.missing[0]
+            private = declared.private_to(name)
+            if private is not None:
+                raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
+            plain = (each for each in namespace if not each.startswith("_") and each not in SHELL_NAMES)
+            known = nearest(name, [*declared.outputs(), *plain])
+            raise CellError(
+                f"{node.name} reads `{name}`, which nothing defines{known or '; give it a value in a cell above'}"
+            )
 
 
 def raise_first_failure(run: Run) -> None:

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from nbflow.notebook.widget import LiveGraph
 
 # A run that is over sooner shows no live graph: it would only flicker.
-QUIET_S, STEP_S, LAYOUT_S, PLAIN_S = 0.12, 0.05, 1.0, 2.0
+EARLY_S, QUIET_S, STEP_S, LAYOUT_S, PLAIN_S = 0.04, 0.12, 0.05, 1.0, 2.0
 # What is sent in one message of previews and errors, at most.
 MOST_ENDED = 20
 ROOT = ".nbflow-live"
+_CALLED = {"running", "retrying", "success", "failed"}
 _FINISHED = {state.label for state in State if state.finished}
 
 
@@ -48,9 +49,9 @@ def live(run: Run, cancel: Callable[[], None] | None) -> Iterator[None]:
     try:
         yield
     finally:
-        view.over.set()
-        thread.join()
-        view.conclude()
+        if view.end():
+            thread.join()
+            view.conclude()
 
 
 class View:
@@ -58,6 +59,8 @@ class View:
 
     def __init__(self, run: Run, cancel: Callable[[], None] | None) -> None:
         self.over = threading.Event()
+        self._gate = threading.Lock()
+        self._showing = False
         self._run = run
         self._cancel = cancel
         self._progress: Progress
@@ -72,9 +75,17 @@ class View:
 
     def follow(self) -> None:
         """What the thread does until the run is over."""
-        if self.over.wait(QUIET_S):
+        if self.over.wait(EARLY_S):
             return
         self._progress = Progress(self._run)
+        if speaks_widgets():
+            # A layout is remembered; another process makes it meanwhile.
+            to_svg(to_dot(self._progress.picture))
+        self.over.wait(max(0.0, QUIET_S - EARLY_S - self._progress.seconds))
+        with self._gate:
+            if self.over.is_set():
+                return
+            self._showing = True
         if not speaks_widgets():
             self._follow_plainly()
             return
@@ -82,6 +93,12 @@ class View:
         while not self.over.wait(STEP_S):
             self._step()
         self._step()
+
+    def end(self) -> bool:
+        """The run is over; gives whether anything is shown of it. Nobody waits for a layout that comes too late."""
+        with self._gate:
+            self.over.set()
+            return self._showing
 
     def _follow_plainly(self) -> None:
         """For front ends without widgets: static pictures, now and then."""
@@ -168,9 +185,10 @@ class View:
             number = self._numbers[name]
             rows.append((number, now.state, now.done, now.total, now.failed, now.running, now.retries))
             finished = now.state in _FINISHED
-            if finished or (name, now.state) not in self._explained:
-                # Once a state: counts change far more often than reasons do.
-                self._explained.add((name, now.state))
+            kind = "called" if now.state in _CALLED else now.state
+            if (finished and now.total > 1) or (name, kind) not in self._explained:
+                # Counts change far more often than reasons do.
+                self._explained.add((name, kind))
                 told[number] = {"reason": self._glances.reason(self._progress.members[name][0])}
             if finished:
                 self._ended[name] = None

@@ -103,7 +103,7 @@ def build_loop(
     first = head.generators[0]
     single = len(head.generators) == 1 and not first.conditions
     names = [name for each in head.generators for name in each.names]
-    source = _as_list(first.source) if single else _comprehension(head)
+    source = loop_source(head)
     reads = [name for name in read_cell(ast.Module([ast.Expr(source)], [])).reads if name not in BUILTINS]
     inputs = tuple(name for name in reads if known(name) is not None)
     if not inputs:
@@ -119,6 +119,12 @@ def build_loop(
         function=_source_function(source, inputs, namespace, filename),
         text=", ".join(ast.unparse(each.source) for each in head.generators),
     )
+
+
+def loop_source(head: Head) -> ast.expr:
+    """The expression that gives all items of a head's loop."""
+    first = head.generators[0]
+    return _as_list(first.source) if len(head.generators) == 1 and not first.conditions else _comprehension(head)
 
 
 def _argument_for(names: Sequence[str], taken: Collection[str]) -> str:

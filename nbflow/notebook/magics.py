@@ -12,7 +12,7 @@ from nbflow.notebook.commands import COMMANDS, flow_help, perform
 from nbflow.notebook.complete import matcher_for
 from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
-from nbflow.notebook.output import SHELLS
+from nbflow.notebook.output import SHELLS, ready_figures
 from nbflow.notebook.places import one_line
 from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
@@ -37,6 +37,7 @@ def load(shell: Any) -> Session:
         shell.events.register(event, callback)
     session.matcher = matcher_for(session)
     shell.Completer.custom_matchers.append(session.matcher)
+    session.note_before(shell.user_ns.get("In", ()))
     SHELLS.append(shell)
     _SESSIONS[id(shell)] = session
     return session
@@ -82,7 +83,9 @@ class Magics:
             behind = self._session.update_behind(declared)
             if behind:
                 line_below.say(f"  and behind it: {', '.join(behind)}")
-        return self._session.shown_value(declared, run)
+        value = self._session.shown_value(declared, run)
+        ready_figures(self._session.shell)
+        return value
 
     @no_var_expand
     def flow(self, line: str, cell: str | None = None) -> Any:

@@ -101,6 +101,16 @@ def find_front() -> ShellFront | None:
     return None if shell is None else ShellFront(shell)
 
 
+def ready_figures(shell: Any) -> None:
+    """A figure from the store is drawn like any other, also before pyplot made the first one in this kernel."""
+    ready = "matplotlib_inline.backend_inline" in sys.modules
+    if ready or "matplotlib.figure" not in sys.modules or getattr(shell, "kernel", None) is None:
+        return
+    import matplotlib.pyplot as plt  # half a second, which a kernel that has figures needs anyway
+
+    plt.switch_backend(plt.get_backend())
+
+
 def _is_in(figure: object, value: object) -> bool:
     """Whether a task gives a figure, alone or in a tuple, a list or a dict: then the value shows it."""
     if isinstance(value, (tuple, list)):

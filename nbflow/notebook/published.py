@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from nbflow.model.state import Freshness
 
-    from nbflow.flow import Run
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nbflow.flow import Flow, Run
     from nbflow.model.node import Node
+
+# Elements that are looked at before every plain cell for what it does not read.
+_MOST_CHECKED = 2_000
 
 
 class Published:
@@ -42,3 +47,18 @@ class Published:
             published = self._values.pop(name, None)
             if published is not None and self._namespace.get(name) is published[1]:
                 del self._namespace[name]
+
+
+def still_fresh(flow: Flow, nodes: Mapping[str, Node]) -> set[str]:
+    """The names whose nodes are fresh; those that take long to check are not among them, and come back when read."""
+    counts = {name: last.count for name, last in flow.store.last(flow.name).items()}
+    quick = {
+        name: node
+        for name, node in nodes.items()
+        if sum(counts.get(each.name) or 1 for each in flow.graph.needed([node])) <= _MOST_CHECKED
+    }
+    if not quick:
+        return set()
+    rows = flow.plan(list(quick.values())).rows
+    fresh = {row.name for row in rows if row.freshness is Freshness.FRESH}
+    return {name for name, node in quick.items() if node.name in fresh}

@@ -61,7 +61,7 @@ def names_inside(node: Scope) -> InnerNames:
 
 def _note(code: CodeType, inner: InnerNames, loads: dict[str, None]) -> None:
     """The global names of one code object. A class body sees what it has bound itself, up to there."""
-    bound = {"__name__"}
+    bound = {"__name__", "__annotations__"}
     for instruction in dis.get_instructions(code):
         name = instruction.argval
         if instruction.opname in _GLOBAL_LOADS and name not in bound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,18 @@ from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
-from nbflow.notebook.cells import SHELL_NAMES
+from nbflow.notebook.cells import read_cell
 from nbflow.notebook.declarations import Declarations, Declared
-from nbflow.notebook.failures import raise_first_failure
+from nbflow.notebook.failures import raise_first_failure, refuse_missing
 from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.maker import CellMaker
 from nbflow.notebook.modes import Modes
+from nbflow.notebook.output import ready_figures
 from nbflow.notebook.places import one_line, open_line
-from nbflow.notebook.published import Published
+from nbflow.notebook.published import Published, still_fresh
 from nbflow.notebook.reach import reached_names
+from nbflow.notebook.recorded import RecordedCells
 from nbflow.notebook.shown import has_value, state_line
 from nbflow.notebook.source import read_source
 from nbflow.notebook.tracebacks import Interrupted
@@ -30,7 +33,6 @@ from nbflow.notebook.variables import GivenParameter, PlainVariables
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
@@ -60,6 +62,8 @@ class Session:
         self._assembly = Assembly(self.flow.graph, (), shell.user_ns, self._maker.refresh)
         self._nodes: dict[Declared, Node] = {}
         self._variables = PlainVariables(shell.user_ns)
+        self.recorded = RecordedCells()
+        self._cell_text = ""
         self._changed: set[str] = set()
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
@@ -125,6 +129,15 @@ class Session:
             return name
         raise UnknownName(f"no task is called {name!r}" + nearest(name, self.names()))
 
+    def in_order(self) -> list[Declared]:
+        """The cells of the flow as it was last built, each behind what it needs."""
+        return list(self._nodes)
+
+    def is_mapped(self, name: str, reader: Declared) -> bool:
+        """Whether an output, as one cell reads it, has elements."""
+        maker = self._assembly.maker(name, reader)
+        return maker is not None and self._nodes[maker].mapped
+
     def remove(self, name: str) -> None:
         """Takes a task out of the flow, with what it had put into the namespace."""
         self._take_out([d for d, node in self._nodes.items() if node.name == name])
@@ -137,8 +150,10 @@ class Session:
 
     # Around cells
 
-    def before_cell(self, _info: object = None) -> None:
+    def before_cell(self, info: Any = None) -> None:
         """Deleted cells take their tasks along."""
+        raw = getattr(info, "raw_cell", None) or ""
+        self._cell_text = getattr(info, "transformed_cell", None) or self.shell.transform_cell(raw)
         self._take_out(self._declared.of_cells(deleted_cells(self.shell)))
 
     def leave_cell(self) -> None:
@@ -151,7 +166,18 @@ class Session:
     def note_plain(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
         self._variables.note(tree, names.assigned, cell_id(self.shell))
+        self.recorded.note(cell_id(self.shell), self._cell_text, tree)
         self._changed.update(names.assigned, names.mutated)
+
+    def note_before(self, texts: Iterable[str]) -> None:
+        """Takes in cells that ran before nbflow was there, and the one that loads it."""
+        for text in texts:
+            try:
+                tree = ast.parse(text)
+            except SyntaxError:
+                continue
+            self._variables.note(tree, read_cell(tree).assigned, None)
+            self.recorded.note(None, text, tree)
 
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
@@ -228,6 +254,23 @@ class Session:
             raise_first_failure(run)
         return run
 
+    def run_with(self, name: str) -> Run:
+        """The last run where it had this task as it is now, else a new one of it."""
+        node, run = self.build().graph[name], self.flow.last_run
+        made = run._nodes.get(name) if run is not None else None
+        if run is None or made is None or made.task is not node.task:
+            run = self.run([name], check=False)
+        return run
+
+    def debug(self, name: str, element: Any) -> None:
+        """Calls a task again under the debugger; one that was not called as it is now runs before."""
+        run = self.run_with(name)
+        self.busy = True
+        try:
+            run.debug(name, element)
+        finally:
+            self.busy = False
+
     def start(self, names: Sequence[str] | None = None, *, force: bool = False) -> Background:
         """As `run`, in the background; cells run meanwhile."""
         flow, targets, forced = self._asked(names, force=force)
@@ -236,7 +279,8 @@ class Session:
     def _asked(self, names: Sequence[str] | None, *, force: bool) -> tuple[Flow, list[str] | None, list[str] | None]:
         """The flow as it is declared now, the nodes that are to run (None: all), and those that are forced to."""
         flow = self.build()
-        self._check_names(names)
+        wanted = [flow.graph[name] for name in names] if names is not None else list(flow.graph.nodes.values())
+        refuse_missing(flow.graph.needed(wanted), self._declared, self.namespace)
         if self._publish_for_helpers(names):
             flow = self.build()
         targets = list(names) if names is not None else None
@@ -303,6 +347,7 @@ class Session:
             line.replace(f"✓ {', '.join(wanted)} · brought up to date")
         for name in wanted:
             self._published.put(name, self._assembly.output_node(name), run)
+        ready_figures(self.shell)
         self._drop_outdated(self._published.names() - set(wanted))
 
     def shown_value(self, declared: Declared, run: Run | None) -> Any:
@@ -331,9 +376,8 @@ class Session:
 
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""
-        nodes = {name: self._assembly.output_node(name) for name in names if name in self.outputs()}
-        fresh = {row.name for row in self.flow.plan(list(nodes.values())).rows if row.freshness.label == "fresh"}
-        self._published.drop([n for n in names if n not in nodes or self.task_name(n) not in fresh])
+        nodes = {name: self._assembly.task_node(name) for name in names if name in self.outputs()}
+        self._published.drop(set(names) - still_fresh(self.flow, nodes))
 
     # Details
 
@@ -346,22 +390,6 @@ class Session:
         for name in (*declared.built.outputs, *left_behind):
             if not isinstance(self.namespace.get(name), (Node, type(os))):
                 self.namespace.pop(name, None)
-
-    def _check_names(self, names: Sequence[str] | None) -> None:
-        """An error for a name that a task is about to read, and that nothing gives."""
-        graph = self.flow.graph
-        wanted = [graph[name] for name in names] if names is not None else list(graph.nodes.values())
-        for node in graph.needed(wanted):
-            if node.problem:
-                raise CellError(f"{node.name} cannot run: {node.problem}")
-            if node.missing:
-                name = node.missing[0]
-                private = self.private_to(name)
-                if private is not None:
-                    raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
-                plain = (n for n in self.namespace if not n.startswith("_") and n not in SHELL_NAMES)
-                known = nearest(name, [*self.outputs(), *plain])
-                raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
 
 
 _SEE = "%flow log {name}"

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Track
-    from nbflow.results.elements import ElementFrame
+    from nbflow.results.shown import ShownFrame
 
 OWN_COLUMNS = ("state", "error", "seconds", "cached", "attempts")
 _LONGEST_ERROR = 2_000
 
 
-def make_frame(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
+def make_frame(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
     """The elements of a node, one row each, in their order; a node that is not mapped has one row.
 
     Columns: the arguments of the root sources, mapped arguments (large values as a short summary), the result (what
@@ -39,8 +39,8 @@ def make_frame(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
         collector.wake()
 
 
-def _made(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
-    from nbflow.results.elements import ElementFrame
+def _made(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
+    from nbflow.results.shown import ShownFrame
 
     count = len(track.states)
     states = [ledger.state(node, i) for i in range(count)]
@@ -51,7 +51,7 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
     arguments = argument_columns(node, ledger, range(count))
     columns = _named(arguments, results) | _own_columns(node, ledger, track, states)
     index = index_of(node, ledger)
-    frame = ElementFrame(
+    frame = ShownFrame(
         {name: as_series(column, count) for name, column in columns.items()},
         index=None if count else range(0),
     )
@@ -61,11 +61,11 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ElementFrame:
     return frame
 
 
-def only_failed(frame: ElementFrame) -> ElementFrame:
+def only_failed(frame: ShownFrame) -> ShownFrame:
     """The rows of elements that failed, were cancelled, or did not run because something else failed."""
-    from nbflow.results.elements import ElementFrame
+    from nbflow.results.shown import ShownFrame
 
-    rows = ElementFrame(frame[frame["state"].isin([state.label for state in UNSUCCESSFUL])])
+    rows = ShownFrame(frame[frame["state"].isin([state.label for state in UNSUCCESSFUL])])
     rows.headline = f"{len(rows):,} of {len(frame):,} elements failed or did not run"
     return rows
 

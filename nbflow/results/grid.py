@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ipywidgets import VBox
 
-    from nbflow.results.elements import ElementFrame
+    from nbflow.results.shown import ShownFrame
 
 # What a browser sorts and filters at once without a pause; of more, those that failed come first.
 MOST_ROWS = 10_000
@@ -20,7 +20,7 @@ _PAGE = 10
 _FIRST = ("failed", "trigger_failed", "cancelled", "retrying", "running", "paused", "pending")
 
 
-def make_grid(frame: ElementFrame, name: str, retry: Callable[[Sequence[int]], tuple[ElementFrame, str]]) -> VBox:
+def make_grid(frame: ShownFrame, name: str, retry: Callable[[Sequence[int]], tuple[ShownFrame, str]]) -> VBox:
     """A widget with the frame's elements. retry: runs the elements at these positions again, and gives the new frame
     with a line about the run. Raises MissingExtra.
     """
@@ -36,7 +36,7 @@ def make_grid(frame: ElementFrame, name: str, retry: Callable[[Sequence[int]], t
 class ElementGrid:
     """The state of one grid: which elements are in sight, which are selected. widget: what is displayed."""
 
-    def __init__(self, frame: ElementFrame, retry: Callable[[Sequence[int]], tuple[ElementFrame, str]]) -> None:
+    def __init__(self, frame: ShownFrame, retry: Callable[[Sequence[int]], tuple[ShownFrame, str]]) -> None:
         import ipywidgets
         from itables.widget import ITable
 
@@ -124,11 +124,11 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def _as_table(rows: Any, frame: ElementFrame) -> Any:
+def _as_table(rows: Any, frame: ShownFrame) -> Any:
     """Rows with texts in place of objects, and seconds that sort; a plain DataFrame."""
     import pandas as pd
 
-    from nbflow.results.elements import cell_text, state_text
+    from nbflow.results.shown import cell_text, state_text
 
     shown = {}
     for position, name in enumerate(frame.columns):

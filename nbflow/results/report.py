@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Book, Ledger
     from nbflow.engine.machine import Machine, Track
     from nbflow.engine.why import Reason
+    from nbflow.results.shown import ShownFrame
 
 
 FAILED_LAST_TIME = "failed last time"
@@ -93,9 +94,9 @@ def groups_of(nodes: Iterable[Node]) -> list[Group]:
     return [Group(maker, task, tuple(members)) for (maker, task), members in found.items()]
 
 
-def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.DataFrame:
+def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger, headline: str) -> ShownFrame:
     """One row a node: task, state, elements, how many ran, were reused and failed, seconds of work in this run."""
-    import pandas as pd
+    from nbflow.results.shown import ShownFrame
 
     rows = {}
     for node in visible(nodes):
@@ -124,14 +125,15 @@ def run_table(nodes: Sequence[Node], machine: Machine, ledger: Ledger) -> pd.Dat
             "seconds": sum(work_seconds(machine.tracks[node], ledger.books[node]) for node in group.nodes),
         }
     columns = ["task", "state", "elements", "ran", "reused", "failed", "seconds"]
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    frame = ShownFrame(list(rows.values()), index=list(rows), columns=columns)
     frame.index.name = "node"
+    frame.headline = headline
     return frame
 
 
 def work_seconds(track: Track, book: Book) -> float:
     """Seconds of work in this run."""
-    return sum(s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED)
+    return sum((s for s, state in zip(book.seconds, track.states, strict=False) if state != State.CACHED), 0.0)
 
 
 def node_counts(track: Track) -> tuple[int, int, int]:

@@ -49,7 +49,7 @@ def _message(error: BaseException) -> list[str]:
     # The message of a user's exception may do anything.
     except Exception:  # noqa: BLE001 (told in its place)
         text = in_words(error)
-    return cut_lines(text.rstrip(), _MESSAGE_LINES)
+    return cut_lines(text.rstrip().removeprefix("nbflow.errors."), _MESSAGE_LINES)
 
 
 def _group_lines(error: BaseException) -> Iterator[str]:

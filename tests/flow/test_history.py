@@ -74,11 +74,12 @@ def test_the_history_leaves_out_runs_in_which_nothing_happened_and_says_so(scrip
         flow.run()
     history = flow.history()
     assert history.index.tolist() == [1, 4, 6]
-    head = "6 runs; in 3 of them nothing ran, failed or was accepted: flow.history(all=True) or %flow history --all shows all"
+    head = "f: 6 runs are kept; in 3 of them nothing ran, failed or was accepted: flow.history(all=True) or "
+    head += "%flow history --all shows all"
     assert repr(history).splitlines()[0] == head
     assert f"<p>{head}</p>" in history._repr_html_()
     every = flow.history(all=True)
-    assert (len(every), repr(every).splitlines()[0]) == (6, "6 runs")
+    assert (len(every), repr(every).splitlines()[0]) == (6, "f: 6 runs are kept")
     of_part = flow.history("part")
     assert of_part.index.tolist() == [1, 4, 6]
     assert "flow.history('part', all=True) or %flow history part --all shows all" in repr(of_part)

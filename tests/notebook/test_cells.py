@@ -1,6 +1,7 @@
 """What a cell reads and assigns, as tables of cells."""
 
 import ast
+import sys
 
 import pytest
 
@@ -58,8 +59,38 @@ READS = {
     "a = [y := f(x), y + 1]\nb = y": "f x",
     "a = any((last := n) > 3 for n in xs)\nlast": "any xs",
     "import os.path as p, sys\np.x(sys)": "",
+    "x[i] += y\nz.a += 1": "x i y z",
+    "a = a.b = c": "c",
+    "a: int = a": "int a",
+    "x: 'T' = 1": "",
+    "x = (y := 1) + y": "",
+    "(y := y + 1)": "y",
+    "{k: v for k, v in kv if (w := k)}\nw": "kv",
+    "print((lambda: (z := 1))())\nz": "print z",
+    "def f(x=x, *, a: A = b, **c: C) -> D: pass": "x A b C D",
+    "x = [x for x in x]": "x",
+    "x = lambda: x\nx()": "",
+    "[(lambda: i)() for i in xs]": "xs",
+    "def f(): return g\nh = [f() for _ in xs]\ng = 1": "g xs",
+    "class A:\n    def f(self): return B\nclass B: pass\nA().f()": "",
+    "@d(e)\nclass A:\n    c: T = v": "d e T v",
+    "with a as (b, c), d(b) as e.f: c": "a d e",
+    "try:\n    a = f()\nexcept* E as e:\n    g(e)": "f E g",
+    "match x:\n    case int(y) | str(y): y\n    case [1, *_] | {'k': 1}: e": "x int str e",
+    "async with a as b:\n    async for i in b: i": "a",
+    "del a.b, c[d], e": "a c d e",
+    "print(f'{x=} {y!s:{w}.{p}}')": "print x y w p",
+    "global a\na = b": "b",
     "from m import *\nthing": "thing",
 }
+
+
+if sys.version_info >= (3, 12):
+    READS |= {
+        "type X = list[Y]\nX": "",
+        "def f[T](a: T) -> T: return g": "g",
+        "class A[T](B): x = T": "B",
+    }
 
 
 @pytest.mark.parametrize(("source", "reads"), READS.items(), ids=list(READS))

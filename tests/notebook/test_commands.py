@@ -61,3 +61,20 @@ def test_wrong_words_and_options_are_told(made, line, message):
     said = made(line).text
     assert message in said
     assert "Traceback" not in said
+
+
+def test_log_shows_what_a_task_and_one_element_printed(made):
+    made(task("zs for x in xs", "print('element', x)", "x"), "z")
+    made("%flow run")
+    assert "element 1" in str(made("%flow log zs").value)
+    one = str(made("%flow log zs[1]").value)
+    assert "element 2" in one
+    assert "element 1" not in one
+
+
+def test_log_of_a_reused_task_comes_from_the_store(made):
+    made(task("zs for x in xs", "print('element', x)", "x"), "z")
+    made("%flow run xs")
+    shown = made("%flow log zs")
+    assert shown.ran == []
+    assert "element 1" in str(shown.value)

@@ -300,6 +300,15 @@ def test_plain_literals_that_tasks_read_are_parameters(notebook):
     assert "n" not in [p.name for p in session.parameters()]
 
 
+def test_variables_that_tasks_read_are_drawn_as_small_inputs(notebook):
+    notebook("import math\nn = 5\nrows = [object()]\ndef f(v):\n    return v\nLOG2 = []\npassword = 'hunter2'")
+    notebook("%%task y --ignore LOG2\ny = math.floor(f(n)), len(rows), LOG2, len(password)")
+    drawn = notebook("%flow").value
+    assert "y fresh  ← n (input), rows (input), password (input)" in repr(drawn)
+    assert "n = 5" in repr(drawn)
+    assert "hunter2" not in str(drawn._repr_mimebundle_())
+
+
 def test_parameters_that_are_set_count_like_cells_that_set_them(notebook):
     notebook("from nbflow import Parameter\nk = Parameter('k', default=2)\nn = 5")
     notebook(task("y", "n * k"))

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -39,6 +40,10 @@ plt.figure()
 plt.plot([2, 1])
 print("drawn")
 2""",
+    "returned": """%%task returned
+fig, ax = plt.subplots()
+ax.plot([1, 3])
+fig""",
     "flow": """def load(x):
     time.sleep(0.01 * (4 - x))
     print(f"loading {x}")
@@ -156,6 +161,11 @@ def test_figures_are_shown_by_pyplot_or_when_the_call_ends(runs):
     assert kinds == ["text/plain", "image/png", "stdout", "image/png", "text/plain"]
 
 
+def test_a_figure_that_is_the_result_is_shown_once(runs):
+    for run in runs:
+        assert [kind for kind, _ in shown(run["returned"])] == ["text/plain", "image/png"]
+
+
 def test_what_threads_of_a_task_print_is_the_tasks_and_failed_elements_keep_their_log(runs):
     ((_, text),) = shown(runs[0]["flow"])
     assert "load[0] · one\nloading 1\nthread of 1\n" in text
@@ -184,3 +194,55 @@ def test_of_a_progress_bar_the_last_state_is_kept(runs):
 
 def test_streams_and_displays_are_put_back(runs):
     assert shown(runs[0]["streams"])[0][1] == "('OutStream', 'threading', False)"
+
+
+IN_BACKGROUND = """go, going = threading.Event(), threading.Event()
+def wait(x):
+    print(f"task {x}")
+    going.set()
+    go.wait(10)
+    display(HTML(f"<u>{x}</u>"))
+with Flow("behind") as flow:
+    task(wait, ignore=["go", "going"], cache=False).map([1, 2])
+handle = flow.start()"""
+MEANWHILE = """going.wait(10)
+print("another cell")
+display(HTML("<u>another cell</u>"))
+go.set()
+handle.wait();"""
+
+
+def test_a_run_in_the_background_shows_its_output_where_it_was_started(tmp_path, monkeypatch):
+    # nbclient drops what comes for a cell that has ended.
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "store"))
+    said = {}
+
+    def hear(message):
+        content = message["content"]
+        text = content.get("text") or content.get("data", {}).get("text/html", "")
+        said.setdefault(message["parent_header"]["msg_id"], []).append(text)
+
+    manager, client = start_new_kernel(cwd=str(tmp_path))
+    try:
+        started = [
+            client.execute_interactive(cell, timeout=60, output_hook=hear)["parent_header"]["msg_id"]
+            for cell in (LOAD, IN_BACKGROUND)
+        ]
+        # All messages, also those of the cell that has ended.
+        other = client.execute(MEANWHILE)
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            if message["msg_type"] in {"stream", "display_data"}:
+                hear(message)
+            elif message["msg_type"] == "status" and message["parent_header"]["msg_id"] == other:
+                if message["content"]["execution_state"] == "idle":
+                    break
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    begun, meanwhile = "".join(said[started[1]]), "".join(said[other])
+    assert all(text in begun for text in ("wait[0] · 1", "task 1\n", "task 2\n", "<u>1</u>", "<u>2</u>"))
+    assert "another cell\n" in meanwhile
+    assert "<u>another cell</u>" in meanwhile
+    assert "task" not in meanwhile
+    assert "another" not in begun

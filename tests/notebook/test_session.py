@@ -203,6 +203,16 @@ def test_a_stale_value_is_not_left_for_dynamic_reads(notebook):
     assert "y" not in notebook
 
 
+def test_large_maps_that_a_cell_does_not_read_are_taken_out_and_come_back(notebook):
+    notebook("%%task many for x in range(3000)\nx")
+    notebook(task("y", "4"))
+    notebook("many, y")
+    notebook("y")
+    assert "many" not in notebook
+    assert notebook("len(many)").value == 3000
+    assert "y" in notebook
+
+
 def test_functions_that_read_outputs_are_prepared_for(notebook):
     notebook(task("y", "4"))
     notebook("def twice():\n    return inner() * 2\ndef inner():\n    return y")
@@ -313,11 +323,11 @@ def test_flow_draws_and_its_commands_work(notebook):
     [
         ("%flow pln", "did you mean 'plan'"),
         ("%flow why", "takes one task, such as `%flow why xs`"),
-        ("%flow frame xz", "no task is called 'xz'; there are 'xs'"),
+        ("%flow frame xz", "no task is called 'xz'; there is only 'xs'"),
         ("%flow run --frce", "did you mean '--force'"),
         ("%flow status xs", "takes no names"),
         ("%flow cache xs", "takes no names"),
-        ("%flow clear xz", "no task is called 'xz'; there are 'xs'"),
+        ("%flow clear xz", "no task is called 'xz'; there is only 'xs'"),
         ("%flow rm", "takes the names of tasks"),
         ("%flow 'x", "close the quote"),
         ("%%task 1x\n2", "not a name"),

@@ -45,7 +45,7 @@ def test_it_says_how_to_go_on_and_that_works(store):
     flow = mapped(store, lambda x: 1 / x, [1, 0])
     text, _ = failure(flow)
     assert 'flow.last_run.failed("bad")' in text.replace("'", '"')
-    for step in ("error", "failed", "retry"):
+    for step in ("error", "debug", "failed", "retry"):
         assert f"flow.last_run.{step}(" in text
     with pytest.raises(ZeroDivisionError):
         raise flow.last_run.error("bad", 1)
@@ -124,3 +124,21 @@ def test_in_a_script_all_that_is_printed_has_at_most_25_lines(store, tmp_path, e
     assert "task load failed on 3 of 3 elements; the first is load[0] with n=0" in done.stderr
     assert "script.py, line 10, in inner" in done.stderr
     assert len(done.stderr.splitlines()) <= 25
+
+
+def test_a_part_that_is_not_there_is_told_too(store):
+    with Flow("f", store=store) as flow:
+        load = task(lambda: {"a": 1}, name="load")()
+        task(lambda x: x, name="use")(load["b"])
+    text, _ = failure(flow)
+    assert "KeyError: 'b'" in text
+    assert "load" in text.splitlines()[0]
+    assert "did not run because of that: use" in text
+
+
+def test_a_map_over_what_cannot_be_iterated_is_told(store):
+    with Flow("f", store=store) as flow:
+        task(lambda x: x, name="each").map(task(lambda: 3, name="three")())
+    text, _ = failure(flow)
+    assert "task each failed" in text
+    assert "MapError: map: 'x' is an int" in text

@@ -1,4 +1,4 @@
-"""DataFrames of elements and of runs that show themselves with a line above, symbols for states, and units."""
+"""A DataFrame that shows itself with a line above, symbols for states, and units."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from nbflow.results.arguments import summary
 from nbflow.results.report import duration
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Mapping
 
 _LONGEST_CELL = 60
@@ -24,7 +23,8 @@ _LONGEST_CELL = 60
 class ShownFrame(pd.DataFrame):
     """A DataFrame in all respects but its display; what is derived from it is a plain one.
 
-    headline: stands above the table. wraps: whether wide rows are broken. texts: how columns are told, by name.
+    headline: stands above the table. wraps: whether wide rows are broken. texts: how columns are told, by name, where
+    that is not as in `_OWN`.
     """
 
     headline = ""
@@ -78,14 +78,18 @@ class ShownFrame(pd.DataFrame):
         columns = {}
         for position, name in enumerate(self.columns):
             column = self.iloc[:, position]
+            if name == "parameters" and not column.any():
+                continue
             columns[name] = column
-            as_text = self.texts.get(name) or (cell_text if pd.api.types.is_object_dtype(column.dtype) else None)
+            as_text = self.texts.get(name) or _OWN.get(name)
+            if as_text is None and pd.api.types.is_object_dtype(column.dtype):
+                as_text = cell_text
             if as_text is not None:
                 cells = np.full(count, "", dtype=object)
                 for at in in_sight:
                     cells[at] = as_text(column.iloc[at])
                 columns[name] = pd.Series(cells, index=self.index, dtype=object)
-        return pd.DataFrame(columns, index=self.index, columns=self.columns)
+        return pd.DataFrame(columns, index=self.index)
 
 
 def state_text(label: str) -> str:
@@ -107,33 +111,32 @@ def cell_text(value: Any) -> str:
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
 
 
-def time_text(value: dt.datetime) -> str:
-    """A time to the second.
+def seconds_text(seconds: float) -> str:
+    """Seconds to the millisecond, of long times to the second.
 
-    >>> import datetime as dt
-    >>> time_text(dt.datetime(2024, 5, 1, 12, 30, 15, 250_000))
-    '2024-05-01 12:30:15'
+    >>> seconds_text(0.0123), seconds_text(7300.4), seconds_text(float("nan"))
+    ('0.012', '7,300', '')
     """
-    return f"{value:%Y-%m-%d %H:%M:%S}"
+    if seconds != seconds:  # noqa: PLR0124 (NaN only)
+        return ""
+    return f"{seconds:.3f}" if seconds < 100 else f"{seconds:,.0f}"
 
 
-class ElementFrame(ShownFrame):
-    """The elements of a node, a row each."""
+def _moment(time: Any) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S") if hasattr(time, "strftime") else cell_text(time)
 
-    texts = MappingProxyType({"state": state_text, "seconds": duration, "error": cell_text})
+
+_OWN: dict[Any, Callable[[Any], str]] = {
+    "state": state_text,
+    "seconds": seconds_text,
+    "error": cell_text,
+    "why": cell_text,
+    "started": _moment,
+}
 
 
 class HistoryFrame(ShownFrame):
-    """Runs, a row each."""
+    """Runs, a row each, in one line."""
 
     wraps = False
-    texts = MappingProxyType(
-        {
-            "started": time_text,
-            "state": state_text,
-            "seconds": duration,
-            "why": cell_text,
-            "error": cell_text,
-            "parameters": cell_text,
-        }
-    )
+    texts = MappingProxyType({"seconds": duration, "parameters": cell_text})

@@ -1,0 +1,63 @@
+"""The Tab key and the form of parameters in a real JupyterLab."""
+
+import pytest
+
+
+@pytest.fixture
+def session(notebook):
+    page = notebook(["%load_ext nbflow\nn = 4", "%%task doubled\n2 * n", "%flow params", ""])
+    for number in range(3):
+        page.run(number)
+    return page
+
+
+def proposals(page, number, text):
+    """What pops up behind a text."""
+    page.cell(number).locator(".cm-content").click()
+    page.page.keyboard.press("Control+a")
+    page.page.keyboard.press("Delete")
+    page.page.keyboard.type(text)
+    page.page.keyboard.press("Tab")
+    popup = page.page.locator(".jp-Completer:visible")
+    popup.locator(".jp-Completer-item").first.wait_for()
+    found = [each.strip() for each in popup.locator(".jp-Completer-match").all_inner_texts()]
+    page.page.keyboard.press("Escape")
+    return found
+
+
+def test_completion_pops_up_behind_flow(session):
+    found = proposals(session, 3, "%flow ")
+    assert {"run", "plan", "why", "export", "debug"} <= set(found)
+    assert "doubled" in proposals(session, 3, "%flow run ")
+
+
+def test_a_chosen_completion_is_put_in_its_place(session):
+    session.cell(3).locator(".cm-content").click()
+    session.page.keyboard.type("%flow sta")
+    session.page.keyboard.press("Tab")
+    session.page.locator(".jp-Completer:visible .jp-Completer-item").first.wait_for()
+    session.page.keyboard.press("Enter")
+    session.page.wait_for_function(
+        "() => document.querySelectorAll('.jp-Notebook .jp-Cell')[3].querySelector('.cm-content').innerText.trim()"
+        " === '%flow status'"
+    )
+
+
+def test_the_form_runs_the_flow(session):
+    form = session.output(2)
+    form.locator(".widget-slider").wait_for()
+    readout = form.locator(".widget-readout")
+    readout.click()
+    session.page.keyboard.press("Control+a")
+    session.page.keyboard.type("7")
+    session.page.keyboard.press("Enter")
+    form.locator("button", has_text="Run").click()
+    form.locator("text=1 ran").wait_for()
+    form.locator("svg text", has_text="doubled").wait_for()
+    session.edit(3, "print(n, doubled)")
+    assert "7 14" in session.run(3).inner_text()
+
+
+def test_a_saved_form_is_a_table(session):
+    output = session.save().cells[2].outputs[0]
+    assert output["data"]["text/plain"].splitlines()[1:] == ["  name  value  takes", "  n     4      int, 0 to 16"]
