@@ -264,12 +264,13 @@ class Flow:
         check_parameters(self.graph.parameters, parameters, self.name)
         return accept(self, [self._node(name) for name in names], parameters)
 
-    def history(self, name: Node | str | None = None) -> pd.DataFrame:
-        """The runs of this flow that the store knows, a row each, the oldest first; the newest 200 are kept.
+    def history(self, name: Node | str | None = None, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 (as it reads)
+        """The runs of this flow in which something ran, failed or was accepted, and the last one, the oldest first.
 
-        The index is the run's number. Columns: started, seconds (wall time), state, ok, ran, reused, failed
-        (elements), parameters (without secrets). name: of one node, with its state, seconds of work, whether its
-        output changed, and why it ran. Raises UnknownName.
+        The index is the run's number; the newest 200 are kept. Columns: started, ran, reused, failed (elements),
+        state, seconds (wall time), parameters (without secrets), ok. name: of one node, with its state, why it ran,
+        seconds of work, and whether its output changed. all: also the runs in which everything was reused. Raises
+        UnknownName.
 
         >>> from nbflow import task
         >>> with Flow("kept runs") as flow:
@@ -278,7 +279,7 @@ class Flow:
         >>> flow.history().ran.iloc[-1], flow.history("one").why.iloc[-1]
         (np.int64(1), 'its results are not stored (cache=False)')
         """
-        return history_frame(self, None if name is None else self._name(name))
+        return history_frame(self, None if name is None else self._name(name), every=all)
 
     def compare(self, run_a: Run | int | None = None, run_b: Run | int | None = None) -> Comparison:
         """What two runs gave differently: nodes, states, outputs; of DataFrames the rows, columns and cells.

@@ -57,7 +57,7 @@ def status(session: Session, given: Given) -> None:
 
 
 def history(session: Session, given: Given) -> pd.DataFrame:
-    return session.build().history(*given.words)
+    return session.build().history(*given.words, all=given.has("all"))
 
 
 def compare(session: Session, given: Given) -> Comparison:
