@@ -150,6 +150,14 @@ class LabServer:
         nbformat.write(made, self.folder / name)
         return name
 
+    def wait_for_lines(self, name, count):
+        """Until a file that tasks write has so many lines."""
+        path = self.folder / name
+        end = time.monotonic() + PATIENCE_S
+        while not path.exists() or len(path.read_text().splitlines()) < count:
+            assert time.monotonic() < end, f"the tasks that write {name} do not run"
+            time.sleep(0.05)
+
     def stop(self):
         for session in self.api("sessions"):
             self.api(f"sessions/{session['id']}", "DELETE")
