@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -121,7 +120,7 @@ class LabServer:
         while True:
             try:
                 self.api("status")
-            except urllib.error.URLError:
+            except OSError:  # not there yet, or only just
                 if self._process.poll() is not None or time.monotonic() > end:
                     pytest.fail(f"JupyterLab did not start:\n{self.log()}")
                 time.sleep(0.1)
