@@ -1,4 +1,4 @@
-"""A real JupyterLab, driven through Debian's Chromium: one server and one browser a session, a page a test.
+"""A real JupyterLab, driven through Debian's Chromium: one server a session, one browser a module, a page a test.
 
 The tests are skipped where there is no Chromium, unless NBFLOW_BROWSER=required is set, as `.ci/run` does. Screenshots
 are kept under `build/screens/`.
@@ -27,8 +27,9 @@ PATIENCE_S = 40
 NOISE = ("favicon", "WebGL", "ERR_ABORTED", "ERR_BLOCKED_BY_CLIENT")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Ended with each module: as long as Playwright is there, an event loop runs in the thread of the tests."""
     chromium = shutil.which("chromium")
     if chromium is None:
         message = "there is no Chromium on the PATH; as root: apt-get update && apt-get install -y chromium"
