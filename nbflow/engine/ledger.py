@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import DamagedEntry, NotSuccessful
-from nbflow.identity.value import list_id
+from nbflow.identity.encoding import list_id
 from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL, Failed, Skipped, State
 from nbflow.model.tree import fill
