@@ -14,7 +14,7 @@ from nbflow.model.tree import fill
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nbflow.engine.machine import Track
+    from nbflow.engine.track import Track
     from nbflow.model.mapping import Items
     from nbflow.probe.pieces import Log
     from nbflow.store import Row, Store

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ipywidgets import VBox
 
     from nbflow.engine.ledger import Ledger
-    from nbflow.engine.machine import Track
+    from nbflow.engine.track import Track
     from nbflow.engine.why import Reason
     from nbflow.flow.front import Flow
     from nbflow.flow.workshop import Workshop
