@@ -10,9 +10,9 @@ from nbflow.engine.keys import Ingredient, Recipe, make_keys, make_prefix
 from nbflow.engine.loops import key_of
 from nbflow.engine.sizes import Elements, LoadedLater
 from nbflow.errors import UnidentifiableError
+from nbflow.identity.encoding import dict_id, list_id, tuple_id
 from nbflow.identity.handles import AT_HOME
 from nbflow.identity.parts import CodeIdentity
-from nbflow.identity.value import dict_id, list_id, tuple_id
 from nbflow.model.mapping import Spread
 from nbflow.model.node import Argument, Node, Parameter
 from nbflow.model.tree import CONTAINERS, fill, leaves

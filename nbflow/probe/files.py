@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128, xxh3_128_digest
 
-from nbflow.probe import hook
+from nbflow.probe.databases import WAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -128,7 +128,7 @@ def stamp_of(path: str) -> Stamp | None:
         found = os.stat(path)
     except OSError:
         return None
-    if stat.S_ISDIR(found.st_mode) or (found.st_size == 0 and path.endswith(hook.WAL)):
+    if stat.S_ISDIR(found.st_mode) or (found.st_size == 0 and path.endswith(WAL)):
         # SQLite makes an empty log whenever it looks at a database, and takes it away again.
         return None
     return (found.st_size, found.st_mtime_ns, found.st_ino)

@@ -12,15 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nbflow.probe.hook import (
-    LISTENING,
-    OTHER_PROCESS,
-    is_left_out,
-    tell_connected,
-    tell_lost_sight,
-    tell_opened,
-    watch_attached,
-)
+from nbflow.probe.databases import watch_attached
+from nbflow.probe.listening import LISTENING, OTHER_PROCESS, tell_connected, tell_lost_sight, tell_opened
+from nbflow.probe.machinery import is_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

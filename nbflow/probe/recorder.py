@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nbflow.probe import hook
 from nbflow.probe.files import (
     FILE,
     OUTPUT,
@@ -20,6 +19,9 @@ from nbflow.probe.files import (
     tree_marks,
     variable_mark,
 )
+from nbflow.probe.hook import install
+from nbflow.probe.listening import LISTENER, LISTENING, apart
+from nbflow.probe.machinery import is_left_out
 from nbflow.probe.readers import watch_readers
 
 if TYPE_CHECKING:
@@ -52,20 +54,20 @@ class Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Events in this context come here, for the time of the block."""
-        hook.install()
+        install()
         watch_readers()
-        token = hook.LISTENER.set(self)
-        hook.LISTENING.add(self)
+        token = LISTENER.set(self)
+        LISTENING.add(self)
         try:
             yield
         finally:
-            hook.LISTENING.discard(self)
-            hook.LISTENER.reset(token)
+            LISTENING.discard(self)
+            LISTENER.reset(token)
 
     def expect(self, paths: Iterable[str]) -> None:
         """Files that arguments name: they count as read, whatever reads them, unless the call only writes them."""
         for path in paths:
-            if not hook.is_left_out(path):
+            if not is_left_out(path):
                 self._expected[path] = stamp_of(path)
                 self.touched = True
 
@@ -76,7 +78,7 @@ class Recorder:
 
     def opened(self, path: str, *, reads: bool = True, writes: bool = False) -> None:
         known = path in self._written or path in self._before
-        if reads and not known and path not in self._read and not hook.is_left_out(path):
+        if reads and not known and path not in self._read and not is_left_out(path):
             stamp = stamp_of(path)
             # What is made by opening it was not read.
             if stamp is not None or not writes:
@@ -103,7 +105,7 @@ class Recorder:
             self._folders.append(path)
 
     def listed(self, path: str) -> None:
-        if path not in self._listed and not hook.is_left_out(os.path.join(path, "")):
+        if path not in self._listed and not is_left_out(os.path.join(path, "")):
             self._listed[path] = names_in(path)
             self.touched = True
 
@@ -126,11 +128,8 @@ class Recorder:
 
     def take(self, memo: StatMemo) -> Observed:
         """What was seen since the last time, as marks; begins anew."""
-        token = hook.LISTENER.set(None)
-        try:
+        with apart():
             return self._taken(memo)
-        finally:
-            hook.LISTENER.reset(token)
 
     def _taken(self, memo: StatMemo) -> Observed:
         changed: str | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbflow.engine.ledger import Ledger
-    from nbflow.engine.machine import Track
+    from nbflow.engine.track import Track
     from nbflow.results.shown import ShownFrame
 
 OWN_COLUMNS = ("state", "error", "seconds", "cached", "attempts")

@@ -339,7 +339,7 @@ def test_case_66_a_touched_file_runs_nothing(restart, tmp_path):
 def test_case_72_another_python_runs_everything_and_says_so(restart, tmp_path):
     text = two("return x + 1")
     assert restart(tmp_path, text).ran == ["a", "b"]
-    other = "import nbflow.identity.code as code\ncode._PYTHON = '3.99'\n" + text.replace(
+    other = "from nbflow.identity import code, origin\ncode.PYTHON = origin.PYTHON = '3.99'\n" + text.replace(
         "run = flow.run", 'print("VALUE", flow.plan())\nrun = flow.run'
     )
     upgraded = restart(tmp_path, other)
