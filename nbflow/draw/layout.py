@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from nbflow.probe.hook import apart
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

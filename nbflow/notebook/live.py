@@ -21,7 +21,7 @@ from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
 from nbflow.model.state import State
 from nbflow.notebook.places import LINE, leave_picture, message_id
-from nbflow.probe.hook import apart
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from nbflow.draw.dot import shown
 from nbflow.draw.theme import LOOKS
 from nbflow.flow.progress import Progress, Standing
 from nbflow.model.state import State
-from nbflow.probe.hook import apart
+from nbflow.probe.listening import apart
 from nbflow.results.report import duration
 
 if TYPE_CHECKING:
