@@ -558,3 +558,23 @@ def test_a_helper_that_keeps_its_results_itself_runs_once(restart, tmp_path):
     text = two("return f(x)", prelude=prelude)
     assert restart(tmp_path, text).ran == ["a", "b"]
     assert restart(tmp_path, text).ran == []
+
+
+def test_a_picture_drawn_while_a_task_runs_is_no_process_of_the_task(restart, tmp_path):
+    program = """
+        import threading
+        from nbflow import Flow, task
+        drawn = threading.Event()
+        @task(ignore=["drawn"])
+        def a():
+            assert drawn.wait(30)
+            return 1
+        with Flow("pictures", store="store") as flow:
+            a()
+        handle = flow.start()
+        # As the live graph does, in a thread that no task started.
+        thread = threading.Thread(target=lambda: (flow.visualize(handle.run).source, flow._repr_mimebundle_(), drawn.set()))
+        thread.start()
+        handle.wait()
+    """
+    assert "started another process" not in restart(tmp_path, program).errors
