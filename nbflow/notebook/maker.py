@@ -10,7 +10,7 @@ from nbflow.errors import CellError
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
-from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.build import build_task
 from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.tracebacks import BodyUnreadable
@@ -18,6 +18,7 @@ from nbflow.notebook.tracebacks import BodyUnreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from nbflow.notebook.cell_task import CellTask
     from nbflow.notebook.declarations import Declarations, Declared
     from nbflow.notebook.source import CellSource
 
