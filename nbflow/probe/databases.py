@@ -24,8 +24,11 @@ def database_opened(listener: Listener, args: tuple[Any, ...]) -> None:
 
 
 def _tell_database(listener: Listener, text: str) -> None:
-    name = os.path.abspath(_file_of_uri(text))
+    file = _file_of_uri(text)
+    name = os.path.abspath(file)
     if text and not name.endswith(":memory:"):
+        if not os.path.isabs(file):
+            listener.stood_here()
         listener.opened(name)
         # What is written in WAL mode lies here until a checkpoint.
         listener.opened(name + WAL)

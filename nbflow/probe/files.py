@@ -18,7 +18,7 @@ from nbflow.probe.databases import WAL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-FILE, LISTING, ABSENT, OUTPUT, VARIABLE = "file", "listing", "absent", "output", "variable"
+FILE, LISTING, ABSENT, OUTPUT, VARIABLE, PLACE = "file", "listing", "absent", "output", "variable", "place"
 # A file changed this shortly before it was hashed may change again within its time stamp's grain: git's rule.
 RACY_NS = 2_000_000_000
 _CHUNK = 1 << 20
@@ -110,7 +110,9 @@ class StatMemo:
         key = (mark.path, mark.kind)
         now = self._round.get(key)
         if now is None:
-            if mark.kind == VARIABLE:
+            if mark.kind == PLACE:
+                now = place_mark()
+            elif mark.kind == VARIABLE:
                 found = variable_mark(mark.path, os.environ.get(mark.path))
                 now = replace(found, digest=self.salted(found.digest))
             else:
@@ -152,6 +154,11 @@ def variable_mark(name: str, value: str | None) -> FileMark:
     """An environment variable, as a mark whose digest still has to be salted."""
     content = b"unset" if value is None else b"=" + value.encode("utf-8", "surrogatepass")
     return FileMark(name, VARIABLE, xxh3_128_digest(content))
+
+
+def place_mark() -> FileMark:
+    """The working directory, which says what relative paths mean."""
+    return FileMark(os.path.join(os.getcwd(), ""), PLACE, bytes(16))
 
 
 def trace_id(marks: Iterable[FileMark]) -> bytes:
@@ -250,4 +257,5 @@ _CHANGES = {
     (LISTING, False): "folder {} has other files in it now",
     (OUTPUT, False): "its output {} was changed",
     (OUTPUT, True): "its output {} is gone",
+    (PLACE, False): "the working directory is another one than {}",
 }

@@ -62,14 +62,19 @@ def _opened(listener: Listener, args: tuple[Any, ...]) -> None:
         writes = bool((flags or 0) & _WRITE_FLAGS)
         reads = not writes or not flags & _BLIND_FLAGS
     listener.opened(name, reads=reads, writes=writes)
+    if reads and not os.path.isabs(os.fsdecode(path)):
+        listener.stood_here()
     if mode is None and not os.path.isabs(text := os.fsdecode(path)):
         # By `dir_fd=` it may lie below another folder, which no event tells.
         listener.opened_below(text, reads=reads, writes=writes)
 
 
 def _listed(listener: Listener, args: tuple[Any, ...]) -> None:
-    name = path_of(args[0] if args and args[0] is not None else ".")
+    given = args[0] if args and args[0] is not None else "."
+    name = path_of(given)
     if name is not None:
+        if not os.path.isabs(os.fsdecode(given)):
+            listener.stood_here()
         listener.listed(name)
 
 

@@ -20,6 +20,7 @@ class Listener(Protocol):
     def opened(self, path: str, *, reads: bool = True, writes: bool = False) -> None: ...
     def opened_below(self, name: str, *, reads: bool, writes: bool) -> None: ...
     def listed(self, path: str) -> None: ...
+    def stood_here(self) -> None: ...
     def connected(self, host: str) -> None: ...
     def lost_sight(self, what: str) -> None: ...
     def looked_up(self, name: str, value: str | None) -> None: ...
@@ -77,6 +78,9 @@ class _ReadsOnly:
     def lost_sight(self, what: str) -> None:
         self.listener.lost_sight(what)
 
+    def stood_here(self) -> None:
+        self.listener.stood_here()
+
     def looked_up(self, name: str, value: str | None) -> None:
         self.listener.looked_up(name, value)
 
@@ -88,6 +92,8 @@ def tell_opened(path: str) -> None:
     """A file, a folder or a pattern of names that is read by code which raises no audit events."""
     for listener in concerned():
         with apart():
+            if not os.path.isabs(path):
+                listener.stood_here()
             for each in _files_of(os.path.abspath(path), listener):
                 listener.opened(each)
 

@@ -15,6 +15,7 @@ from nbflow.probe.files import (
     StatMemo,
     listing_mark,
     names_in,
+    place_mark,
     stamp_of,
     tree_marks,
     variable_mark,
@@ -48,6 +49,7 @@ class Recorder:
     _set: set[str] = field(default_factory=set)
     _written: set[str] = field(default_factory=set)
     _outputs: set[str] = field(default_factory=set)
+    _place: FileMark | None = None
     _network: str | None = None
     _unseen: str | None = None
 
@@ -117,6 +119,12 @@ class Recorder:
         self._unseen = self._unseen or what
         self.touched = True
 
+    def stood_here(self) -> None:
+        """A relative path was given: what it means depends on the working directory."""
+        if self._place is None:
+            self._place = place_mark()
+            self.touched = True
+
     def looked_up(self, name: str, value: str | None) -> None:
         if name not in self._variables and name not in self._set:
             self._variables[name] = variable_mark(name, value)
@@ -134,6 +142,8 @@ class Recorder:
     def _taken(self, memo: StatMemo) -> Observed:
         changed: str | None = None
         marks: list[FileMark] = list(self._variables.values())
+        if self._place is not None:
+            marks.append(self._place)
         for path, stamp in {**self._expected, **self._read}.items():
             if path in self._outputs or os.path.isdir(path):
                 continue
@@ -160,6 +170,6 @@ class Recorder:
             self._folders, self._set, self._written, self._outputs,
         ):  # fmt: skip
             each.clear()
-        self._network = self._unseen = None
+        self._place = self._network = self._unseen = None
         self.touched = False
         return observed

@@ -578,3 +578,35 @@ def test_a_picture_drawn_while_a_task_runs_is_no_process_of_the_task(restart, tm
         handle.wait()
     """
     assert "started another process" not in restart(tmp_path, program).errors
+
+
+@pytest.mark.parametrize("read", ["open('d').read()", "os.listdir('.')", "pd.read_csv('d').columns[0]"])
+def test_a_relative_path_means_another_file_in_another_folder(read, restart, tmp_path):
+    program = f"""
+        import os
+        import pandas as pd
+        from nbflow import Flow, task
+        store = os.path.abspath("store")
+        for folder in ("A", "B"):
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, "d"), "w") as file:
+                file.write(folder)
+        with open("B/more", "w"):
+            pass
+        @task
+        def a():
+            print("RAN a")
+            return {read}
+        with Flow("folders", store=store) as flow:
+            a()
+        os.chdir("A")
+        first = flow.run()["a"]
+        os.chdir("../B")
+        plan = flow.plan()["a"].reasons[0].text
+        second = flow.run()["a"]
+        os.chdir("../A")
+        print("VALUE", first != second, plan.split(" than ")[0], flow.run()["a"] == first)
+    """
+    done = restart(tmp_path, program)
+    assert done.value == "True the working directory is another one True"
+    assert done.ran == ["a", "a"]
