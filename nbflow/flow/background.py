@@ -69,11 +69,12 @@ class Background:
 
     def wait(self, timeout_s: float | None = None) -> Run:
         """The Run, once it has ended. Raises TimeoutError after timeout_s; the run goes on then."""
+        left_s = timeout_s
         if threading.get_ident() == self._home.thread:
             self._home.serve(timeout_s)
-            timeout_s = None if timeout_s is None else 0.0
+            left_s = None if timeout_s is None else 0.0
         try:
-            return self._over.result(timeout_s)
+            return self._over.result(left_s)
         except TimeoutError:
             if self._over.done():
                 raise
@@ -123,7 +124,7 @@ def progress_of(run: Run) -> Progress:
         if is_visible(node):
             counts = track.counts()
             total += sum(counts.values())
-            done += sum(count for state, count in counts.items() if state.finished)
+            done += sum(count for state, count in counts.items() if state.finished and state is not State.CANCELLED)
             failed += counts.get(State.FAILED, 0)
     return Progress(done, total, failed)
 

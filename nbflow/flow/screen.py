@@ -59,7 +59,7 @@ class Screen:
 
     def header(self, header: str) -> None:
         if header and self._front is not None:
-            self._write(STDOUT, f"\x1b[90m{header}\x1b[0m\n")
+            self._write(STDOUT, f"\x1b[34m{header}\x1b[0m\n")
         elif header and sys.stderr.isatty():
             self._write(STDERR, f"\x1b[2m{header}\x1b[0m\n")
 

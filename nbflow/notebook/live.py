@@ -111,7 +111,7 @@ class View:
     def _open(self) -> None:
         if "anywidget" not in sys.modules:
             # It takes a while to come, and its part in the browser, too: the first time a still picture comes first.
-            self._show(mime_bundle(self._progress.picture))
+            self._show(mime_bundle(flow_picture(self._run.graph)))
         from nbflow.notebook.widget import LiveGraph
 
         self._widget = LiveGraph(
@@ -226,6 +226,7 @@ class View:
 
     def _close(self) -> None:
         if self._widget is not None:
+            self._widget.layout.close()
             self._widget.close()
 
 

@@ -79,11 +79,12 @@ class Magics:
         with one_line() as line_below:
             run = self._session.update(declared)
             line_below.say(self._session.state_line(declared, run))
+        # Before what is behind it runs: that builds the flow anew.
+        value = self._session.shown_value(declared, run)
         with one_line() as line_below:
             behind = self._session.update_behind(declared)
             if behind:
                 line_below.say(f"  and behind it: {', '.join(behind)}")
-        value = self._session.shown_value(declared, run)
         ready_figures(self._session.shell)
         return value
 

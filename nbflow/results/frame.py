@@ -15,7 +15,7 @@ from nbflow.results.report import shared_text, shared_with
 from nbflow.results.spread import as_series, result_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.track import Track
@@ -50,14 +50,17 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
     present = [state in SUCCESSFUL for state in states]
     results = result_columns([next(found) if there else None for there in present], present)
     arguments = argument_columns(node, ledger, range(count))
-    columns = _named(arguments, results) | _own_columns(node, ledger, track, states)
     index = index_of(node, ledger)
+    if isinstance(index, Levels):
+        # Levels and columns of one name are ambiguous to pandas.
+        arguments = {name: column for name, column in arguments.items() if not _is_level(index, name, column)}
+    columns = _named(arguments, results) | _own_columns(node, ledger, track, states)
     frame = ShownFrame(
         {name: as_series(column, count) for name, column in columns.items()},
         index=None if count else range(0),
     )
     if index is not None:
-        frame.index = _labels(index)[:count]
+        frame.index = _labels(index, columns)[:count]
     frame.headline = headline(states, mapped=node.mapped, shared=len(shared_with(track, ledger.books[node])))
     return frame
 
@@ -121,12 +124,19 @@ def index_of(node: Node, ledger: Ledger) -> Any:
     return None
 
 
-def _labels(index: Any) -> Any:
+def _is_level(index: Levels, name: str, column: Sequence[Any]) -> bool:
+    """Whether a column says no more than a level of the index that has its name."""
+    level = dict(zip(index.names, index.labels, strict=True)).get(name)
+    return level is not None and len(level) == len(column) and all(a is b for a, b in zip(level, column, strict=True))
+
+
+def _labels(index: Any, columns: Collection[Any]) -> Any:
     import pandas as pd
 
     if isinstance(index, Levels):
         labels = [list(each) for each in index.labels]
-        return pd.MultiIndex.from_arrays(labels, names=list(index.names))
+        names = [f"{name} number" if name in columns else name for name in index.names]
+        return pd.MultiIndex.from_arrays(labels, names=names)
     return pd.Index(index)
 
 

@@ -698,8 +698,10 @@ def test_combinations_are_indexed_by_their_variables(notebook):
     notebook("%%task out for letter in 'ab' for n in [1, 2]\nletter * n")
     frame = notebook("%flow frame out").value
     assert frame.index.names == ["letter", "n"]
-    assert list(frame.columns[:3]) == ["letter", "n", "result"]
+    assert list(frame.columns[:2]) == ["result", "state"]
     assert frame.result["b", 2] == "bb"
+    assert list(frame.reset_index().columns[:3]) == ["letter", "n", "result"]
+    assert list(frame.groupby("letter").size()) == [2, 2]
     assert "new" not in notebook("%flow why out").text
 
 
