@@ -15,6 +15,7 @@ from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
 from nbflow.notebook.cells import read_cell
+from nbflow.notebook.conflicts import Conflict
 from nbflow.notebook.declarations import Declarations, Declared
 from nbflow.notebook.failures import raise_first_failure, refuse_missing
 from nbflow.notebook.forms import CellForms
@@ -33,7 +34,7 @@ from nbflow.notebook.variables import GivenParameter, PlainVariables
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
     from nbflow.flow.background import Background
@@ -65,6 +66,8 @@ class Session:
         self.recorded = RecordedCells()
         self._cell_text = ""
         self._changed: set[str] = set()
+        # The outputs that the present cell reads behind what it assigns as it did before.
+        self._trusted: dict[str, Conflict] = {}
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
         self._preparing: set[str] = set()
@@ -165,7 +168,7 @@ class Session:
 
     def note_plain(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
-        self._variables.note(tree, names.assigned, cell_id(self.shell))
+        self._variables.note(tree, names.assigned, cell_id(self.shell), self._cell_text)
         self.recorded.note(cell_id(self.shell), self._cell_text, tree)
         self._changed.update(names.assigned, names.mutated)
 
@@ -179,8 +182,42 @@ class Session:
             self._variables.note(tree, read_cell(tree).assigned, None)
             self.recorded.note(None, text, tree)
 
+    def conflict(self, changed: Mapping[str, Collection[str]], names: CellNames) -> Conflict | None:
+        """What a plain cell would read that was made with the old value of what it changes before.
+
+        changed: each name that it gives another value -> the outputs that it reads after that. The same cell run again
+        mostly assigns what it did before: whether so is looked at once it has run.
+        """
+        users = [(d, hit) for d in self._declared if (hit := changed.keys() & self._maker.uses(d))]
+        if not users:
+            return None
+        graph = self.build().graph
+        for name, outputs in changed.items():
+            makers = [d for d, hit in users if name in hit]
+            for output in sorted(outputs):
+                needed = graph.needed([self._assembly.output_node(output)])
+                task = next((d for d in makers if self._nodes[d] in needed), None)
+                if task is None:
+                    continue
+                found = Conflict(name, task.name, output)
+                if name in names.reads or not self._variables.is_from(self._cell_text, name):
+                    return found
+                self._trusted.setdefault(output, found)
+        return None
+
+    def _tell_untrue(self) -> None:
+        """A word where the same cell, run again, gave another value than before to what its outputs depend on."""
+        trusted, self._trusted = self._trusted, {}
+        if not trusted:
+            return
+        flow = self.build()
+        for output, conflict in trusted.items():
+            if any(row.freshness is Freshness.STALE for row in flow.plan([self._assembly.output_node(output)]).rows):
+                _print(conflict.after_text())
+
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
+        self._tell_untrue()
         changed, self._changed = self._changed, set()
         if changed and self._published.names():
             stale = [name for d in self._declared if changed & self._maker.reads(d) for name in d.built.outputs]
