@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, nearest
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Known = Callable[[str], str | None]
 _SHOWN = "_nbflow_shown"
-# What a notebook cannot do without; `open`, `exit` and `quit` may be hidden like other builtins.
-_NEEDED = SHELL_NAMES - {"open", "exit", "quit"}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -90,7 +88,7 @@ def build_task(
         head, tree = read_as_map(head, tree)
     names = read_cell(tree)
     outputs = _outputs(head, names, tree)
-    _check_reserved(outputs.names)
+    _check_reserved(outputs.names, namespace)
     _refuse_our_magics(tree)
     loop = build_loop(head, known, namespace, filename, taken={*names.reads, *names.local}) if head.generators else None
     condition = None
@@ -138,7 +136,7 @@ def _merging(head: Head, body: str, filename: str, known: Known, namespace: dict
     if head.generators or head.condition is not None:
         raise CellError("a cell with --merge has no `for` and no `if`; they belong to the cells that it joins")
     (name,) = head.names
-    _check_reserved(head.names)
+    _check_reserved(head.names, namespace)
     module = ast.parse(f"def {name}(*branches):\n    return next(iter(branches))")
     code = _compiled(module, filename, 0)
     inputs = tuple(each for each in head.options.merge if known(each) is not None)
@@ -194,10 +192,20 @@ def _refuse_our_magics(tree: ast.Module) -> None:
             raise CellError(f"`{text.magic}` cannot stand inside a task; give it a cell of its own")
 
 
-def _check_reserved(names: Sequence[str]) -> None:
+def _check_reserved(names: Sequence[str], namespace: dict[str, Any]) -> None:
     for name in names:
-        if name in _NEEDED or (name.startswith("__") and name.endswith("__")):
-            raise CellError(f"`{name}` is a name that the notebook itself needs; call the output something else")
+        if name in SHELL_NAMES - BUILTINS or (name.startswith("__") and name.endswith("__")):
+            what = "a name that the notebook itself needs"
+        elif name in BUILTINS:
+            what = "a builtin of Python"
+        elif isinstance(namespace.get(name), ModuleType):
+            what = f"the imported module {namespace[name].__name__}"
+        else:
+            continue
+        raise CellError(
+            f"`{name}` is {what}, which an output of that name would hide from all cells; "
+            f"call the output something else, such as `{name.strip('_')}_result`"
+        )
 
 
 def _outputs(head: Head, names: CellNames, tree: ast.Module) -> _Outputs:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from nbflow.notebook.session import Session
 
+# Other words for the same, which no spelling tells.
+_MEANT = dict.fromkeys(("delete", "del", "drop", "forget", "remove"), "rm")
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -57,7 +60,8 @@ def perform(session: Session, line: str) -> Any:
         name, rest = "help", []
     command = COMMANDS.get(name)
     if command is None:
-        raise HeadError(f"%flow has no {name!r}" + (nearest(name, COMMANDS) or ".") + " `%flow help` lists them")
+        near = f"; did you mean {_MEANT[name]!r}?" if name in _MEANT else nearest(name, COMMANDS) or "."
+        raise HeadError(f"%flow has no {name!r}{near} `%flow help` lists them")
     if HELP & set(rest):
         print(help_of(name))
         return None

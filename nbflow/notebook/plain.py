@@ -54,6 +54,9 @@ class PlainCells(ast.NodeTransformer):
         rebound = sorted(outputs & set(cell.assigned))
         if rebound:
             raise CellStopped(_rebinding(rebound[0]))
+        deleted = sorted(outputs & (cell.local - set(cell.assigned)))
+        if deleted:
+            raise CellStopped(_deleting(deleted[0]))
         needed = sorted(self._reads(tree, cell)) if outputs else []
         if needed:
             self._stop_if_asked(tree, cell, needed)
@@ -134,7 +137,15 @@ def _rebinding(name: str) -> str:
     same = f"%%task {name}"
     return (
         f"This cell gives a new value to `{name}`, which a task makes: a later run would not know of the change, "
-        f"so the cell was not run. Two ways out:\n"
+        f"so the cell was not run. Three ways out:\n"
         f"  make it a task: put `{same}` above the cell, and it makes the next version of `{name}`\n"
-        f"  use another name on the left side"
+        f"  use another name on the left side\n"
+        f"  take the task out, where it took the name by mistake: %flow rm {name}"
+    )
+
+
+def _deleting(name: str) -> str:
+    return (
+        f"This cell deletes `{name}`, which a task makes: the next cell that reads it would make it again, "
+        f"so the cell was not run.\nTo take the task out: %flow rm {name}"
     )

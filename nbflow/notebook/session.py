@@ -27,7 +27,7 @@ from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.recorded import RecordedCells
-from nbflow.notebook.shown import has_value, state_line
+from nbflow.notebook.shown import has_value, is_made, state_line
 from nbflow.notebook.source import read_source
 from nbflow.notebook.tracebacks import Interrupted
 from nbflow.notebook.variables import GivenParameter, PlainVariables
@@ -287,6 +287,8 @@ class Session:
             raise Interrupted from stop
         finally:
             self.busy = False
+        for declared, node in self._nodes.items():
+            declared.made = declared.made or is_made(run, node)
         if check:
             raise_first_failure(run)
         return run
