@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import MissingExtra
 from nbflow.notebook.controls import show_controls
+from nbflow.notebook.edited import edited_text
 from nbflow.notebook.export import export as write_module
 from nbflow.notebook.params import form_of, set_values
 from nbflow.notebook.stored import cache_text, clear
@@ -33,11 +34,13 @@ def run(session: Session, given: Given) -> Run | Background:
 
 
 def plan(session: Session, given: Given) -> Plan:
+    _tell_edited(session)
     return session.build().plan(given.words or None)
 
 
 def why(session: Session, given: Given) -> None:
     print(session.build().why(given.words[0], given.element))
+    _tell_edited(session)
 
 
 def frame(session: Session, given: Given) -> Any:
@@ -53,7 +56,14 @@ def frame(session: Session, given: Given) -> Any:
 def status(session: Session, given: Given) -> None:
     for line in session.build().status().lines():
         print(line)
+    _tell_edited(session)
     print(f"results are kept in {session.store_place()}")
+
+
+def _tell_edited(session: Session) -> None:
+    files = session.edited_files()
+    if files:
+        print(f"nbflow: {edited_text(files)}")
 
 
 def history(session: Session, given: Given) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from nbflow.notebook.assembly import Assembly
 from nbflow.notebook.cells import read_cell
 from nbflow.notebook.conflicts import Conflict
 from nbflow.notebook.declarations import Declarations, Declared
+from nbflow.notebook.edited import LocalModules
 from nbflow.notebook.failures import raise_first_failure, refuse_missing
 from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
@@ -64,6 +65,7 @@ class Session:
         self._nodes: dict[Declared, Node] = {}
         self._variables = PlainVariables(shell.user_ns)
         self.recorded = RecordedCells()
+        self._modules = LocalModules()
         self._cell_text = ""
         self._changed: set[str] = set()
         # The outputs that the present cell reads behind what it assigns as it did before.
@@ -109,6 +111,11 @@ class Session:
             print(told)
         self._clean_namespace(declared, [*mine, *taken_over])
         return declared
+
+    def edited_files(self) -> list[str]:
+        """The files of the user's modules that tasks reach, and that are not any more what was imported."""
+        read = {name for d in self._declared for name in self._maker.uses(d)}
+        return self._modules.edited(self.namespace[name] for name in read if name in self.namespace)
 
     def private_to(self, name: str) -> str | None:
         """How to make an output of a name that a task's cell keeps to itself; None for any other name."""
@@ -217,6 +224,7 @@ class Session:
 
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
+        self._modules.note()
         self._tell_untrue()
         changed, self._changed = self._changed, set()
         if changed and self._published.names():
