@@ -21,6 +21,7 @@ from nbflow.notebook.arguments import (
     RUNS,
     SOME,
     STORED,
+    TO_RUN,
     VALUES,
     WAITING,
     Given,
@@ -111,9 +112,15 @@ def _help(session: Session, given: Given) -> None:
 COMMANDS: dict[str, Command] = {
     "run": Command(
         actions.run,
-        ANY,
-        "run everything that is stale, or only these and what they need",
-        ("%flow run", "%flow run daily report", "%flow run daily --force", "%flow run --background"),
+        TO_RUN,
+        "run everything that is stale, or only these and what they need; parameters have other values for this run",
+        (
+            "%flow run",
+            "%flow run daily report",
+            "%flow run rate=2",
+            "%flow run daily --force",
+            "%flow run --background",
+        ),
         {
             "force": Switch("run although the results are known"),
             "background": Switch("go on while other cells run; with a Cancel button, and a handle to wait for it"),
@@ -129,7 +136,7 @@ COMMANDS: dict[str, Command] = {
     "frame": Command(
         actions.frame,
         ONE,
-        "the elements of a task as a DataFrame",
+        "the elements of a task as a DataFrame; runs nothing where some are known",
         ("%flow frame daily", "%flow frame daily --grid"),
         {"grid": Switch("as a table to sort, filter and select from, with a button that runs the selection again")},
     ),

@@ -280,7 +280,7 @@ def test_a_failing_task_shows_a_short_block_and_keeps_the_rest(notebook):
     assert len(failed.text.splitlines()) <= 25
     assert "site-packages" not in failed.text
     frame = notebook("%flow frame r").value
-    assert list(frame["state"]) == ["cached", "failed", "cached"]
+    assert list(frame["state"]) == ["success", "failed", "success"]
 
 
 def test_a_name_that_nothing_defines_is_told_before_it_runs(notebook):
@@ -658,6 +658,7 @@ def test_an_interrupted_run_shows_no_frames_of_ours(notebook, head):
     stopped = notebook(f"%%task {head}\nc = 1\nraise KeyboardInterrupt")
     assert isinstance(stopped.error, KeyboardInterrupt)
     assert "interrupted" in stopped.text
+    assert stopped.text.splitlines()[-1] == "stopped"
     assert "Traceback" not in stopped.text
     assert len(stopped.text.splitlines()) <= 3
     assert notebook(task("y", "4")).value == 4
