@@ -22,7 +22,7 @@ from nbflow import signals, tasks, triggers
 from nbflow.engine.hooks import StateChange
 from nbflow.flow import Comparison, Flow, Plan, Run, Status
 from nbflow.flow.watching import WATCHERS, Cancel
-from nbflow.identity.value import opaque
+from nbflow.identity.named import opaque
 from nbflow.loop import loop
 from nbflow.model.control import Switch, apply_map, case, chain, flatten, merge, switch
 from nbflow.model.mapping import unmapped

@@ -10,6 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from nbflow.probe.listening import apart
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,6 +43,7 @@ def render(dot: str, kind: str) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=64)
+@apart()
 def _laid_out(dot: str, kind: str) -> bytes:
     for command in _commands(kind):
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbflow.engine.events import Event, Failed, Paused, Reused, Skipped, Succeeded
 from nbflow.engine.ledger import Expression, Resume
 from nbflow.errors import NotSuccessful, in_words
-from nbflow.identity.value import list_id, tuple_id
+from nbflow.identity.encoding import list_id, tuple_id
 from nbflow.model.node import Node
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.tree import fill

@@ -10,7 +10,7 @@ from nbflow.engine.loops import times_of
 from nbflow.errors import DamagedEntry, GraphError, in_words
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.copies import private_copy
-from nbflow.identity.value import is_immutable
+from nbflow.identity.immutable import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.tree import fill
 from nbflow.probe.files import argument_files

@@ -88,10 +88,7 @@ class Demand:
 
     def _look_back(self, nodes: Sequence[Node], targets: set[Node] | None) -> None:
         """Finds out what is wanted in any case, from the last nodes to the first."""
-        users: dict[Node, list[Node]] = {}
-        for node in nodes:
-            for up in node.upstreams:
-                users.setdefault(up, []).append(node)
+        users = _users(nodes)
         for node in reversed(nodes):
             track = self._tracks[node]
             mine = users.get(node, ())
@@ -101,10 +98,7 @@ class Demand:
 
     def _look_at_elements(self, nodes: Sequence[Node], targets: set[Node] | None) -> None:
         """Finds the mapped nodes whose elements are needed only in branches that are decided for each element."""
-        users: dict[Node, list[Node]] = {}
-        for node in nodes:
-            for up in node.upstreams:
-                users.setdefault(up, []).append(node)
+        users = _users(nodes)
         gates: dict[Node, frozenset[Node]] = {}
         for node in reversed(nodes):
             mine = users.get(node, ())
@@ -129,3 +123,12 @@ class Demand:
         if not self._tracks[user].wanted:
             return False
         return user.gate is None or user.gate.mapped or user.gate is node
+
+
+def _users(nodes: Sequence[Node]) -> dict[Node, list[Node]]:
+    """By node, those that need it."""
+    users: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for up in node.upstreams:
+            users.setdefault(up, []).append(node)
+    return users

@@ -10,7 +10,7 @@ from xxhash import xxh3_128_digest
 
 from nbflow.engine.ledger import MISSING
 from nbflow.errors import GraphError, UnidentifiableError, in_words
-from nbflow.identity.value import list_id
+from nbflow.identity.encoding import list_id
 from nbflow.model.control import Gate
 from nbflow.model.mapping import items_of
 from nbflow.model.node import ELEMENT, FLATTEN, GATE, GATHER, ITEM, MERGE, RESOURCE, Node

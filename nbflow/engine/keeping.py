@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbflow.codecs import Sealed
@@ -10,7 +11,7 @@ from nbflow.engine.loops import key_of, take_in
 from nbflow.errors import NotStorable
 from nbflow.identity.handles import is_handle, outside_handle
 from nbflow.model.task import seconds_of
-from nbflow.probe.files import trace_id
+from nbflow.probe.files import VARIABLE, trace_id
 from nbflow.signals import SKIP
 from nbflow.store import EXPRESSION, LOOP_EXPRESSION, LOOP_STEP, VALUE, Entry
 from nbflow.store import SKIP as SKIPPED
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nbflow.executors.base import Batch, Outcome
     from nbflow.model.node import Node
     from nbflow.model.task import Options, Task
+    from nbflow.probe.files import FileMark, Observed
     from nbflow.store import Store
 
 WAYS_OUT = (
@@ -110,10 +112,11 @@ class Keeper:
                     f"{node.name}: {changed} changed while it was read; its result is not stored",
                 )
                 return None
-            if outcome.observed.marks:
-                trace = trace_id(outcome.observed.marks)
+            marks = self._marks(node.task.options, outcome.observed)
+            if marks:
+                trace = trace_id(marks)
                 assert self._store is not None
-                self._store.put_trace(trace, outcome.observed.marks)
+                self._store.put_trace(trace, marks)
         now = time.time_ns()
         return Entry(
             key=key,
@@ -129,6 +132,18 @@ class Keeper:
             task=node.task.name,
             log=outcome.log,
         )
+
+    def _marks(self, options: Options, observed: Observed) -> Sequence[FileMark]:
+        """The marks that count; of environment variables the store keeps salted ids alone."""
+        assert self._store is not None
+        if not any(mark.kind == VARIABLE for mark in observed.marks):
+            return observed.marks
+        ignored = options.ignore or ()
+        return [
+            replace(mark, digest=self._store.salted(mark.digest)) if mark.kind == VARIABLE else mark
+            for mark in observed.marks
+            if mark.kind != VARIABLE or mark.path not in ignored
+        ]
 
     def _hold(self, node: Node, index: int, outcome: Outcome) -> None:
         """Keeps a connection or client for as long as this process lives."""
@@ -177,6 +192,14 @@ class Keeper:
                 node,
                 "network",
                 f"{node.name} connected to {hosts[0]}, so its result is reused in this session only; {WAYS_OUT}",
+            )
+        elif (
+            unseen := next((o.observed.unseen for o in outcomes if o.observed and o.observed.unseen), None)
+        ) is not None:
+            self._once(
+                node,
+                "unseen",
+                f"{node.name} {unseen}, so its result is reused in this session only; {WAYS_OUT}",
             )
         elif batch.moved_random:
             self._once(

@@ -10,13 +10,13 @@ from nbflow.engine.keys import Ingredient, Recipe, make_keys, make_prefix
 from nbflow.engine.loops import key_of
 from nbflow.engine.sizes import Elements, LoadedLater
 from nbflow.errors import UnidentifiableError
+from nbflow.identity.encoding import dict_id, list_id, tuple_id
 from nbflow.identity.handles import AT_HOME
 from nbflow.identity.parts import CodeIdentity
-from nbflow.identity.value import dict_id, list_id, tuple_id
 from nbflow.model.mapping import Spread
 from nbflow.model.node import Argument, Node, Parameter
 from nbflow.model.tree import CONTAINERS, fill, leaves
-from nbflow.probe.secrets import is_secret_name, short_text
+from nbflow.probe.secrets import is_secret_name, note_secrets, short_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,10 @@ class Keying:
             at_home = AT_HOME.get()
             # As a whole: who waits for another thread must hold no lock that this one may want.
             there = at_home is not None and self.codes.bound(task.fn) is not None
-            self._codes_of[asked] = at_home(identify) if at_home is not None and there else identify()
+            code = at_home(identify) if at_home is not None and there else identify()
+            for capture in code.captures:
+                note_secrets(capture.value, capture.name)
+            self._codes_of[asked] = code
         return self._codes_of[asked]
 
     def keyed(self, node: Node, indices: Sequence[int]) -> tuple[Sequence[int], dict[int, Exception]]:
@@ -156,6 +159,8 @@ class Keying:
 
     def _ingredient(self, argument: Argument) -> Ingredient:
         source = argument.value
+        if not isinstance(source, Node):
+            note_secrets(source, argument.name)
         if argument.mapped:
             return Ingredient("mapped", argument.name, b"", source.name if isinstance(source, Node) else "")
         id_ = self.tree_id(source, argument.name)

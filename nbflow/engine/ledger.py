@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import DamagedEntry, NotSuccessful
-from nbflow.identity.value import list_id
+from nbflow.identity.encoding import list_id
 from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL, Failed, Skipped, State
 from nbflow.model.tree import fill
@@ -14,7 +14,7 @@ from nbflow.model.tree import fill
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nbflow.engine.machine import Track
+    from nbflow.engine.track import Track
     from nbflow.model.mapping import Items
     from nbflow.probe.pieces import Log
     from nbflow.store import Row, Store

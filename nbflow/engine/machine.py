@@ -8,19 +8,18 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from nbflow.engine import events as m
+from nbflow.engine.changes import Changes
 from nbflow.engine.demand import Demand
 from nbflow.engine.fate import GOOD, Fates, wanted_elements
-from nbflow.engine.track import DONE, Track
-from nbflow.errors import IllegalTransition
-from nbflow.model.node import Node, Parameter
-from nbflow.model.state import NEXT, UNSUCCESSFUL, State
-from nbflow.model.tree import leaves
+from nbflow.engine.track import DONE, new_track
+from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.triggers import all_successful
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Machine", "Track"]
+    from nbflow.engine.track import Track
+    from nbflow.model.node import Node
 
 
 class Machine:
@@ -33,10 +32,9 @@ class Machine:
         self.tracks: dict[Node, Track] = {}
         # The nodes that results of running tasks consist of, by the node whose task made them.
         self.children: dict[Node, list[Node]] = {}
-        # The nodes that changed since a watcher emptied this; None while nobody watches.
-        self._touched: set[Track] | None = None
         self._work: deque[Callable[[], None]] = deque()
         self._commands: list[m.Command] = []
+        self._changes = Changes(self._commands.append)
         self._fates = Fates(self.tracks)
         for node in nodes:
             self._add(node)
@@ -60,7 +58,7 @@ class Machine:
             case m.Reused(node, indices):
                 self._finish(self.tracks[node], indices, State.CACHED)
             case m.Started(node, indices):
-                self._set(self.tracks[node], indices, State.RUNNING)
+                self._changes.put(self.tracks[node], indices, State.RUNNING)
             case m.Failed():
                 self._failed(event)
             case m.Sized(node, count):
@@ -74,7 +72,7 @@ class Machine:
             case m.Expanded():
                 self._expanded(event)
             case m.Discarded(node, indices):
-                self._set(self.tracks[node], indices, State.PENDING)
+                self._changes.put(self.tracks[node], indices, State.PENDING)
             case m.Lost():
                 self._lost(event)
             case m.Stopped():
@@ -86,8 +84,7 @@ class Machine:
 
         Any thread may ask, also in the middle of a run.
         """
-        self._touched = set(self.tracks.values())
-        return self._touched
+        return self._changes.watch(self.tracks.values())
 
     @property
     def finished(self) -> bool:
@@ -110,33 +107,24 @@ class Machine:
         return False
 
     def _add(self, node: Node) -> Track:
-        aligned = node.aligned()
-        ups = node.upstreams
-        whole = tuple(up for up in ups if up not in aligned or _also_whole(node, up)) if aligned else ups
-        track = Track(node, len(self.tracks), None if node.mapped else 1, aligned, whole)
-        if not node.mapped:
-            track.states = bytearray(1)
-            track.left = 1
-        if isinstance(node, Parameter):
-            track.states[0] = State.SUCCESS
-            track.left, track.opened, track.released = 0, True, True
-        track.hooked = node.task.options.on_state is not None
+        track = new_track(node, len(self.tracks))
         self.tracks[node] = track
-        self._touch(track)
-        for up in whole:
+        self._changes.touch(track)
+        for up in track.whole:
             above = self.tracks[up]
             if not above.released:
                 above.followers.append(track)
                 track.waiting += 1
         # The size of a map over a mapped node is known when that one's is.
-        for up in aligned:
+        for up in track.aligned:
             self.tracks[up].neighbours.append(track)
         return track
 
     def _drain(self) -> list[m.Command]:
         while self._work:
             self._work.popleft()()
-        commands, self._commands = self._commands, []
+        commands = self._commands[:]
+        self._commands.clear()
         return commands
 
     def _open(self, track: Track) -> None:
@@ -167,7 +155,7 @@ class Machine:
         track.count = count
         track.states, track.claimed = bytearray(count), bytearray(count)
         track.left = count
-        self._touch(track)
+        self._changes.touch(track)
         if count == 0:
             self._release(track)
         for below in track.neighbours:
@@ -200,7 +188,7 @@ class Machine:
             self._finish(track, those, fate)
 
     def _finish(self, track: Track, indices: m.Indices, state: State) -> None:
-        self._set(track, indices, state)
+        self._changes.put(track, indices, state)
         track.left -= len(indices)
         if track.held:
             self._release_held(track, indices)
@@ -218,10 +206,7 @@ class Machine:
     def _end_whole(self, track: Track, state: State) -> None:
         track.opened = True
         if track.node.mapped:
-            track.verdict, track.count, track.left = state, 0, 0
-            self._touch(track)
-            if track.hooked:
-                self._commands.append(m.Changed(track.node, (), State.PENDING, state))
+            self._changes.put_whole(track, state)
             for below in track.neighbours:
                 self._work.append(partial(self._open, below))
             for below in track.waited_for:
@@ -259,7 +244,7 @@ class Machine:
     def _expanded(self, event: m.Expanded) -> None:
         track = self.tracks[event.node]
         if track.states[event.index] == State.PENDING:
-            self._set(track, (event.index,), State.RUNNING)
+            self._changes.put(track, (event.index,), State.RUNNING)
         for child in event.children:
             self._add(child)
         self.children.setdefault(event.node, []).extend(event.leaves)
@@ -292,7 +277,7 @@ class Machine:
         attempt = track.attempts.get(index, 0)
         if event.retriable and attempt < self._attempts(track, event):
             track.attempts[index] = attempt + 1
-            self._set(track, (index,), State.RETRYING)
+            self._changes.put(track, (index,), State.RETRYING)
             self._commands.append(m.Submit(event.node, (index,), attempt + 1, event.delay_s))
         else:
             self._finish(track, (index,), State.FAILED)
@@ -305,7 +290,7 @@ class Machine:
         track, user = self.tracks[event.node], self.tracks[event.user]
         again = [i for i in event.indices if track.states[i] in GOOD]
         if again:
-            self._set(track, again, State.PENDING)
+            self._changes.put(track, again, State.PENDING)
             track.left += len(again)
             self._commands.append(m.Submit(event.node, again))
         first = event.indices[0]
@@ -331,43 +316,8 @@ class Machine:
 
     def _stop(self) -> None:
         for track in self.tracks.values():
-            for i, state in enumerate(track.states):
-                if state not in DONE:
-                    track.states[i] = State.CANCELLED
-            if track.count is None:
-                track.verdict, track.count = State.CANCELLED, 0
-            track.opened, track.left, track.tally = True, 0, None
-            self._touch(track)
-
-    def _set(self, track: Track, indices: m.Indices, new: State) -> None:
-        states = track.states
-        allowed = _BEFORE[new]
-        if self._touched is not None:
-            track.move(indices, new)
-        for i in indices:
-            if states[i] not in allowed:
-                old = State(states[i])
-                raise IllegalTransition(
-                    f"{track.node.name}[{i}]: {old.label} → {new.label} is no legal change of state; please report it"
-                )
-            if track.hooked:
-                self._commands.append(m.Changed(track.node, (i,), State(states[i]), new))
-            states[i] = new
-        self._touch(track)
-
-    def _touch(self, track: Track) -> None:
-        if self._touched is not None:
-            self._touched.add(track)
+            self._changes.cancel(track)
 
 
 # Stands for an element's position where it is a node's size that waits for a lost value.
 _SIZE = -1
-_BEFORE = {new: bytes(sorted(old for old in State if new in NEXT[old])) for new in State}
-
-
-def _also_whole(node: Node, upstream: Node) -> bool:
-    """Whether a node that is taken element by element is needed as a whole, too."""
-    if upstream in node.order:
-        return True
-    others: Iterable[object] = (a.value for a in node.arguments if not (a.mapped and a.value is upstream))
-    return any(upstream in leaves(value, Node) for value in others)

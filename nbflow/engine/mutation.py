@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.keying import ANONYMOUS
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.value import is_immutable
+from nbflow.identity.immutable import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
 from nbflow.model.tree import leaves, pairs

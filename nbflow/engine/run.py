@@ -25,7 +25,7 @@ from nbflow.engine.places import SYNC, THREADS, Places
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
 from nbflow.errors import GraphError, MapError, UnidentifiableError
-from nbflow.probe.hook import apart
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

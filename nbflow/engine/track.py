@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nbflow.model.node import Node, Parameter
 from nbflow.model.state import FINISHED, State
+from nbflow.model.tree import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from nbflow.model.node import Node
 
 DONE = bytes(sorted(FINISHED))
 
@@ -94,6 +94,30 @@ class Track:
     def column(self, count: int) -> bytes | bytearray:
         """The state of each element, as those see it that take its elements one by one."""
         return self.states if self.verdict is None else bytes([self.verdict]) * count
+
+
+def new_track(node: Node, depth: int) -> Track:
+    """What is known of a node at first. depth: how many nodes come before it."""
+    aligned = node.aligned()
+    ups = node.upstreams
+    whole = tuple(up for up in ups if up not in aligned or _also_whole(node, up)) if aligned else ups
+    track = Track(node, depth, None if node.mapped else 1, aligned, whole)
+    if not node.mapped:
+        track.states = bytearray(1)
+        track.left = 1
+    if isinstance(node, Parameter):
+        track.states[0] = State.SUCCESS
+        track.left, track.opened, track.released = 0, True, True
+    track.hooked = node.task.options.on_state is not None
+    return track
+
+
+def _also_whole(node: Node, upstream: Node) -> bool:
+    """Whether a node that is taken element by element is needed as a whole, too."""
+    if upstream in node.order:
+        return True
+    others: Iterable[object] = (a.value for a in node.arguments if not (a.mapped and a.value is upstream))
+    return any(upstream in leaves(value, Node) for value in others)
 
 
 _BY_NUMBER = tuple(State)

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import repeat
 from time import perf_counter
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -23,7 +24,8 @@ from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors
 from nbflow.model.tree import CONTAINERS, leaves
 from nbflow.probe.capture import aside
 from nbflow.probe.file import File
-from nbflow.probe.files import RandomState, Recorder
+from nbflow.probe.files import RandomState
+from nbflow.probe.recorder import Recorder
 from nbflow.probe.routing import Figures, capturing
 from nbflow.probe.secrets import short_text
 from nbflow.signals import LOOP, SKIP, SUCCESS, Signal
@@ -58,7 +60,7 @@ def steps(batch: Batch, memo: StatMemo) -> Generator[Outcome]:
     making, building, block = MAKING.set(made), BUILDING.set(None), BLOCK.set(_NO_BLOCK)
     try:
         with recorder.watching(), capturing(batch.live) as capture:
-            yield from _run_elements(batch, memo, recorder, capture, made)
+            yield from _run_elements(batch, _Watch(batch, memo, recorder, capture, Figures()), made)
     finally:
         MAKING.reset(making)
         BUILDING.reset(building)
@@ -66,51 +68,56 @@ def steps(batch: Batch, memo: StatMemo) -> Generator[Outcome]:
     batch.moved_random = before is not None and before.moved()
 
 
-def _run_elements(
-    batch: Batch, memo: StatMemo, recorder: Recorder, capture: Capture, made: list[Node]
-) -> Iterator[Outcome]:
-    figures = Figures()
+@dataclass(slots=True)
+class _Watch:
+    """What watches the calls of a batch."""
+
+    batch: Batch
+    memo: StatMemo
+    recorder: Recorder
+    capture: Capture
+    figures: Figures
+
+    def complete(self, outcome: Outcome) -> None:
+        """Adds what was seen of a call that has ended, and the id of its value."""
+        _note_outputs(self.batch, outcome, self.recorder)
+        # Before the value is encoded: what the encoding opens is not the task's.
+        if self.recorder.touched:
+            outcome.observed = self.recorder.take(self.memo)
+        if self.figures.front is not None:
+            self.figures.settle(outcome.value)
+        if self.capture.touched:
+            outcome.log = self.capture.take()
+        _describe(self.batch, outcome)
+
+
+def _run_elements(batch: Batch, watch: _Watch, made: list[Node]) -> Iterator[Outcome]:
     # Most tasks neither loop nor make nodes.
     plain = batch.starts is None and not batch.loop.bounded and not batch.fresh
     for position, (args, kwargs) in enumerate(_calls(batch)):
         if batch.cancelled:
             break
         if batch.expected_files is not None:
-            recorder.expect(batch.expected_files[position])
+            watch.recorder.expect(batch.expected_files[position])
         first = _call(batch, position, args, kwargs) if plain else None
         if first is not None and type(first.value) is CoroutineType:
             yield first
         if first is not None and not made and not isinstance(first.error, Signal) and not isinstance(first.value, Node):
-            _note_outputs(batch, first, recorder)
-            if recorder.touched:
-                first.observed = recorder.take(memo)
-            if figures.front is not None:
-                figures.settle(first.value)
-            if capture.touched:
-                first.log = capture.take()
-            _describe(batch, first)
+            watch.complete(first)
             batch.outcomes.append(first)
             continue
         for outcome in _iterations(batch, position, args, kwargs, made, first):
             if type(outcome.value) is CoroutineType:
                 yield outcome
                 continue
-            _note_outputs(batch, outcome, recorder)
-            # Before the value is encoded: what the encoding opens is not the task's.
-            if recorder.touched:
-                outcome.observed = recorder.take(memo)
-            if figures.front is not None:
-                figures.settle(outcome.value)
-            if capture.touched:
-                outcome.log = capture.take()
-            _describe(batch, outcome)
+            watch.complete(outcome)
             if outcome.step and outcome.sealed is not None:
                 # The next iteration gets this result, and may change it in place.
                 outcome.sealed = outcome.sealed.detached()
             if batch.keep or not outcome.step or outcome.nodes:
                 batch.outcomes.append(outcome)
             if batch.report is not None and outcome.step:
-                with aside(capture.outer):
+                with aside(watch.capture.outer):
                     batch.report(batch)
 
 

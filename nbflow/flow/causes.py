@@ -139,7 +139,8 @@ class Causes:
         keys = self._workshop.ledger.books[node].keys
         count = len(keys)
         # Of equal elements only one is called.
-        if len(left) == count or {keys[i] for i in left}.issuperset(keys):
+        reused = State.CACHED in self._workshop.machine.tracks[node].counts()
+        if len(left) == count or not reused or {keys[i] for i in left}.issuperset(keys):
             return [Reason("it has not run before")]
         return [Reason(f"{len(left)} of {count} elements have no result yet; the others were made elsewhere")]
 

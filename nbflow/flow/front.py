@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
@@ -21,16 +21,18 @@ from nbflow.flow.picture import flow_picture, run_picture
 from nbflow.flow.plans import Plan, Status
 from nbflow.flow.running import Job
 from nbflow.flow.status import status_of
+from nbflow.flow.targets import Force, Targets, elements_meant, name_meant, node_meant, nodes_meant
 from nbflow.flow.telling import warn_user
 from nbflow.flow.whys import Why, why_planned
 from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
 from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
-from nbflow.model.node import BUILDING, FLOW_FACTORY, Builder, Node, ancestors
+from nbflow.model.node import BUILDING, Builder, Node, ancestors
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
     from contextvars import Token
     from pathlib import Path
 
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
     from nbflow.engine.resolve import Forced
     from nbflow.results.comparison import Comparison
     from nbflow.store import Store
-
-Targets = Node | str | Iterable[Node | str] | None
-Force = Targets | Mapping[Node | str, Iterable[int]]
 
 
 class Flow:
@@ -153,7 +152,8 @@ class Flow:
         """
         if dry:
             check_parameters(self.graph.parameters, parameters, self.name)
-            workshop = self._workshop(targets, parameters, self._forced(force), approve)
+            forced, approved = elements_meant(self.graph, force), nodes_meant(self.graph, approve) or ()
+            workshop = self._workshop(nodes_meant(self.graph, targets), parameters, forced, approved)
             return Run.planned(self, workshop, explain(workshop, self.name).visible())
         run = self._job(targets, force, approve, parameters).here()
         if check:
@@ -204,7 +204,7 @@ class Flow:
     def plan(self, targets: Targets = None, **parameters: Any) -> Plan:
         """What would run and why, with no task run. Displays as a table."""
         check_parameters(self.graph.parameters, parameters, self.name)
-        workshop = self._workshop(targets, parameters)
+        workshop = self._workshop(nodes_meant(self.graph, targets), parameters)
         return Plan(self, explain(workshop, self.name).visible())
 
     def why(self, name: Node | str, /, element: Any = None, **parameters: Any) -> Why:
@@ -221,7 +221,7 @@ class Flow:
         one is new:
           it has not run before
         """
-        node = self._node(name)
+        node = node_meant(self.graph, name)
         check_parameters(self.graph.parameters, parameters, self.name)
         explained = explain(self._workshop([node], parameters), self.name)
         if node not in explained.rows:
@@ -262,14 +262,15 @@ class Flow:
         one: 1 result adopted from before the edit (option version=: 'a' → 'b')
         """
         check_parameters(self.graph.parameters, parameters, self.name)
-        return accept(self, [self._node(name) for name in names], parameters)
+        return accept(self, [node_meant(self.graph, name) for name in names], parameters)
 
-    def history(self, name: Node | str | None = None) -> pd.DataFrame:
-        """The runs of this flow that the store knows, a row each, the oldest first; the newest 200 are kept.
+    def history(self, name: Node | str | None = None, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 (as it reads)
+        """The runs of this flow in which something ran, failed or was accepted, and the last one, the oldest first.
 
-        The index is the run's number. Columns: started, seconds (wall time), state, ok, ran, reused, failed
-        (elements), parameters (without secrets). name: of one node, with its state, seconds of work, whether its
-        output changed, and why it ran. Raises UnknownName.
+        The index is the run's number; the newest 200 are kept. Columns: started, ran, reused, failed (elements),
+        state, seconds (wall time), parameters (without secrets), ok. name: of one node, with its state, why it ran,
+        seconds of work, and whether its output changed. all: also the runs in which everything was reused. Raises
+        UnknownName.
 
         >>> from nbflow import task
         >>> with Flow("kept runs") as flow:
@@ -278,7 +279,7 @@ class Flow:
         >>> flow.history().ran.iloc[-1], flow.history("one").why.iloc[-1]
         (np.int64(1), 'its results are not stored (cache=False)')
         """
-        return history_frame(self, None if name is None else self._name(name))
+        return history_frame(self, None if name is None else name_meant(self.graph, name), every=all)
 
     def compare(self, run_a: Run | int | None = None, run_b: Run | int | None = None) -> Comparison:
         """What two runs gave differently: nodes, states, outputs; of DataFrames the rows, columns and cells.
@@ -327,66 +328,27 @@ class Flow:
 
     def _job(self, targets: Targets, force: Force, approve: Targets, parameters: dict[str, Any]) -> Job:
         check_parameters(self.graph.parameters, parameters, self.name)
-        forced = self._forced(force)
-        job = Job(self, self._workshop(targets, parameters, forced, approve), parameters, forced)
-        job.run.targets = None if targets is None else [node.name for node in self._chosen(targets)]
-        job.run.approved = [node.name for node in self._chosen(approve)]
+        # Each is looked through once: it may be a generator.
+        chosen = nodes_meant(self.graph, targets)
+        forced = elements_meant(self.graph, force)
+        approved = nodes_meant(self.graph, approve) or ()
+        job = Job(self, self._workshop(chosen, parameters, forced, approved), parameters, forced)
+        job.run.targets = None if chosen is None else [node.name for node in chosen]
+        job.run.approved = [node.name for node in approved]
         return job
 
     def _workshop(
-        self, targets: Targets, parameters: dict[str, Any], force: Forced | None = None, approve: Targets = None
+        self,
+        chosen: list[Node] | None,
+        parameters: dict[str, Any],
+        forced: Forced = MappingProxyType({}),
+        approved: Collection[Node] = (),
     ) -> Workshop:
-        chosen = self._chosen(targets) if targets is not None else list(self.graph.nodes.values())
-        return open_workshop(
-            ancestors(chosen),
-            self.store,
-            parameters,
-            force=force or {},
-            targets=None if targets is None else chosen,
-            approved=frozenset(self._chosen(approve)),
-        )
-
-    def _chosen(self, targets: Targets) -> list[Node]:
-        if targets is None:
-            return []
-        if isinstance(targets, (str, Node)):
-            targets = [targets]
-        return [self._node(target) for target in targets]
-
-    def _forced(self, force: Force) -> Forced:
-        if isinstance(force, Mapping):
-            return {self._node(name): frozenset(elements) for name, elements in force.items()}
-        return dict.fromkeys(self._chosen(force))
-
-    def _node(self, target: Node | str) -> Node:
-        return target if isinstance(target, Node) else self.graph[target]
-
-    def _name(self, name: Node | str) -> str:
-        """The name of a node; also of one that is in the flow no more."""
-        if isinstance(name, Node):
-            return name.name
-        return self.graph[name].name if name in self.graph.nodes else name
+        nodes = list(self.graph.nodes.values()) if chosen is None else chosen
+        return open_workshop(ancestors(nodes), self.store, parameters, force=forced, targets=chosen, approved=approved)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return mime_bundle(flow_picture(self.graph, self.last_run))
 
     def __repr__(self) -> str:
         return f"<Flow {self.name!r} with {len(self.graph.nodes)} nodes>"
-
-
-def implicit_flow(targets: list[Node]) -> Flow:
-    """The flow of nodes that were made outside any: they, and all that they need."""
-    owners = {node.owner for node in targets if node.owner is not None}
-    if owners:
-        owner = owners.pop()
-        assert isinstance(owner, Flow)
-        return owner
-    flow = Flow("nodes")
-    graph = Graph("nodes")
-    for node in ancestors(targets):
-        graph.add(node)
-    flow.graph = graph
-    return flow
-
-
-FLOW_FACTORY[:] = [implicit_flow]

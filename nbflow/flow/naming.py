@@ -11,7 +11,7 @@ from nbflow.engine.sizes import Elements, LoadedLater
 from nbflow.flow.causes import SMALL_BYTES
 from nbflow.model.mapping import Spread
 from nbflow.model.node import Node
-from nbflow.probe.secrets import is_secret_name, short_text
+from nbflow.probe.secrets import is_secret_name, redact_long, short_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +21,29 @@ if TYPE_CHECKING:
 
 # More elements than that are told apart by their numbers.
 MOST_NAMED = 2_000
+# Texts of that many characters are shortened.
+_LONG = 100
+_SIMPLE = frozenset({int, float, bool, str})
+
+Names = tuple[str, ...]
 
 
-def names_of(node: Node, ledger: Ledger, count: int) -> list[str] | None:
-    """A name an element, such as `p='shops/Oslo.csv'` or the label `'oslo'`; None where nothing plain tells them apart.
+def names_of(node: Node, ledger: Ledger, count: int, known: dict[Node, Names] | None = None) -> Names:
+    """A name an element, such as `p='shops/Oslo.csv'` or the label `'oslo'`; empty where nothing plain tells them.
 
-    Elements of a map of a map are named by what the first was mapped over. Equal elements have equal names.
+    Elements of a map of a map are named by what the first was mapped over. Equal elements have equal names. known: the
+    names of nodes that were asked for before, to which these are added.
     """
     if not node.mapped or not 0 < count <= MOST_NAMED:
-        return None
-    columns = [texts for a in node.arguments if a.mapped and (texts := _texts(node, a, ledger, count)) is not None]
-    if not columns:
-        return None
-    # Arguments that come from one source are named alike.
-    different = dict.fromkeys(tuple(column) for column in columns)
-    return [", ".join(parts) for parts in zip(*different, strict=True)]
+        return ()
+    known = {} if known is None else known
+    if node not in known:
+        columns = [texts for a in node.arguments if a.mapped and (texts := _texts(node, a, ledger, count, known))]
+        # Arguments that come from one source are named alike.
+        different = list(dict.fromkeys(columns))
+        one = different[0] if len(different) == 1 else None
+        known[node] = one or tuple(", ".join(parts) for parts in zip(*different, strict=True))
+    return known[node]
 
 
 def places_by_value(node: Node, ledger: Ledger, count: int, element: Any) -> list[int]:
@@ -57,22 +65,33 @@ def places_by_value(node: Node, ledger: Ledger, count: int, element: Any) -> lis
     return sorted(whole or last)
 
 
-def _texts(node: Node, argument: Argument, ledger: Ledger, count: int) -> list[str] | None:
+def _texts(node: Node, argument: Argument, ledger: Ledger, count: int, known: dict[Node, Names]) -> Names:
     source = _mapped_source(node, argument)
     if source is not None:
-        return names_of(source, ledger, count)
+        return names_of(source, ledger, count, known)
     items = ledger.books[node].items.get(argument.name)
     if items is None or is_secret_name(argument.name):
-        return None
+        return ()
     if isinstance(items.values, Elements):
-        names = names_of(items.values.source, ledger, len(ledger.books[items.values.source].keys))
-        return None if names is None else [names[i] for i in items.values.present[:count]]
+        names = names_of(items.values.source, ledger, len(ledger.books[items.values.source].keys), known)
+        return tuple([names[i] for i in items.values.present[:count]] if names else ())
     if items.index is not None and not node.product:
-        return [short_text(_plain(label), argument.name) for label in list(items.index)[:count]]
+        return _short(list(items.index)[:count])
     values = _values(argument, items.values, ledger, count)
     if values is None or not _all_plain(values):
-        return None
-    return [f"{argument.name}={short_text(_plain(value), argument.name)}" for value in values]
+        return ()
+    return tuple([f"{argument.name}={text}" for text in _short(values)])
+
+
+def _short(values: Sequence[Any]) -> Names:
+    """Values in short, without secrets, for which all are looked through at once."""
+    plain = [_plain(value) for value in values]
+    if all(type(value) in _SIMPLE and (not isinstance(value, str) or len(value) < _LONG) for value in plain):
+        texts = tuple([repr(value) for value in plain])
+        whole = "\n".join(texts)
+        if redact_long(whole) == whole:
+            return texts
+    return tuple([short_text(value) for value in plain])
 
 
 def _root_values(node: Node, ledger: Ledger, count: int) -> list[tuple[Argument, list[Any]]]:

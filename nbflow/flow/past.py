@@ -9,34 +9,51 @@ from nbflow.errors import UnknownName, nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
     from nbflow.flow.front import Flow
+    from nbflow.results.shown import HistoryFrame
     from nbflow.store.runs import History, NodeRecord, RunRecord
 
 _GOOD = frozenset({"success", "paused", "accepted", ""})
 
 
-def history_frame(flow: Flow, name: str | None) -> pd.DataFrame:
-    """The runs of a flow, or of one node of it, a row each, the oldest first. Raises UnknownName."""
+def history_frame(flow: Flow, name: str | None, *, every: bool) -> HistoryFrame:
+    """The runs of a flow, or of one node of it, a row each, the oldest first. Raises UnknownName.
+
+    every: also the runs in which everything was reused; else the last of them only.
+    """
     import pandas as pd
 
-    from nbflow.results.shown import ShownFrame
+    from nbflow.results.shown import HistoryFrame
 
     history = flow.store.history
     runs = history.runs(flow.name)
     if name is None:
         rows: list[dict[str, Any]] = [_run_row(run) for run in runs]
-        columns = ["started", "seconds", "state", "ok", "ran", "reused", "failed", "parameters"]
+        columns = ["started", "ran", "reused", "failed", "state", "seconds", "parameters", "ok"]
     else:
         runs, rows = _node_rows(flow, history, runs, name)
-        columns = ["started", "state", "elements", "ran", "reused", "failed", "seconds", "changed", "why", "error"]
-    frame = ShownFrame(rows, columns=columns, index=pd.Index([run.id for run in runs], name="run", dtype=int))
-    frame["started"] = _times([run.started_ns for run in runs])
-    of = f" of {name}" if name else ""
-    kept = f"1 run{of} is kept" if len(runs) == 1 else f"{len(runs)} runs{of} are kept, the newest below"
-    frame.headline = f"{flow.name}: {kept}"
+        columns = ["started", "state", "why", "ran", "reused", "failed", "elements", "seconds", "changed", "error"]
+    kept = [i for i, row in enumerate(rows) if every or i == len(rows) - 1 or _is_telling(row)]
+    index = pd.Index([runs[i].id for i in kept], name="run", dtype=int)
+    frame = HistoryFrame([rows[i] for i in kept], columns=columns, index=index)
+    frame["started"] = _times([runs[i].started_ns for i in kept])
+    frame.headline = f"{flow.name}: {_headline(len(rows), len(kept), name)}"
     return frame
+
+
+def _is_telling(row: dict[str, Any]) -> bool:
+    """Whether something happened: a task ran, failed, was accepted or stopped, or its output became another."""
+    return bool(row["ran"] or row["failed"] or row.get("changed") or row["state"] not in _USUAL)
+
+
+def _headline(count: int, shown: int, name: str | None) -> str:
+    of = "" if name is None else f" of {name}"
+    told = f"1 run{of} is kept" if count == 1 else f"{count} runs{of} are kept"
+    if shown == count:
+        return told
+    ways = f"flow.history({'' if name is None else repr(name) + ', '}all=True)"
+    line = f"%flow history {'' if name is None else name + ' '}--all"
+    return f"{told}; in {count - shown} of them nothing ran, failed or was accepted: {ways} or {line} shows all"
 
 
 def record_of_run(flow: Flow, number: int) -> RunRecord:
@@ -105,3 +122,5 @@ def _times(times_ns: Sequence[int]) -> Any:
 
 
 _ENDED = frozenset({"success", "cached"})
+# How runs and nodes end where nothing happened.
+_USUAL = frozenset({"success", "cached", "skipped"})

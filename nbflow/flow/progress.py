@@ -116,8 +116,10 @@ def _standing(state: str, counts: dict[State, int], total: int, retries: int) ->
     def of(*states: State) -> int:
         return sum(counts.get(each, 0) for each in states)
 
+    begun = total and set(counts) - {State.PENDING}
     return Standing(
-        state,
+        # Between two of its elements a map waits for others to end; it has begun all the same.
+        State.RUNNING.label if state == State.PENDING.label and begun else state,
         of(State.SUCCESS, State.CACHED, State.SKIPPED),
         total,
         of(State.FAILED, State.TRIGGER_FAILED),

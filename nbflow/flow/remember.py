@@ -10,7 +10,7 @@ from xxhash import xxh3_128_digest
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import in_words
 from nbflow.flow.causes import Causes
-from nbflow.flow.naming import names_of
+from nbflow.flow.naming import Names, names_of
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import redact, short_text
@@ -74,11 +74,12 @@ def write_last(workshop: Workshop, flow_name: str, node: Node, last: Last, cause
     )
 
 
-def record_of(workshop: Workshop, node: Node, reasons: list[Reason]) -> NodeRecord:
-    """How a node ended, for the history."""
+def record_of(workshop: Workshop, node: Node, reasons: list[Reason], known: dict[Node, Names]) -> NodeRecord:
+    """How a node ended, for the history. known: the names of elements of nodes before."""
     track, book = workshop.machine.tracks[node], workshop.ledger.books[node]
     ran, reused, failed = node_counts(track)
     count = len(book.keys)
+    names = names_of(node, workshop.ledger, count, known)
     recipe = workshop.resolver.recipes.get(node)
     error = next(iter(book.errors.values()), None) if track.state() is not State.CACHED else None
     return NodeRecord(
@@ -99,13 +100,8 @@ def record_of(workshop: Workshop, node: Node, reasons: list[Reason]) -> NodeReco
         states=_states(track, book, count),
         why=_short("; ".join(reason.text for reason in reasons)),
         error="" if error is None else _short(in_words(error)),
-        named=_named(workshop, node, count),
+        named=json.dumps(names).encode() if names else b"",
     )
-
-
-def _named(workshop: Workshop, node: Node, count: int) -> bytes:
-    names = names_of(node, workshop.ledger, count)
-    return b"" if names is None else json.dumps(names).encode()
 
 
 def members_of(graph: Graph) -> list[str]:
@@ -138,7 +134,8 @@ def records_of(workshop: Workshop, reasons: Mapping[str, list[Reason]]) -> list[
     """How the nodes of a run ended, those that users made."""
     tracks = workshop.machine.tracks
     shown = [node for node in workshop.nodes if node in tracks and is_visible(node)]
-    return [record_of(workshop, node, reasons.get(node.name, [])) for node in shown]
+    known: dict[Node, Names] = {}
+    return [record_of(workshop, node, reasons.get(node.name, []), known) for node in shown]
 
 
 def shown_parameters(workshop: Workshop) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Glance(StatMemo):
     """Files as they are known; large ones of which only the stat is new are not read. unread: those."""
 
     def __init__(self, memo: StatMemo) -> None:
-        super().__init__(lambda path: memo._known.get(path) or memo._load(path), lambda path, found: None)
+        super().__init__(lambda path: memo._known.get(path) or memo._load(path), lambda path, found: None, memo.salted)
         self.unread: set[str] = set()
 
     def mark(self, path: str) -> FileMark:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -14,7 +15,11 @@ def warn_user(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, NbflowWarning, stacklevel=level)
+    if frame.f_code.co_filename == threading.__file__:
+        # A run in the background: no line of the user's is above it.
+        warnings.warn_explicit(message, NbflowWarning, "nbflow, in the background", 1)
+    else:
+        warnings.warn(message, NbflowWarning, stacklevel=level)
 
 
 _PACKAGE = str(Path(__file__).parent.parent)

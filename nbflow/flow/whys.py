@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.why import Reason
 from nbflow.errors import UnknownName, in_words, nearest
 from nbflow.flow.explain import undecided
-from nbflow.flow.naming import names_of, places_by_value
+from nbflow.flow.naming import Names, names_of, places_by_value
 from nbflow.flow.origin import origin_of
 from nbflow.flow.unrun import why_not_run, why_skipped
 from nbflow.model.state import Freshness, State
@@ -164,9 +164,12 @@ def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> 
     )
 
 
-def _likely(element: str, names: list[str] | None) -> str:
-    close = difflib.get_close_matches(element, names or [], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def _likely(element: str, names: Names) -> str:
+    """The end of a message that proposes the element that was probably meant."""
+    values = {name: name.partition("=")[2].strip("'\"") or name for name in names}
+    written = {part: name for name, value in values.items() for part in (name, value, value.rpartition("/")[2])}
+    close = difflib.get_close_matches(element, written, n=1)
+    return f"; did you mean {written[close[0]]}?" if close else ""
 
 
 def labels_of(node: Node, ledger: Ledger, count: int) -> list[Any]:

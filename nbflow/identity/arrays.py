@@ -12,7 +12,7 @@ from nbflow.identity.hashing import NOTED_BYTES, buffer_hash, note
 from nbflow.identity.reduced import state_id
 
 if TYPE_CHECKING:
-    from nbflow.identity.value import Walk
+    from nbflow.identity.walk import Walk
 
 # So many bytes are still in the cache of one core when they are looked at a second time.
 _PART_BYTES = 1 << 18

@@ -100,7 +100,7 @@ def bound_value(value: Any) -> str | None:
         each, depth = todo.pop()
         if (
             type(each) in PLAIN
-            or type(each).__module__.startswith(_DATA)
+            or str(type(each).__module__).startswith(_DATA)
             or isinstance(each, (type, types.ModuleType, types.FunctionType))
             or id(each) in seen
         ):

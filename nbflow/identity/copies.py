@@ -6,8 +6,8 @@ import copy
 import sys
 from typing import Any
 
+from nbflow.identity.immutable import is_immutable
 from nbflow.identity.named import is_opaque
-from nbflow.identity.value import is_immutable
 
 
 def private_copy(value: Any) -> Any:

@@ -9,7 +9,7 @@ from nbflow.identity.encoding import framed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbflow.identity.value import Walk
+    from nbflow.identity.walk import Walk
 
 _ATTRS = (
     *("default", "validator", "repr", "eq", "eq_key", "order", "order_key", "hash", "init", "metadata"),

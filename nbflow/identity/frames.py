@@ -9,7 +9,7 @@ from nbflow.identity.encoding import framed, list_id
 from nbflow.identity.tables import column_id
 
 if TYPE_CHECKING:
-    from nbflow.identity.value import Walk
+    from nbflow.identity.walk import Walk
 
 
 def encode(walk: Walk, value: Any, path: str) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import types
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,6 +46,17 @@ def stream_name(value: Any) -> str | None:
     return None
 
 
+def plain_reader(value: Any) -> Any:
+    """A reader of a library as it was before nbflow wrapped it; anything else as it is.
+
+    `functools.wraps` hands attributes on: of a function only the wrapper's own code tells what it is.
+    """
+    if isinstance(value, types.FunctionType):
+        is_wrapper = value.__code__.co_qualname == _WRAPPER and value.__globals__.get("__name__") == _READERS
+        return value.__dict__["__nbflow_reader__"] if is_wrapper else value
+    return vars(value).get("__nbflow_reader__", value) if isinstance(value, type) else value
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """Stands for a weak reference where a value allows none: it is held for good."""
@@ -62,4 +74,6 @@ def _reference(value: Any) -> Callable[[], Any]:
         return _Held(value)
 
 
+# Readers lie above identity, so they are known by their names.
+_READERS, _WRAPPER = "nbflow.probe.readers", "_telling.<locals>.told"
 OPAQUE: dict[int, tuple[Callable[[], Any], str]] = {}

@@ -7,7 +7,7 @@ import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbflow.identity.value import is_immutable
+from nbflow.identity.immutable import is_immutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from nbflow.identity.encoding import dict_id, framed, list_id, set_id, tuple_id
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from nbflow.identity.value import Walk
+    from nbflow.identity.walk import Walk
 
 
 def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.identity.encoding import framed
 
 if TYPE_CHECKING:
-    from nbflow.identity.value import Walk
+    from nbflow.identity.walk import Walk
 
 # What scipy notes about the content when it is asked, and how it prints.
 _NOTES = frozenset({"_has_canonical_format", "_has_sorted_indices", "has_canonical_format", "maxprint"})

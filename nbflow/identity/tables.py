@@ -12,7 +12,7 @@ from nbflow.identity.arrays import array_id
 from nbflow.identity.encoding import framed, list_id
 
 if TYPE_CHECKING:
-    from nbflow.identity.value import Walk
+    from nbflow.identity.walk import Walk
 
 
 def encode(walk: Walk, value: Any, path: str) -> bytes | None:

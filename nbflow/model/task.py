@@ -172,6 +172,9 @@ class Task:
         self.options = make_options(options, self.name)
         # Of a task that travelled by value: the id that its code had where it was made.
         self.frozen_code: bytes | None = None
+        # The variables that an item of a mapped cell is unpacked to, and whether several `for` make all combinations.
+        self.unpacks: tuple[str, ...] = ()
+        self.crossed = False
         functools.update_wrapper(self, fn, updated=())  # gives help() and inspect what they look for
 
     @functools.cached_property

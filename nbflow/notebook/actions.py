@@ -76,7 +76,7 @@ def _tell_edited(session: Session) -> None:
 
 
 def history(session: Session, given: Given) -> pd.DataFrame:
-    return session.build().history(*given.words)
+    return session.build().history(*given.words, all=given.has("all"))
 
 
 def compare(session: Session, given: Given) -> Comparison:

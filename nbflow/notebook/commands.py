@@ -152,8 +152,9 @@ COMMANDS: dict[str, Command] = {
     "history": Command(
         actions.history,
         FEW,
-        "the runs so far, a row each; or those of one task",
-        ("%flow history", "%flow history daily"),
+        "the runs in which something ran, a row each; or those of one task",
+        ("%flow history", "%flow history daily", "%flow history --all"),
+        {"all": Switch("also the runs in which everything was reused")},
     ),
     "compare": Command(
         actions.compare,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nbflow.model.task import Task
-    from nbflow.notebook.build import CellTask
+    from nbflow.notebook.cell_task import CellTask
     from nbflow.notebook.source import CellSource
 
 

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError
-from nbflow.notebook.build import is_shown_name
+from nbflow.notebook.cell_function import is_shown_name
 from nbflow.notebook.comment import read_as_map
 from nbflow.notebook.text import Written, double_quoted, indented, magic_in, statements_of
 

@@ -21,6 +21,7 @@ from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
 from nbflow.model.state import State
 from nbflow.notebook.places import LINE, leave_picture, message_id
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +74,7 @@ class View:
         self._explained: set[tuple[str, str]] = set()
         self._laid_out_at = 0.0
 
+    @apart()
     def follow(self) -> None:
         """What the thread does until the run is over."""
         if self.over.wait(EARLY_S):

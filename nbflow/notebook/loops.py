@@ -35,7 +35,8 @@ _Tree = TypeVar("_Tree", bound=ast.AST)
 class Loop:
     """What a cell is mapped over.
 
-    argument: the function's parameter for one item; unpacking: how the item becomes the head's variables.
+    argument: the function's parameter for one item; unpacking: how the item becomes the head's variables, names: those
+    variables where each gets one part of it. crossed: whether there are several `for`.
     plain: the name of the source where it is only a name. inputs: outputs of tasks that the source reads;
     free_names: globals that it reads. function: gives the items from the inputs. text: the source as written.
     """
@@ -47,6 +48,8 @@ class Loop:
     free_names: tuple[str, ...]
     function: FunctionType
     text: str
+    names: tuple[str, ...] = ()
+    crossed: bool = False
 
     def evaluate(self) -> Any:
         """The items of a source that reads no task's output. Raises CellError for what can be read only once."""
@@ -120,6 +123,8 @@ def build_loop(
         free_names=tuple(name for name in reads if name not in inputs),
         function=_source_function(source, inputs, namespace, filename),
         text=", ".join(ast.unparse(each.source) for each in head.generators),
+        names=() if simple or (single and not _is_flat(first.target)) else tuple(names),
+        crossed=len(head.generators) > 1,
     )
 
 
@@ -127,6 +132,11 @@ def loop_source(head: Head) -> ast.expr:
     """The expression that gives all items of a head's loop."""
     first = head.generators[0]
     return _as_list(first.source) if len(head.generators) == 1 and not first.conditions else _comprehension(head)
+
+
+def _is_flat(target: ast.expr) -> bool:
+    """Whether a target is `a, b`, with nothing nested and no star."""
+    return isinstance(target, ast.Tuple) and all(isinstance(each, ast.Name) for each in target.elts)
 
 
 def _argument_for(names: Sequence[str], taken: Collection[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from IPython.core.magic import no_var_expand
 
-from nbflow.identity.value import opaque
+from nbflow.identity.named import opaque
 from nbflow.notebook.arguments import HELP
 from nbflow.notebook.commands import COMMANDS, flow_help, perform
 from nbflow.notebook.complete import matcher_for

@@ -10,7 +10,7 @@ from nbflow.errors import CellError
 from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
-from nbflow.notebook.build import CellTask, build_task
+from nbflow.notebook.build import build_task
 from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.tracebacks import BodyUnreadable
@@ -18,6 +18,7 @@ from nbflow.notebook.tracebacks import BodyUnreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from nbflow.notebook.cell_task import CellTask
     from nbflow.notebook.declarations import Declarations, Declared
     from nbflow.notebook.source import CellSource
 
@@ -75,7 +76,10 @@ class CellMaker:
         if iscoroutinefunction(built.function):
             # Its sessions and clients were made in other cells, and belong to the loop that those run on.
             given.setdefault("loop", "notebook")
-        return Task(built.function, name=options.name or built.name, **given)
+        made = Task(built.function, name=options.name or built.name, **given)
+        if built.loop is not None:
+            made.unpacks, made.crossed = built.loop.names, built.loop.crossed
+        return made
 
     def refresh(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""

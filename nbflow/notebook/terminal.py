@@ -13,6 +13,7 @@ from nbflow.draw.dot import shown
 from nbflow.draw.theme import LOOKS
 from nbflow.flow.progress import Progress, Standing
 from nbflow.model.state import State
+from nbflow.probe.listening import apart
 from nbflow.results.report import duration
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Line:
         self._standing: dict[str, Standing] = {}
         self._written = False
 
+    @apart()
     def follow(self, over: threading.Event) -> None:
         """What the thread does until the run is over."""
         if over.wait(QUIET_S):

@@ -339,7 +339,8 @@ class View {
 
   fit() {
     const { width, height } = this.extent ?? this.natural ?? { width: 1, height: 1 };
-    const room = this.stage.clientWidth || 800;
+    const covered = this.pane.hidden ? 0 : this.pane.offsetWidth + 20;
+    const room = Math.max(200, (this.stage.clientWidth || 800) - covered);
     const k = Math.min(1, room / width, TALLEST / height);
     // An open pane needs room, too.
     this.stage.style.height = `${Math.max(this.pane.hidden ? 120 : 420, Math.min(TALLEST, height * k))}px`;
@@ -456,7 +457,8 @@ class View {
     this.pane.hidden = i === null;
     this.fillPane();
     this.dim();
-    if (i !== null && this.stage.clientHeight < 420) this.stage.style.height = "420px";
+    if (!this.touched) this.fit();
+    else if (i !== null && this.stage.clientHeight < 420) this.stage.style.height = "420px";
     if (i !== null) this.reveal(i);
   }
 

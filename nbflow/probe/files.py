@@ -8,19 +8,17 @@ import stat
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128, xxh3_128_digest
 
-from nbflow.probe import hook
-from nbflow.probe.readers import watch_readers
+from nbflow.probe.databases import WAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-FILE, LISTING, ABSENT, OUTPUT = "file", "listing", "absent", "output"
+FILE, LISTING, ABSENT, OUTPUT, VARIABLE = "file", "listing", "absent", "output", "variable"
 # A file changed this shortly before it was hashed may change again within its time stamp's grain: git's rule.
 RACY_NS = 2_000_000_000
 _CHUNK = 1 << 20
@@ -35,7 +33,8 @@ Stamp = tuple[int, int, int]
 class FileMark:
     """One file of a trace. digest: 16 bytes.
 
-    kind: "file", "listing" (names in a folder), "absent", or "output" for one that the task wrote.
+    kind: "file", "listing" (names in a folder), "absent", "output" for one that the task wrote, or "variable" for
+    one of the environment, of which the path is the name.
     """
 
     path: str
@@ -45,12 +44,16 @@ class FileMark:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a call was seen to do. changed: a file that changed meanwhile; network: a host it connected to."""
+    """What a call was seen to do. changed: a file that changed meanwhile; network: a host it connected to.
+
+    unseen: what it did where nothing can be seen, as the end of a sentence.
+    """
 
     marks: tuple[FileMark, ...]
     changed: str | None = None
     network: str | None = None
     written: tuple[str, ...] = ()
+    unseen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,17 @@ class Memo:
 class StatMemo:
     """Digests of files, hashed again only when their stat changed.
 
-    load: gives what an earlier process knew of a path; save: takes what was hashed now.
+    load: gives what an earlier process knew of a path; save: takes what was hashed now; salted: makes of an id one
+    from which nobody guesses the value.
     """
 
     def __init__(
         self,
         load: Callable[[str], Memo | None] = lambda path: None,
         save: Callable[[str, Memo], None] = lambda path, memo: None,
+        salted: Callable[[bytes], bytes] = lambda id_: id_,
     ) -> None:
+        self.salted = salted
         self._load = load
         self._save = save
         self._known: dict[str, Memo] = {}
@@ -104,7 +110,11 @@ class StatMemo:
         key = (mark.path, mark.kind)
         now = self._round.get(key)
         if now is None:
-            now = listing_mark(mark.path) if mark.kind == LISTING else self.mark(mark.path)
+            if mark.kind == VARIABLE:
+                found = variable_mark(mark.path, os.environ.get(mark.path))
+                now = replace(found, digest=self.salted(found.digest))
+            else:
+                now = listing_mark(mark.path) if mark.kind == LISTING else self.mark(mark.path)
             if mark.kind == OUTPUT and now.kind == FILE:
                 now = replace(now, kind=OUTPUT)
             with self._lock:
@@ -118,7 +128,7 @@ def stamp_of(path: str) -> Stamp | None:
         found = os.stat(path)
     except OSError:
         return None
-    if stat.S_ISDIR(found.st_mode) or (found.st_size == 0 and path.endswith(hook.WAL)):
+    if stat.S_ISDIR(found.st_mode) or (found.st_size == 0 and path.endswith(WAL)):
         # SQLite makes an empty log whenever it looks at a database, and takes it away again.
         return None
     return (found.st_size, found.st_mtime_ns, found.st_ino)
@@ -138,6 +148,12 @@ def listing_mark(path: str, names: Sequence[str] | None = None) -> FileMark:
     return FileMark(path, LISTING, xxh3_128_digest("\0".join(found).encode("utf-8", "surrogatepass")))
 
 
+def variable_mark(name: str, value: str | None) -> FileMark:
+    """An environment variable, as a mark whose digest still has to be salted."""
+    content = b"unset" if value is None else b"=" + value.encode("utf-8", "surrogatepass")
+    return FileMark(name, VARIABLE, xxh3_128_digest(content))
+
+
 def trace_id(marks: Iterable[FileMark]) -> bytes:
     """16 bytes for a trace."""
     state = xxh3_128()
@@ -151,6 +167,8 @@ def what_changed(marks: Iterable[FileMark], memo: StatMemo) -> str | None:
     for mark in marks:
         now = memo.again(mark)
         if now != mark:
+            if mark.kind == VARIABLE:
+                return f"environment variable {mark.path} changed"
             return _CHANGES[mark.kind, now.kind == ABSENT].format(_shown(mark.path))
     return None
 
@@ -187,89 +205,6 @@ def argument_files(values: Iterable[Any]) -> list[str]:
         ):
             found.append(os.path.abspath(path))
     return found
-
-
-@dataclass(slots=True, eq=False)
-class Recorder:
-    """Takes down what the code in its context opens. touched: whether there is anything to take."""
-
-    touched: bool = False
-    _read: dict[str, Stamp | None] = field(default_factory=dict)
-    _listed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _written: set[str] = field(default_factory=set)
-    _outputs: set[str] = field(default_factory=set)
-    _network: str | None = None
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Events in this context come here, for the time of the block."""
-        hook.install()
-        watch_readers()
-        token = hook.LISTENER.set(self)
-        hook.LISTENING.add(self)
-        try:
-            yield
-        finally:
-            hook.LISTENING.discard(self)
-            hook.LISTENER.reset(token)
-
-    def expect(self, paths: Iterable[str]) -> None:
-        """Files that arguments name: they count as read, whatever reads them."""
-        for path in paths:
-            self.opened(path, writes=False)
-
-    def wrote(self, paths: Iterable[str]) -> None:
-        """Files and folders that are the call's results: they must stay as they are now."""
-        self._outputs.update(os.path.abspath(path) for path in paths)
-        self.touched = True
-
-    def opened(self, path: str, *, writes: bool) -> None:
-        if writes:
-            self._written.add(path)
-            self.touched = True
-        elif path not in self._read and not hook.is_left_out(path):
-            self._read[path] = stamp_of(path)
-            self.touched = True
-
-    def listed(self, path: str) -> None:
-        if path not in self._listed and not hook.is_left_out(os.path.join(path, "")):
-            self._listed[path] = names_in(path)
-            self.touched = True
-
-    def connected(self, host: str) -> None:
-        self._network = self._network or host
-        self.touched = True
-
-    def take(self, memo: StatMemo) -> Observed:
-        """What was seen since the last time, as marks; begins anew."""
-        token = hook.LISTENER.set(None)
-        try:
-            return self._taken(memo)
-        finally:
-            hook.LISTENER.reset(token)
-
-    def _taken(self, memo: StatMemo) -> Observed:
-        changed: str | None = None
-        marks: list[FileMark] = []
-        for path, stamp in self._read.items():
-            if path in self._written or path in self._outputs or os.path.isdir(path):
-                continue
-            mark = memo.mark(path)
-            if stamp_of(path) != stamp:
-                changed = changed or path
-            marks.append(mark)
-        for path, before in self._listed.items():
-            names = names_in(path)
-            if {os.path.join(path, name) for name in set(before) ^ set(names)} - self._written - self._outputs:
-                changed = changed or path
-            marks.append(listing_mark(path, names))
-        for path in self._outputs:
-            marks += [replace(m, kind=OUTPUT) if m.kind == FILE else m for m in tree_marks(path, memo)]
-        ordered = tuple(sorted(set(marks), key=lambda m: (m.path, m.kind)))
-        observed = Observed(ordered, changed, self._network, tuple(sorted(self._written)))
-        self._read, self._listed, self._written, self._outputs, self._network = {}, {}, set(), set(), None
-        self.touched = False
-        return observed
 
 
 class RandomState:

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
-import sysconfig
-import threading
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib.util import source_from_cache
+from typing import TYPE_CHECKING, Any
+
+from nbflow.probe.databases import database_opened
+from nbflow.probe.environment import watch_environment
+from nbflow.probe.listening import LISTENER, LISTENING, OTHER_PROCESS, concerned, path_of
+from nbflow.probe.machinery import by_machinery, by_probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-
-class Listener(Protocol):
-    """What is told of events in its context."""
-
-    def opened(self, path: str, *, writes: bool) -> None: ...
-    def listed(self, path: str) -> None: ...
-    def connected(self, host: str) -> None: ...
-
-
-# None where nbflow itself is at work; a thread that a task started has no value here at all.
-LISTENER: ContextVar[Listener | None] = ContextVar("nbflow_listener")
-# All that listen now: what a thread without a context does counts for each of them.
-LISTENING: set[Listener] = set()
-_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-_state = {"installed": False}
-# The end of the name of a SQLite database's write-ahead log.
-WAL = "-wal"
+    from nbflow.probe.listening import Listener
 
 
 def install() -> None:
@@ -39,34 +23,15 @@ def install() -> None:
     if not _state["installed"]:
         _state["installed"] = True
         sys.addaudithook(_hook)
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """What this thread opens in the block is nbflow's own, and no task's."""
-    token = LISTENER.set(None)
-    try:
-        yield
-    finally:
-        LISTENER.reset(token)
-
-
-def leave_out(folder: str) -> None:
-    """Nothing below this folder is told of any more: a store."""
-    LEFT_OUT.add(os.path.join(os.path.realpath(folder), ""))
-
-
-def is_left_out(path: str) -> bool:
-    """Whether a path belongs to the interpreter, installed packages, the system or a store."""
-    return path.startswith(tuple(LEFT_OUT)) or "/site-packages/" in path or path.endswith((".pyc", "__pycache__"))
+        watch_environment(_looked_up_variable)
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     tell = _EVENTS.get(event)
     if tell is None or not LISTENING:
         return
-    listeners = _concerned()
-    if not listeners or _by_machinery():
+    listeners = concerned()
+    if not listeners or (event in _BY_IMPORTS and by_machinery(sys._getframe(1), args[0])):
         return
     # What the listener itself opens is not the task's.
     token = LISTENER.set(None)
@@ -77,96 +42,44 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         LISTENER.reset(token)
 
 
-def _concerned() -> tuple[Listener, ...]:
-    """Whose event this is: the context's; in a thread that has none, everybody's who listens now."""
-    try:
-        listener = LISTENER.get()
-    except LookupError:
-        if threading.get_ident() == threading.main_thread().ident:
-            return ()
-        return tuple(_ReadsOnly(each) for each in LISTENING)
-    return () if listener is None else (listener,)
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadsOnly:
-    """What a thread without a context writes may be anybody's: it makes no file a task's own."""
-
-    listener: Listener
-
-    def opened(self, path: str, *, writes: bool) -> None:
-        if not writes:
-            self.listener.opened(path, writes=False)
-
-    def listed(self, path: str) -> None:
-        self.listener.listed(path)
-
-    def connected(self, host: str) -> None:
-        self.listener.connected(host)
-
-
-def tell_opened(path: str) -> None:
-    """A file, a folder or a pattern of names that is read by code which raises no audit events."""
-    for listener in _concerned():
-        token = LISTENER.set(None)
-        try:
-            for each in _files_of(os.path.abspath(path), listener):
-                listener.opened(each, writes=False)
-        finally:
-            LISTENER.reset(token)
-
-
-def tell_connected(host: str) -> None:
-    """A place on the network that is read by code which raises no audit events."""
-    for listener in _concerned():
-        listener.connected(host)
-
-
-def _files_of(path: str, listener: Listener) -> Iterator[str]:
-    """The files that a path stands for; folders on the way are told as listed."""
-    if any(sign in path for sign in "*?[") and not os.path.exists(path):
-        folder = path
-        while any(sign in folder for sign in "*?["):
-            folder = os.path.dirname(folder)
-        listener.listed(folder)
-        for each in sorted(glob.glob(path, recursive=True)):
-            yield from _files_of(each, listener)
-    elif os.path.isdir(path):
-        for folder, _, names in os.walk(path):
-            listener.listed(folder)
-            yield from (os.path.join(folder, name) for name in sorted(names))
-    else:
-        yield path
-
-
-def _by_machinery() -> bool:
-    """Whether an import, or Python looking for source text to show, raised the event."""
-    frame = sys._getframe(2)
-    return frame.f_code.co_filename.startswith(_MACHINERY)
+def _looked_up_variable(name: str, value: str | None) -> None:
+    if LISTENING:
+        for listener in concerned():
+            listener.looked_up(name, value)
 
 
 def _opened(listener: Listener, args: tuple[Any, ...]) -> None:
     path, mode, flags = args
-    name = _path(path)
-    if name is not None:
-        writes = (
-            any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool((flags or 0) & _WRITE_FLAGS)
-        )
-        listener.opened(name, writes=writes)
+    name = path_of(path)
+    if name is None:
+        return
+    if name.endswith(".pyc") and sys._getframe(2).f_code.co_filename.startswith("<frozen importlib"):
+        # The compiled form of a module that is loaded by its path.
+        name = source_from_cache(name)
+    if isinstance(mode, str):
+        reads, writes = "r" in mode or ("+" in mode and "a" in mode), any(letter in mode for letter in "wax+")
+    else:
+        writes = bool((flags or 0) & _WRITE_FLAGS)
+        reads = not writes or not flags & _BLIND_FLAGS
+    listener.opened(name, reads=reads, writes=writes)
+    if mode is None and not os.path.isabs(text := os.fsdecode(path)):
+        # By `dir_fd=` it may lie below another folder, which no event tells.
+        listener.opened_below(text, reads=reads, writes=writes)
 
 
 def _listed(listener: Listener, args: tuple[Any, ...]) -> None:
-    name = _path(args[0] if args and args[0] is not None else ".")
+    name = path_of(args[0] if args and args[0] is not None else ".")
     if name is not None:
         listener.listed(name)
 
 
-def _database(listener: Listener, args: tuple[Any, ...]) -> None:
-    name = _path(args[0])
-    if name is not None and not name.endswith(":memory:"):
-        listener.opened(name, writes=False)
-        # What is written in WAL mode lies here until a checkpoint.
-        listener.opened(name + WAL, writes=False)
+def _started(listener: Listener, args: tuple[Any, ...]) -> None:
+    if not by_probe(sys._getframe(2)):
+        listener.lost_sight(OTHER_PROCESS)
+
+
+def _set_variable(listener: Listener, args: tuple[Any, ...]) -> None:
+    listener.set_variable(os.fsdecode(args[0]))
 
 
 def _moved(listener: Listener, args: tuple[Any, ...]) -> None:
@@ -175,9 +88,9 @@ def _moved(listener: Listener, args: tuple[Any, ...]) -> None:
 
 
 def _removed(listener: Listener, args: tuple[Any, ...]) -> None:
-    name = _path(args[0])
+    name = path_of(args[0])
     if name is not None:
-        listener.opened(name, writes=True)
+        listener.opened(name, reads=False, writes=True)
 
 
 def _connected(listener: Listener, args: tuple[Any, ...]) -> None:
@@ -191,21 +104,11 @@ def _looked_up(listener: Listener, args: tuple[Any, ...]) -> None:
     listener.connected(str(args[0]))
 
 
-def _path(path: Any) -> str | None:
-    """The absolute path; None for file descriptors."""
-    if isinstance(path, int) or path is None:
-        return None
-    try:
-        return os.path.abspath(os.fsdecode(path))
-    except TypeError:
-        return None
-
-
 _EVENTS: dict[str, Callable[[Listener, tuple[Any, ...]], None]] = {
     "open": _opened,
     "os.listdir": _listed,
     "os.scandir": _listed,
-    "sqlite3.connect": _database,
+    "sqlite3.connect": database_opened,
     "os.rename": _moved,
     "os.link": _moved,
     "os.symlink": _moved,
@@ -213,20 +116,14 @@ _EVENTS: dict[str, Callable[[Listener, tuple[Any, ...]], None]] = {
     "os.truncate": _removed,
     "socket.connect": _connected,
     "socket.getaddrinfo": _looked_up,
+    "os.putenv": _set_variable,
+    "os.unsetenv": _set_variable,
+    **dict.fromkeys(
+        ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "os.exec"), _started
+    ),
 }
-_STDLIB = sysconfig.get_paths()["stdlib"]
-_MACHINERY = (
-    "<frozen importlib",
-    "<frozen zipimport",
-    *(os.path.join(_STDLIB, name) for name in ("linecache.py", "tokenize.py", "inspect.py", "zipimport.py")),
-)
-LEFT_OUT: set[str] = {
-    os.path.join(path, "")
-    for path in (
-        _STDLIB,
-        *(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "platstdlib")),
-        "/proc",
-        "/sys",
-        "/dev",
-    )
-}
+_BY_IMPORTS = frozenset({"open", "os.listdir", "os.scandir"})
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+# What is opened so has none of its content from before, or gives none.
+_BLIND_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
+_state = {"installed": False}

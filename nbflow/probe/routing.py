@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.errors import NbflowWarning
 from nbflow.probe.capture import CAPTURE, STARTED_BY, Capture, aside, current
-from nbflow.probe.hook import apart
+from nbflow.probe.listening import apart
 from nbflow.probe.pieces import LOG, STDERR, STDOUT, WARNING, Piece
 
 if TYPE_CHECKING:

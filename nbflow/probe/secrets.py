@@ -7,25 +7,38 @@ import hashlib
 import os
 import re
 import reprlib
-from typing import Any
+from itertools import islice, zip_longest
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnknownName, in_words
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DOTS = "•••"
-_WORDS = r"token|passw(?:or)?d|passwd|passphrase|secret|api_?key|access_?key|credential|private_?key|authorization"
-_NAME = re.compile(rf"(?i)({_WORDS})")
-# A string literal given to such a name: password = "...", token="...", {"api_key": "..."}.
-_LITERAL = re.compile(
-    # From the start of a word only: a long one would be gone through again from each of its letters.
-    rf"""(?ix) ( (?<![\w.]) [\w.]* (?:{_WORDS}) [\w]*
-        ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s* [rbf]{{0,2}} ) ( (["'])(?:\\.|(?!\3).)*\3 )"""
+_WORDS = (
+    r"token|passw(?:or)?d|passwd|passphrase|secret|api[-_]?key|access[-_]?key|credential|private[-_]?key|authorization"
+    r"|(?<![a-z])(?:pwd|auth)(?![a-z])"
 )
+_NAME = re.compile(rf"(?i)({_WORDS})")
+# Such a name to which something is given: password = ..., token=..., {"x-api-key": ..., "credentials": ...}.
+_GIVEN = re.compile(rf"""(?ix) (?:{_WORDS}) [\w-]* ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s*""")
+# A text, or a bracket, in what is given; a text that a colon follows is the name of a part.
+_PIECE = re.compile(
+    r"""(?xs) [rbfRBF]{0,2} (?P<quote>\"{3}|'{3}|["']) (?P<text>(?:\\.|(?!(?P=quote)).)*) (?P=quote) (?P<part>\s*:)?
+        | (?P<opens>[(\[{]) | (?P<closes>[)\]}])"""
+)
+# What lies between two texts that are written one after the other, and are one.
+_ANOTHER = re.compile(r"""[ \t]*(?=[rbfRBF]{0,2}["'])""")
 # postgresql://me:here@host, and Bearer here.
 _IN_URL = re.compile(r"(?i)\b([a-z][\w+.-]*://[^\s/:@'\"]*):[^\s/@'\"]+@")
 _SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}")
 # Values that were seen under the names of secrets; shorter ones are words that stand everywhere.
 _known: set[str] = set()
 _SHORTEST = 6
+# How deep and how far secrets are looked for in a value.
+_DEPTH, _MOST = 4, 100
 # Characters that patterns are searched in at once.
 _AT_ONCE = 2_000
 
@@ -86,6 +99,42 @@ def note_secret(value: object) -> None:
         _known.add(str(value))
 
 
+def note_secrets(value: object, name: str = "", depth: int = 0) -> None:
+    """Notes the texts in a value, or near its surface, that stand under the name of a secret."""
+    if is_secret_name(name):
+        for text in _texts(value):
+            note_secret(text)
+    elif depth < _DEPTH:
+        for part, each in _parts(value):
+            note_secrets(each, part, depth + 1)
+
+
+def _texts(value: object, depth: int = 0) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode(errors="replace")
+    elif depth < _DEPTH:
+        for _, each in _parts(value):
+            yield from _texts(each, depth + 1)
+
+
+def _parts(value: object) -> list[tuple[str, object]]:
+    """Names and values of what lies in a value; no property is asked for."""
+    if isinstance(value, dict):
+        return [(name if isinstance(name, str) else "", each) for name, each in islice(value.items(), _MOST)]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        names = getattr(type(value), "_fields", ()) if isinstance(value, tuple) else ()
+        return list(zip_longest(names, islice(value, _MOST), fillvalue=""))
+    if isinstance(value, (str, bytes, int, float, type, ModuleType, FunctionType)):
+        return []
+    try:
+        fields = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return []
+    return list(islice(fields.items(), _MOST)) if isinstance(fields, dict) else []
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a name says that its value is not for showing.
 
@@ -133,13 +182,36 @@ def _redacted(text: str, known: int) -> str:
     if "://" in text:
         text = _IN_URL.sub(rf"\1:{DOTS}@", text)
     text = _SCHEME.sub(rf"\1 {DOTS}", text)
-    return _LITERAL.sub(lambda m: f"{m[1]}{m[3]}{DOTS}{m[3]}", text)
+    return _without_given(text)
+
+
+def _without_given(text: str) -> str:
+    """The text without the literals that are given to names of secrets, also those in brackets."""
+    shown: list[str] = []
+    at = 0
+    while (given := _GIVEN.search(text, at)) is not None:
+        shown.append(text[at : given.end()])
+        at, depth = given.end(), 0
+        while (piece := (_PIECE.search if depth else _PIECE.match)(text, at)) is not None:
+            shown.append(text[at : piece.start()])
+            at = piece.end()
+            depth += bool(piece["opens"]) - bool(piece["closes"])
+            is_value = piece["quote"] and not (depth and piece["part"])
+            quoted = piece["quote"]
+            shown.append(f"{quoted}{DOTS}{quoted}{piece['part'] or ''}" if is_value else piece[0])
+            if depth <= 0:
+                another = _ANOTHER.match(text, at) if piece["quote"] else None
+                if another is None:
+                    break
+                shown.append(another[0])
+                at = another.end()
+    return "".join((*shown, text[at:]))
 
 
 def short_text(value: Any, name: str = "", limit: int = 120) -> str:
     """A short form of a value for a table or a reason; dots where the name or the value is secret."""
     if is_secret_name(name) or isinstance(value, Secret):
-        note_secret(value)
+        note_secrets(value, name or "secret")
         return DOTS
     try:
         shape = getattr(value, "shape", None)

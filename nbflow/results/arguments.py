@@ -33,9 +33,34 @@ def _add_columns(node: Node, ledger: Ledger, indices: Sequence[int], columns: di
         source = _source(node, argument)
         if source is not None:
             _add_columns(source, ledger, indices, columns)
+    parts = unpacked(node, ledger, indices)
+    if parts is not None:
+        columns.update({name: _shown(name, values) for name, values in parts.items() if name not in columns})
+        return
     for argument in mapped:
         if argument.name not in columns:
             columns[argument.name] = _column(node, argument, ledger, indices)
+
+
+def unpacked(node: Node, ledger: Ledger, indices: Sequence[int]) -> dict[str, list[Any]] | None:
+    """The variables that a cell's head unpacks its items to, each with its values; None where it is otherwise."""
+    names = node.task.unpacks
+    mapped = [argument for argument in node.arguments if argument.mapped]
+    if not names or len(mapped) != 1:
+        return None
+    source = _source(node, mapped[0])
+    given = ledger.books[node].items.get(mapped[0].name)
+    if source is not None:
+        items: Sequence[Any] = values_of(source, ledger, indices)
+    else:
+        items = [] if given is None else [given.values[i] for i in indices]
+    if len(items) != len(indices) or not all(isinstance(item, tuple) and len(item) == len(names) for item in items):
+        return None
+    return {name: [item[at] for item in items] for at, name in enumerate(names)}
+
+
+def _shown(name: str, values: Sequence[Any]) -> list[Any]:
+    return [DOTS if is_secret_name(name) else summary(value) for value in values]
 
 
 def _source(node: Node, argument: Argument) -> Node | None:

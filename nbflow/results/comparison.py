@@ -104,8 +104,7 @@ class Comparison:
         lines = [f"{before.text(seconds=seconds)} → {after.text(seconds=seconds)}: {self._head()}"]
         for node in self.nodes.values():
             if node.output != SAME or node.lines:
-                states = f" ({node.before or 'no part'} → {node.after or 'no part'})" if node.output == UNKNOWN else ""
-                lines += [f"{node.name}: {node.output}{states}", *(f"  {line}" for line in node.lines)]
+                lines += [f"{node.name}: {_told(node)}", *(f"  {line}" for line in node.lines)]
         return "\n".join(lines)
 
     def _head(self) -> str:
@@ -118,3 +117,11 @@ class Comparison:
         head, *details = repr(self).splitlines()
         body = f"<pre>{escape(chr(10).join(details))}</pre>" if details else ""
         return f"<div><p>{escape(head)}</p>{html_table(self.table)}{body}</div>"
+
+
+def _told(node: NodeComparison) -> str:
+    if node.output != UNKNOWN:
+        return node.output
+    if node.before == node.after:
+        return f"{node.before.replace('_', ' ')} in both runs"
+    return f"{node.output} ({node.before or 'no part'} → {node.after or 'no part'})"

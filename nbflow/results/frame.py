@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.collector import Collector
@@ -9,7 +10,7 @@ from nbflow.model.mapping import Levels
 from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL, UNSUCCESSFUL, State
 from nbflow.probe.secrets import error_text
-from nbflow.results.arguments import argument_columns, values_of
+from nbflow.results.arguments import argument_columns, unpacked, values_of
 from nbflow.results.report import shared_text, shared_with
 from nbflow.results.spread import as_series, result_columns
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbflow.engine.ledger import Ledger
-    from nbflow.engine.machine import Track
+    from nbflow.engine.track import Track
     from nbflow.results.shown import ShownFrame
 
 OWN_COLUMNS = ("state", "error", "seconds", "cached", "attempts")
@@ -104,6 +105,9 @@ def _named(arguments: dict[str, Sequence[Any]], results: dict[str, list[Any]]) -
 
 def index_of(node: Node, ledger: Ledger) -> Any:
     """The labels of a node's elements: those of its first mapped source that has any; None for 0, 1, 2 …"""
+    crossed = unpacked(node, ledger, range(len(ledger.books[node].values))) if node.task.crossed else None
+    if crossed is not None and all(isinstance(label, Hashable) for each in crossed.values() for label in each):
+        return Levels(tuple(crossed), tuple(crossed.values()))
     for argument in node.arguments:
         if not argument.mapped:
             continue

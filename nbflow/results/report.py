@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbflow.engine.ledger import Book, Ledger
-    from nbflow.engine.machine import Machine, Track
+    from nbflow.engine.machine import Machine
+    from nbflow.engine.track import Track
     from nbflow.engine.why import Reason
     from nbflow.results.shown import ShownFrame
 

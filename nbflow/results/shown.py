@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 from nbflow.draw.theme import LOOKS, NONE
 from nbflow.probe.secrets import short_text
 from nbflow.results.arguments import summary
+from nbflow.results.report import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _LONGEST_CELL = 60
 
@@ -21,10 +23,13 @@ _LONGEST_CELL = 60
 class ShownFrame(pd.DataFrame):
     """A DataFrame in all respects but its display; what is derived from it is a plain one.
 
-    headline: stands above the table.
+    headline: stands above the table. wraps: whether wide rows are broken. texts: how columns are told, by name, where
+    that is not as in `_OWN`.
     """
 
     headline = ""
+    wraps = True
+    texts: Mapping[Any, Callable[[Any], str]] = MappingProxyType({})
     __nbflow_class__ = pd.DataFrame
 
     @property
@@ -47,13 +52,16 @@ class ShownFrame(pd.DataFrame):
             table = table.replace(
                 f"<td>{look.symbol} {label}</td>", f'<td style="white-space:nowrap">{symbol} {label}</td>'
             )
+        if not self.wraps:
+            table = table.replace("<td>", '<td style="white-space:nowrap">')
         size = f"<p>{len(self):,} rows × {len(self.columns)} columns</p>" if shown_rows else ""
         return f"<div><p>{escape(self.headline)}</p>{table}{size}</div>"
 
     def __repr__(self) -> str:
         shown_rows = self._shown_rows()
+        width = pd.get_option("display.width") if self.wraps else None
         table = self._as_shown(shown_rows).to_string(
-            max_rows=shown_rows, line_width=pd.get_option("display.width"), na_rep="", max_colwidth=_LONGEST_CELL + 1
+            max_rows=shown_rows, line_width=width, na_rep="", max_colwidth=_LONGEST_CELL + 1
         )
         return f"{self.headline}\n{table}"
 
@@ -73,7 +81,9 @@ class ShownFrame(pd.DataFrame):
             if name == "parameters" and not column.any():
                 continue
             columns[name] = column
-            as_text = _OWN.get(name) or (cell_text if pd.api.types.is_object_dtype(column.dtype) else None)
+            as_text = self.texts.get(name) or _OWN.get(name)
+            if as_text is None and pd.api.types.is_object_dtype(column.dtype):
+                as_text = cell_text
             if as_text is not None:
                 cells = np.full(count, "", dtype=object)
                 for at in in_sight:
@@ -123,3 +133,10 @@ _OWN: dict[Any, Callable[[Any], str]] = {
     "why": cell_text,
     "started": _moment,
 }
+
+
+class HistoryFrame(ShownFrame):
+    """Runs, a row each, in one line."""
+
+    wraps = False
+    texts = MappingProxyType({"seconds": duration, "parameters": cell_text})

@@ -7,6 +7,8 @@ import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nbflow.probe.secrets import DOTS, is_secret_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -26,7 +28,12 @@ def result_columns(values: Sequence[Any], present: Sequence[bool]) -> dict[str, 
     names = list(dict.fromkeys(name for row in rows for name in row))
     coming = iter(rows)
     spread = [next(coming) if there else _NOTHING for there in present]
-    return {name: [row.get(name) for row in spread] for name in names}
+    return {
+        name: [DOTS if name in row else None for row in spread]
+        if is_secret_name(name)
+        else [row.get(name) for row in spread]
+        for name in names
+    }
 
 
 _NOTHING: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import INLINE_BYTES, digest_of, unseal
 from nbflow.errors import DamagedEntry
-from nbflow.probe.hook import leave_out
+from nbflow.probe.machinery import leave_out
 from nbflow.store.blobs import Blobs
 from nbflow.store.live import LIVE, Live
 from nbflow.store.location import make_folder

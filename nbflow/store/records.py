@@ -36,7 +36,7 @@ class Records(Access):
         self._known_recipes: set[bytes] = set()
         self._salt = self._meta_salt()
         self.history = History(self.query, self.queue)
-        self.memo = StatMemo(self._load_stat, self._save_stat)
+        self.memo = StatMemo(self._load_stat, self._save_stat, self.salted)
         remember_in(self.memo)
 
     def flush(self) -> None:

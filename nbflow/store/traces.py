@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
 
-from nbflow.probe.files import FileMark
+from nbflow.probe.files import VARIABLE, FileMark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,10 @@ def to_rows(marks: Sequence[FileMark], base: Path) -> list[Stored]:
 
 def from_rows(rows: Sequence[Stored], base: Path) -> tuple[FileMark, ...]:
     """The marks that were stored, with paths as they are now."""
-    return tuple(FileMark(os.path.join(base, readable(path)), kind, digest) for path, kind, digest in rows)
+    return tuple(
+        FileMark(readable(path) if kind == VARIABLE else os.path.join(base, readable(path)), kind, digest)
+        for path, kind, digest in rows
+    )
 
 
 def storable(text: str) -> str | bytes:

@@ -1,7 +1,6 @@
 """A notebook's day in a real JupyterLab: declaring, drawing, interrupting, restarting, reopening."""
 
 import re
-import time
 
 import pytest
 
@@ -12,13 +11,6 @@ time.sleep(0.2)
 with open({log!r}, "a") as log:
     log.write(f"{{n}}\\n")
 n"""
-
-
-def wait_for_lines(path, count):
-    end = time.monotonic() + 60
-    while not path.exists() or len(path.read_text().splitlines()) < count:
-        assert time.monotonic() < end, "the elements do not run"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def test_an_interrupt_by_the_toolbar_keeps_what_is_finished(notebook, lab):
     page = notebook(["%load_ext nbflow", SLOW.format(log="interrupted.txt"), "%flow status"])
     page.run(0)
     page.start(1)
-    wait_for_lines(lab.folder / "interrupted.txt", 20)
+    lab.wait_for_lines("interrupted.txt", 20)
     page.interrupt()
     page.wait_idle()
     told = page.output(1).inner_text()
@@ -82,7 +74,7 @@ def test_a_kernel_restarted_in_the_middle_goes_on_from_what_was_kept(notebook, l
     page = notebook(["%load_ext nbflow", SLOW.format(log="killed.txt")])
     page.run(0)
     page.start(1)
-    wait_for_lines(log, 100)
+    lab.wait_for_lines("killed.txt", 100)
     page.confirm("notebook:restart-kernel")
     page.wait_for_prompt(1, "[ ]:")
     page.wait_connected()

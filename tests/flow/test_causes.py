@@ -411,6 +411,8 @@ def test_an_element_that_is_not_the_only_one_or_none_is_told(script):
         flow.why("f", "plain")
     with pytest.raises(UnknownName, match=r"no element 'shops/Osl.csv'.*; did you mean p='shops/Oslo.csv'"):
         flow.why("f", "shops/Osl.csv")
+    with pytest.raises(UnknownName, match="did you mean p='shops/Oslo.csv'"):
+        flow.why("f", "Osl.csv")
 
 
 def test_a_new_element_tells_what_it_gets(script):

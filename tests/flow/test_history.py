@@ -36,8 +36,8 @@ def test_the_history_has_a_row_a_run(script):
     for _ in range(2):
         script.flow(text()).run()
     script.flow(text(bad=2)).run(n=4)
-    history = script.flow(text()).history()
-    assert list(history.columns) == ["started", "seconds", "state", "ok", "ran", "reused", "failed", "parameters"]
+    history = script.flow(text()).history(all=True)
+    assert list(history.columns) == ["started", "ran", "reused", "failed", "state", "seconds", "parameters", "ok"]
     assert list(history.state) == ["success", "success", "failed"]
     assert list(history.ok) == [True, True, False]
     assert history[["ran", "reused", "failed"]].to_numpy().tolist() == [[4, 0, 0], [0, 4, 0], [4, 0, 1]]
@@ -54,15 +54,51 @@ def test_the_history_of_a_node_tells_when_it_changed_and_why(script):
     script.flow(text(b="2")).run()
     script.flow(text(b="2", bad=2)).run()
     flow = script.flow(text(b="2", bad=2))
-    history = flow.history("load")
+    history = flow.history("load", all=True)
     assert list(history.state) == ["success", "cached", "success", "cached"]
     assert list(history.changed) == [False, False, True, False]
     assert list(history.why) == ["it has not run before", "", "code changed", ""]
-    part = flow.history(flow["part"])
+    part = flow.history(flow["part"], all=True)
     assert list(part.failed) == [0, 0, 0, 1]
     assert part.error.iloc[-1] == "ValueError: no"
     with pytest.raises(UnknownName, match="did you mean 'part'"):
         flow.history("prt")
+
+
+def test_the_history_leaves_out_runs_in_which_nothing_happened_and_says_so(script):
+    flow = script.flow(text())
+    for _ in range(3):
+        flow.run()
+    script.flow(text(bad=2)).run()
+    for _ in range(2):
+        flow.run()
+    history = flow.history()
+    assert history.index.tolist() == [1, 4, 6]
+    head = "f: 6 runs are kept; in 3 of them nothing ran, failed or was accepted: flow.history(all=True) or "
+    head += "%flow history --all shows all"
+    assert repr(history).splitlines()[0] == head
+    assert f"<p>{head}</p>" in history._repr_html_()
+    every = flow.history(all=True)
+    assert (len(every), repr(every).splitlines()[0]) == (6, "f: 6 runs are kept")
+    of_part = flow.history("part")
+    assert of_part.index.tolist() == [1, 4, 6]
+    assert "flow.history('part', all=True) or %flow history part --all shows all" in repr(of_part)
+
+
+def test_the_history_is_shown_for_people_and_keeps_its_values(script):
+    flow = script.flow("@task\ndef f():\n    raise ValueError('very ' * 50)\n---\nf()\n")
+    flow.run()
+    history = flow.history("f")
+    # One line a row, whatever is in it.
+    head, columns, _, row = repr(history).splitlines()
+    assert columns.split()[:3] == ["started", "state", "why"]
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +✗ failed +it has not run before .* \d+ (µs|ms) ", row)
+    assert row.endswith(" very ve…")
+    assert len(history.error.iloc[0]) > 200
+    assert history.seconds.dtype == float
+    assert history.started.dt.tz is not None
+    html = history._repr_html_()
+    assert '<td style="white-space:nowrap">it has not run before</td>' in html
 
 
 def test_a_run_knows_its_number(script):
@@ -192,11 +228,19 @@ def test_compare_tells_nodes_that_came_and_went_and_states(script):
         "unknown",
         ("ValueError: no",),
     )
+    assert "x: unknown (success → failed)\n  ValueError: no" in repr(flow.compare(1, 2))
     assert {name: node.output for name, node in flow.compare(2, 3).nodes.items()} == {
         "a": "same",
         "y": "added",
         "x": "removed",
     }
+
+
+def test_what_failed_in_both_runs_is_told_so(script):
+    flow = script.flow("@task\ndef f():\n    raise ValueError('no')\n---\nf()\n")
+    flow.run()
+    flow.run()
+    assert repr(flow.compare()).splitlines()[1:] == ["f: failed in both runs", "  ValueError: no"]
 
 
 def test_a_run_of_chosen_nodes_leaves_the_others_as_they_were(script):
@@ -212,7 +256,7 @@ def test_going_back_is_compared_with_what_was_there_just_before(script):
         flow = script.flow(body.format(tax))
         flow.run()
         flow.run()
-    assert flow.history().ran.tolist() == [2, 0, 1, 0, 0, 0]
+    assert flow.history(all=True).ran.tolist() == [2, 0, 1, 0, 0, 0]
     found = flow.compare()
     assert (found.run_a, found.run_b) == (4, 6)
     assert found["gross"].lines == ("200 → 300",)
@@ -354,3 +398,12 @@ def test_a_damaged_history_is_left_out_and_breaks_nothing(script):
         assert flow.history().reused.iloc[-1] == 4
         assert flow.history("part").reused.iloc[-1] == 3
         script.flow(text(factor=3)).plan()
+
+
+def test_secrets_are_no_names_of_elements(script):
+    body = "@task\ndef f(url):\n    return 1\n---\nf.map({})\n"
+    script.flow(body.format("['https://me:hunter2@host/a', 'https://me:hunter2@host/b']")).run()
+    flow = script.flow(body.format("['https://me:hunter2@host/a']"))
+    flow.run()
+    assert flow.compare()["f"].lines == ("2 → 1 elements", "1 element went away: url='https://me:•••@host/b'")
+    assert all(b"hunter2" not in body for (body,) in flow.store.query("SELECT body FROM chunk", ()))

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mutations import mutants
 
-from nbflow.identity import code as code_module
+from nbflow.identity import meanings
 from nbflow.identity.bytecode import meaning_of, nested_code
 from nbflow.identity.code import CodeIds
 from nbflow.identity.normal import Normalizer
@@ -153,7 +153,7 @@ def code_id(tree):
     exec(compile(tree, name, "exec", dont_inherit=True), namespace)
     SOURCES.register(name, "", tree)
     # What is kept from plan to plan would keep every edit.
-    code_module._MEANINGS.clear()
+    meanings._MEANINGS.clear()
     return CodeIds(SOURCES, PACKAGES).identify(namespace["outer"]).id
 
 

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nbflow.identity.code import CodeIds
-from nbflow.identity.encoding import flat_id
-from nbflow.identity.named import OPAQUE
-from nbflow.identity.value import Identifier, atom_id, opaque
+from nbflow.identity.encoding import atom_id, flat_id
+from nbflow.identity.named import OPAQUE, opaque
+from nbflow.identity.value import Identifier
 from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources
 

@@ -27,7 +27,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.value import Identifier, dict_id, is_immutable, list_id, opaque, tuple_id
+from nbflow.identity.encoding import dict_id, list_id, tuple_id
+from nbflow.identity.immutable import is_immutable
+from nbflow.identity.named import opaque
+from nbflow.identity.value import Identifier
 
 
 def resolve(thing):

@@ -339,7 +339,7 @@ def test_case_66_a_touched_file_runs_nothing(restart, tmp_path):
 def test_case_72_another_python_runs_everything_and_says_so(restart, tmp_path):
     text = two("return x + 1")
     assert restart(tmp_path, text).ran == ["a", "b"]
-    other = "import nbflow.identity.code as code\ncode._PYTHON = '3.99'\n" + text.replace(
+    other = "from nbflow.identity import code, origin\ncode.PYTHON = origin.PYTHON = '3.99'\n" + text.replace(
         "run = flow.run", 'print("VALUE", flow.plan())\nrun = flow.run'
     )
     upgraded = restart(tmp_path, other)
@@ -383,7 +383,7 @@ def test_what_is_reached_by_a_string_counts_with_depends_on(call, restart, tmp_p
 
 OUTSIDE = [
     ("85 env= declares it", "env=['MODE']", ["a", "b"]),
-    ("85b neither declared nor shown, it is not tracked", "cache=True", []),
+    ("85b neither declared nor shown, it is seen when it is read", "cache=True", ["a", "b"]),
     ("85c always", "always=True", ["a", "b"]),
 ]
 
@@ -441,6 +441,46 @@ if os.environ.get("FULL"):
     assert after.ran == ["a"], "what could be stored is kept: b's result is small"
     assert after.value == full.value
     assert restart(tmp_path, text).ran == []
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow.csv"])
+def test_a_reader_that_was_taken_by_its_name_is_seen(restart, tmp_path, library):
+    text = two("return str(read_csv('d.csv'))", prelude=f"from {library} import read_csv\n")
+    assert restart(tmp_path, text, {"d.csv": "a\n1\n"}).ran == ["a", "b"]
+    assert restart(tmp_path, text).ran == [], "it is the same reader when nbflow has wrapped it"
+    assert restart(tmp_path, text, {"d.csv": "a\n22\n"}).ran == ["a", "b"]
+
+
+def test_a_variable_that_a_helper_reads_by_a_computed_name_is_an_input(restart, tmp_path):
+    prelude = "def get(name):\n    return os.environ.get(name)\n"
+    text = two("return get('MY' + 'X')", prelude=prelude) + 'print(flow.why("a"), file=sys.stderr)\n'
+    assert restart(tmp_path, text, env={"MYX": "one-value"}).ran == ["a", "b"]
+    assert restart(tmp_path, text, env={"MYX": "one-value"}).ran == []
+    changed = restart(tmp_path, text, env={"MYX": "another-value"})
+    assert changed.ran == ["a", "b"]
+    assert "environment variable MYX changed" in changed.errors
+    assert restart(tmp_path, text, env={"MYX": "one-value"}).ran == [], "changed and changed back"
+
+
+def test_a_variable_that_is_ignored_is_no_input(restart, tmp_path):
+    text = two("return os.environ['MYX']", options="ignore=['MYX']")
+    assert restart(tmp_path, text, env={"MYX": "1"}).ran == ["a", "b"]
+    assert restart(tmp_path, text, env={"MYX": "2"}).ran == []
+
+
+@pytest.mark.parametrize("options", ["", "cache=True"])
+def test_what_another_process_made_is_good_for_its_session(restart, tmp_path, options):
+    text = two("import subprocess\nreturn subprocess.check_output(['cat', 'd.txt'])", options=options)
+    first = restart(tmp_path, text, {"d.txt": "1"})
+    assert ("a started another process" in first.errors) == (not options)
+    assert restart(tmp_path, text).ran == ([] if options else ["a"])
+
+
+def test_an_edit_of_a_file_open_for_reading_and_writing_is_seen(restart, tmp_path):
+    text = two("with open('d.txt', 'r+') as stream:\n    return stream.read()")
+    assert restart(tmp_path, text, {"d.txt": "1"}).ran == ["a", "b"]
+    assert restart(tmp_path, text).ran == []
+    assert restart(tmp_path, text, {"d.txt": "22"}).ran == ["a", "b"]
 
 
 def test_an_array_of_ones_own_kind_comes_back_with_its_attributes(restart, tmp_path):
@@ -511,3 +551,30 @@ def test_a_class_that_counts_its_instances_is_told_by_name(restart, tmp_path):
         """,
     ).errors
     assert "a: 'A.count' changed while it ran, so its results are returned and not stored" in told
+
+
+def test_a_helper_that_keeps_its_results_itself_runs_once(restart, tmp_path):
+    prelude = "from joblib import Memory\n@Memory('kept', verbose=0).cache\ndef f(v):\n    return v + 1\n"
+    text = two("return f(x)", prelude=prelude)
+    assert restart(tmp_path, text).ran == ["a", "b"]
+    assert restart(tmp_path, text).ran == []
+
+
+def test_a_picture_drawn_while_a_task_runs_is_no_process_of_the_task(restart, tmp_path):
+    program = """
+        import threading
+        from nbflow import Flow, task
+        drawn = threading.Event()
+        @task(ignore=["drawn"])
+        def a():
+            assert drawn.wait(30)
+            return 1
+        with Flow("pictures", store="store") as flow:
+            a()
+        handle = flow.start()
+        # As the live graph does, in a thread that no task started.
+        thread = threading.Thread(target=lambda: (flow.visualize(handle.run).source, flow._repr_mimebundle_(), drawn.set()))
+        thread.start()
+        handle.wait()
+    """
+    assert "started another process" not in restart(tmp_path, program).errors

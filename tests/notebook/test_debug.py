@@ -77,9 +77,9 @@ def test_it_can_be_left_at_once(run, answer, capsys):
 
 def test_nothing_is_stored(run, answer):
     answer("p 1", "q")
-    before = len(run.flow.history())
+    before = len(run.flow.history(all=True))
     run.debug("divide", "b")
-    assert len(run.flow.history()) == before
+    assert len(run.flow.history(all=True)) == before
     assert run.flow.run().counts() == (1, 2, 1)
 
 

@@ -700,3 +700,25 @@ def test_a_reloaded_extension_begins_anew(notebook):
     assert "NameError" in notebook("y", "c2").text
     assert notebook(task("y", "4"), "c1").ran == []
     assert notebook("y", "c2").value == 4
+
+
+def test_combinations_are_indexed_by_their_variables(notebook):
+    notebook("%%task out for letter in 'ab' for n in [1, 2]\nletter * n")
+    frame = notebook("%flow frame out").value
+    assert frame.index.names == ["letter", "n"]
+    assert list(frame.columns[:3]) == ["letter", "n", "result"]
+    assert frame.result["b", 2] == "bb"
+    assert "new" not in notebook("%flow why out").text
+
+
+def test_unpacked_items_are_columns_of_their_own(notebook):
+    notebook("%%task out for letter, n in [('a', 1), ('b', 2)]\nletter * n")
+    frame = notebook("%flow frame out").value
+    assert (list(frame.letter), list(frame.n), list(frame.result)) == (["a", "b"], [1, 2], ["a", "bb"])
+    assert list(frame.index) == [0, 1]
+
+
+def test_items_that_are_unpacked_deeper_stand_whole(notebook):
+    notebook("%%task out for i, (letter, n) in enumerate([('a', 1), ('b', 2)])\nletter * n + str(i)")
+    frame = notebook("%flow frame out").value
+    assert list(frame.i_letter_n) == [(0, ("a", 1)), (1, ("b", 2))]

@@ -68,6 +68,10 @@ def test_history_and_compare(made):
     made("total")
     history = made("%flow history").value
     assert list(history.ran)[-2:] == [4, 0]
+    made("total")
+    history = made("%flow history").value
+    assert list(history.ran)[-2:] == [4, 0]
+    assert len(made("%flow history --all").value) > len(history)
     of_ys = made("%flow history ys").value
     assert "global `K`: 2 → 5" in set(of_ys.why)
     found = made("%flow compare").value
@@ -128,5 +132,10 @@ def test_clear_counts_what_small_results_took(made):
 
 def test_help_tells_of_all(notebook):
     text = notebook("%flow help").text
-    for line in ("%flow why NAME[ELEMENT]", "%flow history [NAME]", "%flow compare [RUN [RUN]]", "%flow accept NAME …"):
+    for line in (
+        "%flow why NAME[ELEMENT]",
+        "%flow history [NAME] [--all]",
+        "%flow compare [RUN [RUN]]",
+        "%flow accept NAME …",
+    ):
         assert line in text

@@ -63,7 +63,7 @@ def test_each_edit_is_answered_as_the_text_says(documents, number):
 
 def test_the_comparison_and_the_history_are_tables(documents):
     for cells in documents:
-        for start, columns in (("%flow compare", ["output", "how"]), ("%flow history", ["started", "parameters"])):
+        for start, columns in (("%flow compare", ["output", "how"]), ("%flow history", ["started", "reused"])):
             (cell,) = [cell for cell in cells if cell.source == start]
             html = "".join((each.get("data") or {}).get("text/html", "") for each in cell.outputs)
             assert all(f">{column}</th>" in html for column in columns)

@@ -1,10 +1,18 @@
 """Files that code opens, lists and writes, as the recorder sees them."""
 
+import contextlib
 import contextvars
 import glob
+import importlib.util
 import json
+import linecache
+import multiprocessing
 import os
+import pkgutil
+import platform
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,7 +21,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nbflow.probe.files import RandomState, Recorder, StatMemo, argument_files, trace_id, what_changed
+from nbflow.probe.files import RandomState, StatMemo, argument_files, trace_id, what_changed
+from nbflow.probe.recorder import Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +31,13 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "data.csv").write_text("a,b\n1,2\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "one.txt").write_text("one")
+    (tmp_path / "by_path.py").write_text("K = 1")
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "__init__.py").touch()
+    (tmp_path / "beside" / "one.txt").write_text("one")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "beside", raising=False)
+    linecache.clearcache()
     return tmp_path
 
 
@@ -45,6 +61,41 @@ def connect():
     sqlite3.connect("data.db").close()
 
 
+def attach():
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("attach 'data.db' as other")
+
+
+def attach_computed():
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("attach ? as other", ("data.db",))
+
+
+def read_with(mode):
+    def code():
+        with open("data.csv", mode) as stream:
+            stream.seek(0)
+            stream.read()
+
+    return code
+
+
+def below_a_folder():
+    folder = os.open("folder", os.O_RDONLY)
+    os.close(os.open("one.txt", os.O_RDONLY, dir_fd=folder))
+    os.close(folder)
+
+
+def module_by_path():
+    spec = importlib.util.spec_from_file_location("by_path", "by_path.py")
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def read_and_write():
+    text = Path("data.csv").read_text()
+    Path("data.csv").write_text(text + "3,4")
+
+
 READS = {
     "open": (lambda: open("data.csv").close(), {("data.csv", "file")}),
     "read_csv": (lambda: pd.read_csv("data.csv"), {("data.csv", "file")}),
@@ -55,6 +106,20 @@ READS = {
     "scandir": (lambda: list(os.scandir("folder")), {("folder", "listing")}),
     "glob": (lambda: glob.glob("folder/*.txt"), {("folder", "listing")}),
     "sqlite": (connect, {("data.db", "file"), ("data.db-wal", "absent")}),
+    "sqlite by uri": (
+        lambda: sqlite3.connect("file:data.db?mode=rwc", uri=True).close(),
+        {("data.db", "file"), ("data.db-wal", "absent")},
+    ),
+    "sqlite, attached": (attach, {("data.db", "file"), ("data.db-wal", "absent")}),
+    "a file open for reading and writing": (read_with("r+"), {("data.csv", "file")}),
+    "a file open for reading and appending": (read_with("a+"), {("data.csv", "file")}),
+    "a file emptied by opening it": (read_with("w+"), set()),
+    "a file looked for, then made": (lambda: (os.path.exists("n") or missing(), Path("not there.txt").touch()), set()),
+    "a file read, then written": (read_and_write, {("data.csv", "file")}),
+    "a name below a folder": (below_a_folder, {("folder/one.txt", "file"), ("one.txt", "absent")}),
+    "a module by its path": (module_by_path, {("by_path.py", "file")}),
+    "data that linecache reads": (lambda: linecache.getline("data.csv", 1), {("data.csv", "file")}),
+    "data beside a package": (lambda: pkgutil.get_data("beside", "one.txt"), {("beside/one.txt", "file")}),
     "nothing": (lambda: None, set()),
     "a written file": (lambda: open("new.txt", "w").close(), set()),
     "a file written and read": (lambda: (open("new.txt", "w").close(), open("new.txt").close()), set()),
@@ -71,6 +136,57 @@ READS = {
 def test_what_code_reads_is_seen_and_nothing_else(name):
     code, expected = READS[name]
     assert marks(seen(code)) == expected
+
+
+def test_a_file_that_is_written_counts_as_it_was_before():
+    before = StatMemo().mark(os.path.abspath("data.csv"))
+    assert seen(read_and_write).marks == (before,)
+
+
+ENVIRONMENT = {
+    "get": (lambda: os.environ.get("MY_X"), {"MY_X"}),
+    "getenv": (lambda: os.getenv("MY_X"), {"MY_X"}),
+    "one that is not set": (lambda: os.environ.get("MY_Z"), {"MY_Z"}),
+    "in a loop": (lambda: [os.environ[name] for name in ("MY_X", "MY_Y")], {"MY_X", "MY_Y"}),
+    "expandvars": (lambda: os.path.expandvars("$MY_X"), {"MY_X"}),
+    "whether it is set": (lambda: "MY_X" in os.environ, {"MY_X"}),
+    "set by the code itself": (lambda: (os.environ.update(MY_X="1"), os.environ["MY_X"]), set()),
+    "copies of all": (lambda: (dict(os.environ), os.environ.copy(), {**os.environ}, [*os.environ.items()]), set()),
+    "what libraries look up": (lambda: (os.path.expanduser("~"), json.dumps(1), subprocess.os.get_exec_path()), set()),
+}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_environment_variables_that_code_reads_are_seen(name, monkeypatch):
+    monkeypatch.setenv("MY_X", "1")
+    monkeypatch.setenv("MY_Y", "2")
+    code, expected = ENVIRONMENT[name]
+    assert {mark.path for mark in seen(code).marks if mark.kind == "variable"} == expected
+
+
+def fork():
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        pool.map(abs, [1])
+
+
+@pytest.mark.parametrize("code", [fork, lambda: subprocess.run(["true"], check=True), lambda: os.system("true")])
+def test_another_process_is_told(code):
+    assert "process" in seen(code).unseen
+
+
+def test_threads_and_questions_about_the_machine_are_no_other_process():
+    joblib = pytest.importorskip("joblib")
+
+    def code():
+        platform.processor()
+        joblib.Parallel(n_jobs=1)([joblib.delayed(abs)(1)])
+        joblib.Parallel(n_jobs=2, prefer="threads")([joblib.delayed(abs)(1)])
+
+    assert seen(code).unseen is None
+
+
+def test_a_database_attached_by_a_computed_name_is_told():
+    assert "attached" in seen(attach_computed).unseen
 
 
 def test_nothing_is_recorded_outside():

@@ -9,12 +9,16 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.feather
+import pyarrow.fs
 import pyarrow.json
 import pyarrow.parquet
 import pytest
+from polars import read_csv as polars_before
+from pyarrow.csv import read_csv as csv_before
 from pyarrow.parquet import read_table as captured_before
 
-from nbflow.probe.files import Recorder, StatMemo
+from nbflow.probe.files import StatMemo
+from nbflow.probe.recorder import Recorder
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -50,7 +54,26 @@ def imported_inside():
     parquet.read_table("a.parquet")
 
 
+def os_file():
+    with pa.OSFile("a.feather") as stream:
+        pa.ipc.open_file(stream).read_all()
+
+
 READS = {
+    "pyarrow, OSFile": (os_file, "a.feather"),
+    "pyarrow, a stream": (
+        lambda: pa.parquet.read_table(pa.fs.LocalFileSystem().open_input_file("a.parquet")),
+        "a.parquet",
+    ),
+    "pyarrow, below a folder": (
+        lambda: pa.parquet.read_table(
+            "two.parquet", filesystem=pa.fs.SubTreeFileSystem("parts", pa.fs.LocalFileSystem())
+        ),
+        "parts/two.parquet",
+    ),
+    "pyarrow, csv captured before": (lambda: csv_before("a.csv"), "a.csv"),
+    "polars, captured before": (lambda: polars_before("a.csv"), "a.csv"),
+    "polars, sql": (lambda: pl.sql("select * from read_csv('a.csv')").collect(), "a.csv"),
     "pandas, parquet": (lambda: pd.read_parquet("a.parquet"), "a.parquet"),
     "pandas, parquet by a path": (lambda: pd.read_parquet(__import__("pathlib").Path("a.parquet")), "a.parquet"),
     "pandas, feather": (lambda: pd.read_feather("a.feather"), "a.feather"),

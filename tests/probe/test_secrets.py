@@ -1,9 +1,12 @@
 """Secrets: shown as dots."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nbflow.errors import UnknownName
-from nbflow.probe.secrets import DOTS, is_secret_name, note_secret, redact, secret, short_text
+from nbflow.probe.secrets import DOTS, is_secret_name, note_secret, note_secrets, redact, secret, short_text
+from nbflow.results.spread import result_columns
 
 
 @pytest.mark.parametrize(
@@ -21,11 +24,21 @@ def test_names_of_no_secrets(name):
 
 @pytest.mark.parametrize(
     "text",
-    ['password = "hunter2"', "token='hunter2'", 'connect(api_key="hunter2")', '{"db_password": "hunter2"}', "client_secret: str = 'hunter2'", "token = f'hunter2'"],
+    ['password = "hunter2"', "token='hunter2'", 'connect(api_key="hunter2")', '{"db_password": "hunter2"}', "client_secret: str = 'hunter2'", "token = f'hunter2'",
+     '{"X-API-Key": "hunter2"}', 'pwd = "hunter2"', 'auth = ("bob", "hunter2")', 'passphrase = """hunter2"""',
+     'passwd = ("x" "hunter2")', 'password = "x" "hunter2"', '{"credentials": {"user": "bob", "inner": "hunter2"}}'],
 )  # fmt: skip
 def test_literals_given_to_such_names_are_taken_out_of_source(text):
     assert "hunter2" not in redact(text)
     assert DOTS in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['author = "Ann"', 'f(api_key="hunter2", b="stays")', '{"auth": {"user": "x"}, "b": "stays"}']
+)
+def test_what_stands_beside_a_secret_stays(text):
+    assert "Ann" in redact(text) or "stays" in redact(text)
+    assert '"user"' in redact(text) or "user" not in text, "the names of parts are no secrets"
 
 
 def test_other_source_stays_as_it_is():
@@ -62,3 +75,14 @@ def test_a_secret_that_begins_like_another_is_taken_out_whole():
     note_secret("planted")
     note_secret("planted-longer")
     assert redact("it is planted-longer") == f"it is {DOTS}"
+
+
+def test_what_lies_under_the_name_of_a_secret_is_dots_wherever_it_is_shown():
+    note_secrets({"conf": SimpleNamespace(token="field-of-an-object", host="plain-host")})
+    note_secrets({"credentials": {"user": "b", "inner": ["nested-below-it"]}})
+    assert redact("field-of-an-object nested-below-it plain-host") == f"{DOTS} {DOTS} plain-host"
+
+
+def test_a_column_of_secrets_is_dots():
+    columns = result_columns([{"token": "hidden-in-result", "n": 1}], [True])
+    assert columns == {"token": [DOTS], "n": [1]}

@@ -78,6 +78,10 @@ def test_retry_keeps_parameters_and_targets(flow, site):
     assert not again.takes_part(flow["report"])
 
 
+def test_retry_keeps_targets_that_a_generator_gave(flow):
+    assert flow.run(targets=(name for name in ["names", "fetch"])).retry().takes_part(flow["fetch"])
+
+
 def test_retry_of_one_node_leaves_what_follows_alone(flow, site):
     site.down = {"page1"}
     first = flow.run()
