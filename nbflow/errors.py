@@ -215,6 +215,18 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1b\x7f]")
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
+def undefined(name: str, known: Iterable[str]) -> str:
+    """The end of a message on a name that nothing defines: the nearest known one, or what to do.
+
+    >>> undefined("globb", ["glob", "prices"]), undefined("orders", [])
+    ('; did you mean `glob`?', '; run the cell that makes it first')
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
+    return f"; did you mean `{close[0]}`?" if close else "; run the cell that makes it first"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message that proposes the nearest known names, or lists them when few.
 

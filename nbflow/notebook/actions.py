@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import MissingExtra
+from nbflow.errors import HeadError, MissingExtra
 from nbflow.notebook.controls import show_controls
+from nbflow.notebook.edited import edited_text
 from nbflow.notebook.export import export as write_module
-from nbflow.notebook.params import form_of, set_values
+from nbflow.notebook.frames import run_to_look_at
+from nbflow.notebook.params import form_of, given_values, is_given, set_values
 from nbflow.notebook.stored import cache_text, clear
 
 if TYPE_CHECKING:
@@ -23,37 +25,54 @@ if TYPE_CHECKING:
 
 
 def run(session: Session, given: Given) -> Run | Background:
+    values = [word for word in given.words if is_given(word)]
+    names = [word for word in given.words if not is_given(word)] or None
     if given.has("background"):
-        handle = session.start(given.words or None, force=given.has("force"))
+        if values:
+            raise HeadError(f"%flow run --background takes no values; set them before: %flow params {' '.join(values)}")
+        handle = session.start(names, force=given.has("force"))
         show_controls(handle)
         return handle
-    done = session.run(given.words or None, force=given.has("force"))
+    with given_values(session, values):
+        done = session.run(names, force=given.has("force"))
     print(done.summary())
     return done
 
 
 def plan(session: Session, given: Given) -> Plan:
+    _tell_edited(session)
     return session.build().plan(given.words or None)
 
 
 def why(session: Session, given: Given) -> None:
     print(session.build().why(given.words[0], given.element))
+    _tell_edited(session)
 
 
 def frame(session: Session, given: Given) -> Any:
-    run, name = session.run(given.words, check=False), given.words[0]
+    name = given.words[0]
     if given.has("grid"):
         try:
-            return run.grid(name)
+            return session.run(given.words, check=False).grid(name)
         except MissingExtra as missing:
             print(missing)
+    run, left_out = run_to_look_at(session, name)
+    if left_out:
+        print(left_out)
     return run.frame(name)
 
 
 def status(session: Session, given: Given) -> None:
     for line in session.build().status().lines():
         print(line)
+    _tell_edited(session)
     print(f"results are kept in {session.store_place()}")
+
+
+def _tell_edited(session: Session) -> None:
+    files = session.edited_files()
+    if files:
+        print(f"nbflow: {edited_text(files)}")
 
 
 def history(session: Session, given: Given) -> pd.DataFrame:

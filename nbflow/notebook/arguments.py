@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, nearest
+from nbflow.notebook.params import is_given
 from nbflow.notebook.stored import stored_task
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ def _any(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], 
     return [session.task_name(each) for each in _names(session, words)], None
 
 
+def _any_and_values(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
+    values = [word for word in words if is_given(word)]
+    names, _ = _any(session, name, [word for word in words if not is_given(word)])
+    return [*names, *values], None
+
+
 def _some(what: str, example: str = "") -> Callable[[Session, str, list[str]], tuple[Sequence[str], None]]:
     def read(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
         if not words:
@@ -185,6 +192,7 @@ def _words(session: Session, name: str, words: list[str]) -> tuple[Sequence[str]
 
 NOTHING = Takes("", _nothing, offers="")
 ANY = Takes("[NAME …]", _any)
+TO_RUN = Takes("[NAME …] [PARAMETER=VALUE …]", _any_and_values)
 EDITED = Takes("NAME …", _some("tasks that were edited"))
 WAITING = Takes("NAME …", _some("tasks that wait"))
 SOME = Takes("NAME …", _some("tasks"))

@@ -81,7 +81,7 @@ class _Found:
 def _read(head: Head, tree: ast.Module, filename: str, known: Known, namespace: dict[str, Any]) -> _Found:
     names = read_cell(tree)
     outputs = outputs_of(head, names, tree)
-    check_reserved(outputs.names)
+    check_reserved(outputs.names, namespace)
     _refuse_our_magics(tree)
     loop = build_loop(head, known, namespace, filename, taken={*names.reads, *names.local}) if head.generators else None
     condition = None
@@ -108,7 +108,7 @@ def _merging(head: Head, body: str, filename: str, known: Known, namespace: dict
     if head.generators or head.condition is not None:
         raise CellError("a cell with --merge has no `for` and no `if`; they belong to the cells that it joins")
     (name,) = head.names
-    check_reserved(head.names)
+    check_reserved(head.names, namespace)
     module = ast.parse(f"def {name}(*branches):\n    return next(iter(branches))")
     code = compiled(module, filename, 0)
     inputs = tuple(each for each in head.options.merge if known(each) is not None)

@@ -7,6 +7,7 @@ import keyword
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, nearest
@@ -116,11 +117,17 @@ def check_own_names(names: CellNames, outputs: Outputs, arguments: set[str], nam
         )
 
 
-def check_reserved(names: Sequence[str]) -> None:
+def check_reserved(names: Sequence[str], namespace: dict[str, Any]) -> None:
     for name in names:
-        if name in _NEEDED or (name.startswith("__") and name.endswith("__")):
-            raise CellError(f"`{name}` is a name that the notebook itself needs; call the output something else")
-
-
-# What a notebook cannot do without; `open`, `exit` and `quit` may be hidden like other builtins.
-_NEEDED = SHELL_NAMES - {"open", "exit", "quit"}
+        if name in SHELL_NAMES - BUILTINS or (name.startswith("__") and name.endswith("__")):
+            what = "a name that the notebook itself needs"
+        elif name in BUILTINS:
+            what = "a builtin of Python"
+        elif isinstance(namespace.get(name), ModuleType):
+            what = f"the imported module {namespace[name].__name__}"
+        else:
+            continue
+        raise CellError(
+            f"`{name}` is {what}, which an output of that name would hide from all cells; "
+            f"call the output something else, such as `{name.strip('_')}_result`"
+        )

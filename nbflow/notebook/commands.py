@@ -21,6 +21,7 @@ from nbflow.notebook.arguments import (
     RUNS,
     SOME,
     STORED,
+    TO_RUN,
     VALUES,
     WAITING,
     Given,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbflow.notebook.session import Session
+
+# Other words for the same, which no spelling tells.
+_MEANT = dict.fromkeys(("delete", "del", "drop", "forget", "remove"), "rm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ def perform(session: Session, line: str) -> Any:
         name, rest = "help", []
     command = COMMANDS.get(name)
     if command is None:
-        raise HeadError(f"%flow has no {name!r}" + (nearest(name, COMMANDS) or ".") + " `%flow help` lists them")
+        near = f"; did you mean {_MEANT[name]!r}?" if name in _MEANT else nearest(name, COMMANDS) or "."
+        raise HeadError(f"%flow has no {name!r}{near} `%flow help` lists them")
     if HELP & set(rest):
         print(help_of(name))
         return None
@@ -107,9 +112,15 @@ def _help(session: Session, given: Given) -> None:
 COMMANDS: dict[str, Command] = {
     "run": Command(
         actions.run,
-        ANY,
-        "run everything that is stale, or only these and what they need",
-        ("%flow run", "%flow run daily report", "%flow run daily --force", "%flow run --background"),
+        TO_RUN,
+        "run everything that is stale, or only these and what they need; parameters have other values for this run",
+        (
+            "%flow run",
+            "%flow run daily report",
+            "%flow run rate=2",
+            "%flow run daily --force",
+            "%flow run --background",
+        ),
         {
             "force": Switch("run although the results are known"),
             "background": Switch("go on while other cells run; with a Cancel button, and a handle to wait for it"),
@@ -125,7 +136,7 @@ COMMANDS: dict[str, Command] = {
     "frame": Command(
         actions.frame,
         ONE,
-        "the elements of a task as a DataFrame",
+        "the elements of a task as a DataFrame; runs nothing where some are known",
         ("%flow frame daily", "%flow frame daily --grid"),
         {"grid": Switch("as a table to sort, filter and select from, with a button that runs the selection again")},
     ),

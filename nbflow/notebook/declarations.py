@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Declared:
-    """One task's cell. cell: which one it is; place: its rank in the order in which cells first ran."""
+    """One task's cell. cell: which one it is; place: its rank in the order in which cells first ran.
+
+    made: whether its outputs had values in this session.
+    """
 
     cell: str
     place: int
     source: CellSource
     built: CellTask
     task: Task
+    made: bool = False
 
     @property
     def name(self) -> str:
@@ -106,7 +110,9 @@ class Declarations:
     def taken_over_text(self, declared: Declared, taken_over: Sequence[Declared]) -> str:
         """What to say of names that another cell made before; "" where there is nothing to say."""
         # Without cell ids an edited cell looks like another one: it is none.
-        others = [each for each in taken_over if not each.cell.startswith("text:")]
+        others = [each for each in taken_over if each.made and not each.cell.startswith("text:")]
+        # The same text in another cell is a cell that was moved or copied: it makes the same.
+        others = [each for each in others if each.source.as_cell != declared.source.as_cell]
         if not others:
             return ""
         names = sorted(declared.built.new_outputs & _outputs(others))

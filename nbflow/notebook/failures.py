@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import MOST_LINES, CellError, NotSuccessful, RunFailed, nearest
+from nbflow.errors import MOST_LINES, CellError, NotSuccessful, RunFailed, undefined
 from nbflow.flow.failing import failed_nodes, failure_block, first_error, unsuccessful_text
 from nbflow.model.state import UNSUCCESSFUL
 from nbflow.notebook.cells import SHELL_NAMES
@@ -29,10 +29,8 @@ def refuse_missing(nodes: Iterable[Node], declared: Declarations, namespace: Map
             if private is not None:
                 raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
             plain = (each for each in namespace if not each.startswith("_") and each not in SHELL_NAMES)
-            known = nearest(name, [*declared.outputs(), *plain])
-            raise CellError(
-                f"{node.name} reads `{name}`, which nothing defines{known or '; give it a value in a cell above'}"
-            )
+            known = undefined(name, [*declared.outputs(), *plain])
+            raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")
 
 
 def raise_first_failure(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import keyword
 import re
 import unicodedata
@@ -84,7 +85,9 @@ def parse_head(text: str) -> Head:
     head = _Text(text, bare[:options_at])
     options = read_options(text, options_at, head.fail)
     clause = _CLAUSE.search(head.bare)
-    names = tuple(_read_names(head, clause.start() if clause else options_at))
+    before = clause.start() if clause else options_at
+    _refuse_misspelt_for(head, before)
+    names = tuple(_read_names(head, before))
     generators: tuple[Generator, ...] = ()
     condition: ast.expr | None = None
     if clause is not None and clause[1] == "if":
@@ -147,6 +150,14 @@ def _count_open(line: str) -> int:
             break
         count += (token.lastgroup == "open") - (token.lastgroup == "close")
     return count
+
+
+def _refuse_misspelt_for(head: _Text, end: int) -> None:
+    """Fails for `orders fro p in paths`."""
+    inside = re.search(r"(?<![\w.])in(?!\w)", head.bare[:end])
+    for word in re.finditer(r"(?<![\w.])\w+(?=\s+[^\W\d])", head.bare[: inside.start()] if inside else ""):
+        if difflib.get_close_matches(word[0], ["for"], cutoff=0.6):
+            head.fail(word.start(), f"`{word[0]}` means nothing here; did you mean `for`?")
 
 
 def _read_names(head: _Text, end: int) -> Iterator[str]:

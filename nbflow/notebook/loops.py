@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbflow.errors import CellError, nearest
+from nbflow.errors import CellError, undefined
 from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, read_cell
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ class Loop:
         known = self.function.__globals__
         for name in self.free_names:
             if name not in known:
-                public = [each for each in known if not each.startswith("_") and each not in SHELL_NAMES]
-                raise CellError(f"`for … in {self.text}` reads `{name}`, which nothing defines" + nearest(name, public))
+                raise CellError(
+                    f"`for … in {self.text}` reads `{name}`, which nothing defines" + undefined(name, _public(known))
+                )
             if isinstance(known[name], Iterator):
                 raise CellError(
                     f"`for … in {self.text}`: `{name}` is an iterator, used up after one run; make it a list"
@@ -110,6 +111,7 @@ def build_loop(
     reads = [name for name in read_cell(ast.Module([ast.Expr(source)], [])).reads if name not in BUILTINS]
     inputs = tuple(name for name in reads if known(name) is not None)
     if not inputs:
+        _refuse_undefined_calls(source, namespace)
         _require_cheap(head)
     simple = len(names) == 1 and (not single or isinstance(first.target, ast.Name))
     argument = names[0] if simple else _argument_for(names, taken)
@@ -190,6 +192,20 @@ def _on_first_line(root: _Tree) -> _Tree:
         if "lineno" in node._attributes:
             ast.copy_location(node, _FIRST_LINE)
     return copied
+
+
+def _refuse_undefined_calls(source: ast.expr, namespace: dict[str, Any]) -> None:
+    """CellError for a function that is none: that it costs too much would be a strange thing to say of it."""
+    for node in ast.walk(source):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name not in {*namespace, *BUILTINS, *_CHEAP_CALLS}:
+                near = undefined(name, [*_public(namespace), *_CHEAP_CALLS])
+                if "did you mean" in near:
+                    raise CellError(f"`for … in {ast.unparse(source)}`: nothing defines `{name}`{near}")
+
+
+def _public(namespace: dict[str, Any]) -> list[str]:
+    return [name for name in namespace if not name.startswith("_") and name not in SHELL_NAMES]
 
 
 def _require_cheap(head: Head) -> None:

@@ -110,3 +110,7 @@ class CellMaker:
         loop = declared.built.loop
         own = {*declared.built.free_names, *declared.built.all_inputs, *(loop.free_names if loop is not None else ())}
         return own | reached_names(own, self._namespace)
+
+    def uses(self, declared: Declared) -> set[str]:
+        """The names that a task reads and that count."""
+        return self.reads(declared) - set(declared.task.options.ignore)

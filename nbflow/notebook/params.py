@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from nbflow.flow.fields import Field, annotation_of, field_of, fields_of
@@ -10,7 +11,7 @@ from nbflow.flow.form import Form
 from nbflow.probe.secrets import short_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nbflow.flow import Run
     from nbflow.notebook.session import Session
@@ -39,6 +40,29 @@ def set_values(session: Session, words: Sequence[str]) -> str:
     session.set_parameters(values)
     told = [f"{name}: {before[name].shown()} → {short_text(value, name)}" for name, value in values.items()]
     return "\n".join([*told, "`%flow run` runs what depends on it"])
+
+
+@contextlib.contextmanager
+def given_values(session: Session, words: Sequence[str]) -> Iterator[None]:
+    """Gives parameters the values of `NAME=VALUE` until the block ends. Raises UnknownName, ParameterError."""
+    before = {each.name: each.value for each in session.parameters()} if words else {}
+    if words:
+        set_values(session, words)
+    try:
+        yield
+    finally:
+        if words:
+            session.set_parameters({name: before[name] for name in (word.partition("=")[0] for word in words)})
+
+
+def is_given(word: str) -> bool:
+    """Whether a word of a line gives a parameter a value.
+
+    >>> is_given("rate=2"), is_given("daily")
+    (True, False)
+    """
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier()
 
 
 def _fields(session: Session) -> list[Field]:

@@ -11,11 +11,13 @@ from IPython.core.error import InputRejected
 from nbflow.errors import NbflowError
 from nbflow.notebook.cells import BUILTINS, read_cell
 from nbflow.notebook.comment import is_task_comment
+from nbflow.notebook.conflicts import changed_then_read
 from nbflow.notebook.reach import reached_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nbflow.notebook.cells import CellNames
     from nbflow.notebook.session import Session
 
 PREPARE = "__nbflow_prepare__"
@@ -48,25 +50,33 @@ class PlainCells(ast.NodeTransformer):
             return tree
         outputs = self._session.outputs()
         cell = read_cell(tree)
-        self._session.note_plain(tree, cell)
         self._tell_private(cell.reads)
-        if not outputs:
-            return tree
         rebound = sorted(outputs & set(cell.assigned))
         if rebound:
             raise CellStopped(_rebinding(rebound[0]))
-        reached = reached_names(cell.reads, self._session.namespace)
-        needed = sorted(outputs & {*cell.reads, *reached, *_words_in_strings(tree, cell.uses_dynamic)})
+        deleted = sorted(outputs & (cell.local - set(cell.assigned)))
+        if deleted:
+            raise CellStopped(_deleting(deleted[0]))
+        needed = sorted(self._reads(tree, cell)) if outputs else []
         if needed:
-            self._stop_if_asked(needed)
+            self._stop_if_asked(tree, cell, needed)
+        self._session.note_plain(tree, cell)
+        if needed:
             self._session.namespace[PREPARE] = self._session.publish
             tree.body.insert(0, _call(PREPARE, needed))
             ast.fix_missing_locations(tree)
         return tree
 
-    def _stop_if_asked(self, needed: list[str]) -> None:
+    def _reads(self, tree: ast.Module, cell: CellNames) -> set[str]:
+        """The outputs that a cell reads, also through functions of the notebook."""
+        reached = reached_names(cell.reads, self._session.namespace)
+        return self._session.outputs() & {*cell.reads, *reached, *_words_in_strings(tree, cell.uses_dynamic)}
+
+    def _stop_if_asked(self, tree: ast.Module, cell: CellNames, needed: list[str]) -> None:
         try:
-            why = self._session.stop_text(needed)
+            changed = changed_then_read(tree, self._reads, self._session.namespace)
+            conflict = self._session.conflict(changed, cell) if changed else None
+            why = conflict.text() if conflict is not None else self._session.stop_text(needed)
         except NbflowError:
             # The preparation says it, in the cell.
             return
@@ -127,7 +137,15 @@ def _rebinding(name: str) -> str:
     same = f"%%task {name}"
     return (
         f"This cell gives a new value to `{name}`, which a task makes: a later run would not know of the change, "
-        f"so the cell was not run. Two ways out:\n"
+        f"so the cell was not run. Three ways out:\n"
         f"  make it a task: put `{same}` above the cell, and it makes the next version of `{name}`\n"
-        f"  use another name on the left side"
+        f"  use another name on the left side\n"
+        f"  take the task out, where it took the name by mistake: %flow rm {name}"
+    )
+
+
+def _deleting(name: str) -> str:
+    return (
+        f"This cell deletes `{name}`, which a task makes: the next cell that reads it would make it again, "
+        f"so the cell was not run.\nTo take the task out: %flow rm {name}"
     )

@@ -15,7 +15,9 @@ from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
 from nbflow.notebook.cells import read_cell
+from nbflow.notebook.conflicts import Conflict
 from nbflow.notebook.declarations import Declarations, Declared
+from nbflow.notebook.edited import LocalModules
 from nbflow.notebook.failures import raise_first_failure, refuse_missing
 from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
@@ -26,14 +28,14 @@ from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.recorded import RecordedCells
-from nbflow.notebook.shown import has_value, state_line
+from nbflow.notebook.shown import has_value, is_made, state_line
 from nbflow.notebook.source import read_source
 from nbflow.notebook.tracebacks import Interrupted
 from nbflow.notebook.variables import GivenParameter, PlainVariables
 from nbflow.store import find_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nbflow.flow import Run
     from nbflow.flow.background import Background
@@ -63,8 +65,11 @@ class Session:
         self._nodes: dict[Declared, Node] = {}
         self._variables = PlainVariables(shell.user_ns)
         self.recorded = RecordedCells()
+        self._modules = LocalModules()
         self._cell_text = ""
         self._changed: set[str] = set()
+        # The outputs that the present cell reads behind what it assigns as it did before.
+        self._trusted: dict[str, Conflict] = {}
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
         self._preparing: set[str] = set()
@@ -106,6 +111,11 @@ class Session:
             print(told)
         self._clean_namespace(declared, [*mine, *taken_over])
         return declared
+
+    def edited_files(self) -> list[str]:
+        """The files of the user's modules that tasks reach, and that are not any more what was imported."""
+        read = {name for d in self._declared for name in self._maker.uses(d)}
+        return self._modules.edited(self.namespace[name] for name in read if name in self.namespace)
 
     def private_to(self, name: str) -> str | None:
         """How to make an output of a name that a task's cell keeps to itself; None for any other name."""
@@ -165,7 +175,7 @@ class Session:
 
     def note_plain(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
-        self._variables.note(tree, names.assigned, cell_id(self.shell))
+        self._variables.note(tree, names.assigned, cell_id(self.shell), self._cell_text)
         self.recorded.note(cell_id(self.shell), self._cell_text, tree)
         self._changed.update(names.assigned, names.mutated)
 
@@ -179,8 +189,43 @@ class Session:
             self._variables.note(tree, read_cell(tree).assigned, None)
             self.recorded.note(None, text, tree)
 
+    def conflict(self, changed: Mapping[str, Collection[str]], names: CellNames) -> Conflict | None:
+        """What a plain cell would read that was made with the old value of what it changes before.
+
+        changed: each name that it gives another value -> the outputs that it reads after that. The same cell run again
+        mostly assigns what it did before: whether so is looked at once it has run.
+        """
+        users = [(d, hit) for d in self._declared if (hit := changed.keys() & self._maker.uses(d))]
+        if not users:
+            return None
+        graph = self.build().graph
+        for name, outputs in changed.items():
+            makers = [d for d, hit in users if name in hit]
+            for output in sorted(outputs):
+                needed = graph.needed([self._assembly.output_node(output)])
+                task = next((d for d in makers if self._nodes[d] in needed), None)
+                if task is None:
+                    continue
+                found = Conflict(name, task.name, output)
+                if name in names.reads or not self._variables.is_from(self._cell_text, name):
+                    return found
+                self._trusted.setdefault(output, found)
+        return None
+
+    def _tell_untrue(self) -> None:
+        """A word where the same cell, run again, gave another value than before to what its outputs depend on."""
+        trusted, self._trusted = self._trusted, {}
+        if not trusted:
+            return
+        flow = self.build()
+        for output, conflict in trusted.items():
+            if any(row.freshness is Freshness.STALE for row in flow.plan([self._assembly.output_node(output)]).rows):
+                _print(conflict.after_text())
+
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
+        self._modules.note()
+        self._tell_untrue()
         changed, self._changed = self._changed, set()
         if changed and self._published.names():
             stale = [name for d in self._declared if changed & self._maker.reads(d) for name in d.built.outputs]
@@ -250,6 +295,8 @@ class Session:
             raise Interrupted from stop
         finally:
             self.busy = False
+        for declared, node in self._nodes.items():
+            declared.made = declared.made or is_made(run, node)
         if check:
             raise_first_failure(run)
         return run

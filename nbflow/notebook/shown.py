@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbflow.flow.unrun import why_skipped
-from nbflow.model.state import State
+from nbflow.model.state import SUCCESSFUL, State
 
 if TYPE_CHECKING:
     from nbflow.flow import Run
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 def has_value(run: Run | None, node: Node) -> bool:
     return run is not None and run.state(node) not in {State.SKIPPED, State.PAUSED}
+
+
+def is_made(run: Run, node: Node) -> bool:
+    """Whether a run made a node's value, or found it."""
+    return node in run.nodes() and run.state(node) in SUCCESSFUL
 
 
 def state_line(declared: Declared, node: Node, run: Run | None) -> str:
@@ -28,5 +33,7 @@ def state_line(declared: Declared, node: Node, run: Run | None) -> str:
     if track.state() is State.PAUSED:
         return f"Ⅱ {outputs} · waits for approval: %flow approve {run.paused[0]}"
     elements = len(track.states)
+    if node.mapped and not elements:
+        return f"○ {outputs} · 0 elements: its source is empty"
     count = f" · {elements} element{'s' if elements != 1 else ''}" if node.mapped else ""
     return f"✓ {outputs}{count} · fresh"

@@ -12,7 +12,8 @@ class Interrupted(KeyboardInterrupt):
     """The user stopped a run: which frames of nbflow it was in says nothing to anybody."""
 
     def _render_traceback_(self) -> list[str]:
-        return ["KeyboardInterrupt"]
+        # What happened stands above, as nbflow told it; front ends write the type for an empty text.
+        return ["stopped"]
 
 
 class BodyUnreadable(CellError):

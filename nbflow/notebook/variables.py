@@ -34,17 +34,23 @@ class PlainVariables:
         self._namespace = namespace
         self._cells: dict[str, str] = {}
         self._literals: dict[str, str] = {}  # name -> annotation
+        self._texts: dict[str, str] = {}
 
-    def note(self, tree: ast.Module, assigned: Iterable[str], cell: str | None) -> None:
-        """Remembers what a cell that is about to run assigns."""
+    def note(self, tree: ast.Module, assigned: Iterable[str], cell: str | None, text: str = "") -> None:
+        """Remembers what a cell that is about to run assigns. text: of the cell."""
         literals = dict(_literals(tree))
         for name in assigned:
+            self._texts[name] = text
             if cell is not None:
                 self._cells[name] = cell
             if name in literals:
                 self._literals[name] = literals[name]
             else:
                 self._literals.pop(name, None)
+
+    def is_from(self, text: str, name: str) -> bool:
+        """Whether a name has the value that a cell of this text gave it."""
+        return name in self._namespace and bool(text) and self._texts.get(name) == text
 
     def left_by(self, cell: str, names: Iterable[str]) -> list[str]:
         """Those of the names that an earlier plain run of a cell gave values to."""

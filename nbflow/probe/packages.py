@@ -67,6 +67,16 @@ class Packages:
         return self._owners[str(site)].get(top) or (top, _version_of_module(top))
 
 
+def is_installed(file: str, top: str = "") -> bool:
+    """Whether a module's file is Python's, nbflow's or of an installed package. top: its package.
+
+    Looks at the path alone, so that it may be asked of all modules.
+    """
+    if top in sys.stdlib_module_names or file.startswith(_OWN) or _site_of(file) is not None:
+        return True
+    return os.path.realpath(file).startswith(_STDLIB)
+
+
 def module_file(module: ModuleType) -> str | None:
     """The file of a module; of a namespace package its first folder."""
     file = getattr(module, "__file__", None)

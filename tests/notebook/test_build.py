@@ -274,5 +274,5 @@ def test_an_iterator_is_refused_since_it_is_used_up_after_one_run():
 
 
 def test_a_source_that_nothing_defines_is_refused_with_the_nearest_name():
-    with pytest.raises(CellError, match=r"reads `pahts`.*did you mean 'paths'"):
+    with pytest.raises(CellError, match=r"reads `pahts`.*did you mean `paths`"):
         elements("x for a in pahts", "a", {"paths": []})

@@ -164,7 +164,7 @@ MISTAKES = {
     "unclosed": ("%flow run 'x", "close the quote"),
     "frame of nothing": ("%flow frame", "takes one task"),
     "unknown input": ("%%task u\nu = unknown_thing + 1", "nothing defines"),
-    "rebinding": ("halves = 3", "Two ways out"),
+    "rebinding": ("halves = 3", "Three ways out"),
     "node has no value": ("n = task(lambda: 1)()\nbool(n)", "NoValueYet"),
     "cycle of names": (
         "with Flow('i') as i:\n    task(lambda: 1, name='a')(name='b')\n    task(lambda: 1)(name='b')",

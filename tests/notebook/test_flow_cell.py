@@ -35,7 +35,7 @@ WRONG = {
     "%%flow base\n1": "give the flow another name",
     "%%flow f\nx = = 1": "cell, line 2",
     "%%flow f\n\n1 / 0": "→    3 1 / 0",
-    "%%flow f\nbase = 3": "Two ways out",
+    "%%flow f\nbase = 3": "Three ways out",
     "%%flow f\nfrom nbflow import Parameter\nParameter('1')": "a name such as 'n'",
     "%%flow -h\n1": "draws the flow",
 }

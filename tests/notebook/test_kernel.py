@@ -45,7 +45,7 @@ def test_prints_of_worker_threads_appear_under_the_cell_that_runs_them(run):
 
 def test_a_stopped_cell_shows_its_message_alone_and_does_not_run(run):
     _, stopped, value = run("%%task y\n4", "print('ran')\ny = 5", "y")
-    assert "Two ways out" in stopped
+    assert "Three ways out" in stopped
     assert "ran\n" not in stopped
     assert value == "4"
 

@@ -184,6 +184,13 @@ def test_a_second_cell_takes_a_name_over_and_says_so(notebook):
     assert notebook("a").value == 2
 
 
+def test_a_cell_that_was_moved_or_never_made_anything_is_not_called_another_cell(notebook):
+    notebook(task("a", "1"), "c1")
+    assert "another cell" not in notebook(task("a", "1"), "c2").text
+    notebook(task("b", "1 / 0"), "c3")
+    assert "another cell" not in notebook(task("b", "1"), "c4").text
+
+
 def test_a_plain_cell_never_sees_a_stale_value(notebook):
     notebook("K = 2")
     notebook(task("y", "K * 10"))
@@ -231,7 +238,7 @@ def test_code_in_magics_and_texts_is_prepared_for(notebook, cell):
 def test_a_plain_cell_may_not_rebind_an_output(notebook, cell):
     notebook(task("y", "4"))
     stopped = notebook(cell)
-    assert "Two ways out" in stopped.text
+    assert "Three ways out" in stopped.text
     assert notebook("y").value == 4
 
 
@@ -239,7 +246,7 @@ def test_after_a_cell_that_does_not_compile_plain_cells_are_still_looked_at(note
     notebook(task("y", "4"))
     notebook("return 5")
     notebook("x = = 2")
-    assert "Two ways out" in notebook("y = 5").text
+    assert "Three ways out" in notebook("y = 5").text
 
 
 def test_a_change_in_place_is_told_and_does_not_stay(notebook):
@@ -273,12 +280,12 @@ def test_a_failing_task_shows_a_short_block_and_keeps_the_rest(notebook):
     assert len(failed.text.splitlines()) <= 25
     assert "site-packages" not in failed.text
     frame = notebook("%flow frame r").value
-    assert list(frame["state"]) == ["cached", "failed", "cached"]
+    assert list(frame["state"]) == ["success", "failed", "success"]
 
 
 def test_a_name_that_nothing_defines_is_told_before_it_runs(notebook):
     notebook(task("weather", "1"))
-    assert "reads `wether`, which nothing defines; did you mean 'weather'" in notebook("%%task y\nwether + 1").text
+    assert "reads `wether`, which nothing defines; did you mean `weather`" in notebook("%%task y\nwether + 1").text
 
 
 def test_bodies_may_await_and_use_magics(notebook):
@@ -651,6 +658,7 @@ def test_an_interrupted_run_shows_no_frames_of_ours(notebook, head):
     stopped = notebook(f"%%task {head}\nc = 1\nraise KeyboardInterrupt")
     assert isinstance(stopped.error, KeyboardInterrupt)
     assert "interrupted" in stopped.text
+    assert stopped.text.splitlines()[-1] == "stopped"
     assert "Traceback" not in stopped.text
     assert len(stopped.text.splitlines()) <= 3
     assert notebook(task("y", "4")).value == 4

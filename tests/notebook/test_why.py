@@ -83,13 +83,13 @@ def test_history_and_compare(made):
 
 
 def test_a_removed_task_is_not_compared(made):
-    made(task("print", "1 / 0"), "4")
-    made("%flow rm print")
+    made(task("prints", "1 / 0"), "4")
+    made("%flow rm prints")
     made("K = 5")
     made("%flow run")
     text = repr(made("%flow compare").value)
     assert "total: changed\n  12 → 30" in text
-    assert "print" not in text
+    assert "prints" not in text
 
 
 def test_compare_after_going_back(made):
