@@ -29,6 +29,7 @@ from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
 from nbflow.model.node import BUILDING, Builder, Node, ancestors
+from nbflow.model.tree import fill
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
@@ -350,5 +351,17 @@ class Flow:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return mime_bundle(flow_picture(self.graph, self.last_run))
 
+    def __nbflow_id__(self) -> Any:
+        """What identifies a flow that a task uses: its tasks and how they are joined; not what it ran last."""
+        return self.name, [
+            (node.name, node.task.fn, [(a.name, a.mapped, fill(a.value, Node, _named)) for a in node.arguments])
+            for node in self.graph.nodes.values()
+        ]
+
     def __repr__(self) -> str:
         return f"<Flow {self.name!r} with {len(self.graph.nodes)} nodes>"
+
+
+def _named(node: Node) -> tuple[str, str]:
+    """What stands for a node in what identifies a flow."""
+    return "node", node.name

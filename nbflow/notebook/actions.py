@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, MissingExtra
-from nbflow.notebook.controls import show_controls
 from nbflow.notebook.edited import edited_text
 from nbflow.notebook.export import export as write_module
 from nbflow.notebook.frames import run_to_look_at
@@ -30,9 +29,7 @@ def run(session: Session, given: Given) -> Run | Background:
     if given.has("background"):
         if values:
             raise HeadError(f"%flow run --background takes no values; set them before: %flow params {' '.join(values)}")
-        handle = session.start(names, force=given.has("force"))
-        show_controls(handle)
-        return handle
+        return session.start(names, force=given.has("force"))
     with given_values(session, values):
         done = session.run(names, force=given.has("force"))
     print(done.summary())

@@ -269,7 +269,7 @@ class View {
     const tasks = this.boxes.filter((box) => box.first);
     const done = tasks.filter((box) => DONE.has(this.state(box))).length;
     const running = tasks.filter((box) => this.state(box) === "running").map((box) => box.label);
-    const failed = tasks.filter((box) => this.state(box) === "failed" || this.rows[box.i]?.[4]).length;
+    const failed = tasks.filter((box) => this.state(box) === "failed" || this.store.rows.get(box.i)?.[4]).length;
     const seconds = this.store.seconds + (performance.now() - this.store.at) / 1000;
     const now = running.slice(0, 3).join(", ") + (running.length > 3 ? ` and ${running.length - 3} more` : "");
     const text = [`${done}/${tasks.length} tasks`, failed ? `${failed} failed` : "", duration(seconds), now ? `▶ ${now}` : ""];

@@ -15,7 +15,7 @@ from nbflow.results.report import shared_text, shared_with
 from nbflow.results.spread import as_series, result_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.track import Track
@@ -60,7 +60,7 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
         index=None if count else range(0),
     )
     if index is not None:
-        frame.index = _labels(index, columns)[:count]
+        frame.index = _labels(index)[:count]
     frame.headline = headline(states, mapped=node.mapped, shared=len(shared_with(track, ledger.books[node])))
     return frame
 
@@ -130,13 +130,12 @@ def _is_level(index: Levels, name: str, column: Sequence[Any]) -> bool:
     return level is not None and len(level) == len(column) and all(a is b for a, b in zip(level, column, strict=True))
 
 
-def _labels(index: Any, columns: Collection[Any]) -> Any:
+def _labels(index: Any) -> Any:
     import pandas as pd
 
     if isinstance(index, Levels):
         labels = [list(each) for each in index.labels]
-        names = [f"{name} number" if name in columns else name for name in index.names]
-        return pd.MultiIndex.from_arrays(labels, names=names)
+        return pd.MultiIndex.from_arrays(labels, names=list(index.names))
     return pd.Index(index)
 
 

@@ -610,3 +610,27 @@ def test_a_relative_path_means_another_file_in_another_folder(read, restart, tmp
     done = restart(tmp_path, program)
     assert done.value == "True the working directory is another one True"
     assert done.ran == ["a", "a"]
+
+
+def test_a_task_may_run_another_flow_which_counts_by_its_tasks(restart, tmp_path):
+    program = """
+        from nbflow import Flow, task
+        @task
+        def one(n):
+            return n + 1
+        with Flow("inner", store="store") as inner:
+            one(1)
+        inner.run()
+        @task
+        def outer():
+            print("RAN outer")
+            return inner.run()["one"]
+        with Flow("outer", store="store") as flow:
+            outer()
+        print("VALUE", flow.run()["outer"], flow.run()["outer"])
+    """
+    first, again = restart(tmp_path, program), restart(tmp_path, program)
+    edited = restart(tmp_path, program.replace("n + 1", "n + 2"))
+    assert (first.ran, first.value, first.errors) == (["outer"], "2 2", "")
+    assert (again.ran, again.value) == ([], "2 2")
+    assert (edited.ran, edited.value) == (["outer"], "3 3")

@@ -724,3 +724,11 @@ def test_items_that_are_unpacked_deeper_stand_whole(notebook):
     notebook("%%task out for i, (letter, n) in enumerate([('a', 1), ('b', 2)])\nletter * n + str(i)")
     frame = notebook("%flow frame out").value
     assert list(frame.i_letter_n) == [(0, ("a", 1)), (1, ("b", 2))]
+
+
+def test_auto_shows_the_value_of_the_cell_whatever_runs_behind_it(notebook):
+    notebook("%flow auto on")
+    assert notebook("%%task up\n1", "c1").value == 1
+    notebook("%%task down\nup + 1", "c2")
+    assert notebook("%%task up\n2", "c1").value == 2
+    assert notebook("down").value == 3
