@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     NextSteps = Callable[[str, int | None, BaseException | None], Sequence[str]]
 
 _LONGEST_INPUT = 80
+_LONGEST_LINE = 200
 _MOST_INPUTS = 6
 # In a script, Python's own lines about where the run was started stand above the block.
 LINES_IN_SCRIPTS = 14
@@ -46,6 +47,22 @@ def failure_block(run: Run, node: Node, next_steps: NextSteps, most: int = MOST_
     room = most - len(headline) - len(others) - len(below)
     lines = [] if error is None else exception_lines(error, room)
     return "\n".join([*map(redact, headline), *lines, *others, *below])
+
+
+def failure_line(run: Run) -> str:
+    """One line for a run that failed: the first task, how much of it, its error, and where to look."""
+    node = failed_nodes(run)[0]
+    _, error = first_error(run, node)
+    counts = run.track(node).counts()
+    of = f"{counts.get(State.FAILED, 0)} of {sum(counts.values())} elements of " if node.mapped else ""
+    what = "" if error is None else f": {_cut_line(error_text(error))}"
+    more = f"run.failed({node.name!r}) and run.error({node.name!r}) tell more"
+    return "; ".join([f"{of}{node.name} failed{what}", *_others(run, node), more])
+
+
+def _cut_line(text: str) -> str:
+    line = text.splitlines()[0] if text else ""
+    return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 1] + "…"
 
 
 def first_error(run: Run, node: Node) -> tuple[int, BaseException | None]:

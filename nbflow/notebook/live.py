@@ -16,9 +16,11 @@ from nbflow.draw import mime_bundle, to_dot, to_svg
 from nbflow.draw.dot import clusters
 from nbflow.draw.svg import restyle
 from nbflow.draw.theme import LOOKS, style
+from nbflow.flow.failing import failure_line
 from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
+from nbflow.flow.telling import warn_user
 from nbflow.model.state import State
 from nbflow.notebook.places import LINE, leave_picture, message_id
 from nbflow.probe.listening import apart
@@ -49,6 +51,9 @@ def live(run: Run, cancel: Callable[[], None] | None) -> Iterator[None]:
     thread.start()
     try:
         yield
+        if run.flow.tell is warn_user and run.overall is State.FAILED:
+            # Whoever only keeps the Run would not hear of it; the notebook's own flow stops the cell.
+            print(f"{run.flow.name}: {failure_line(run)}", file=sys.stderr)
     finally:
         if view.end():
             thread.join()

@@ -201,3 +201,17 @@ def test_a_mistake_is_told_in_a_few_lines_with_the_next_step(kernel, cell, expec
     text = kernel(cell)
     check_block(text)
     assert expected in text
+
+
+def test_a_run_that_failed_says_so_in_a_line_although_only_its_run_is_kept(kernel):
+    text = kernel("""
+from nbflow import Flow, task
+@task
+def inverse(x): return 1 / x
+@task
+def total(xs): return sum(xs)
+with Flow("quiet") as quiet:
+    total(inverse.map([1, 0]))
+run = quiet.run()""")
+    assert "quiet: 1 of 2 elements of inverse failed: ZeroDivisionError: division by zero" in text
+    assert "did not run because of that: total; run.failed('inverse')" in text
