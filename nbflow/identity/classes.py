@@ -17,6 +17,8 @@ _LEFT_OUT = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__"}
     | {"_abc_impl", "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__parameters__"}
     | {"__annotations_cache__", "__signature__", "__dataclass_fields__", "__dataclass_params__"}
+    # Kept there by copyreg, from the first time that an instance is copied or pickled.
+    | {"__slotnames__"}
     | {"__attrs_attrs__", "__attrs_props__", "__attrs_own_setattr__", "__class_vars__", "__private_attributes__"}
 )
 _OF_ENUMS = frozenset(
@@ -29,6 +31,7 @@ _OF_NAMED_TUPLES = frozenset(
     {"_fields", "_field_defaults", "_make", "_replace", "_asdict", "__getnewargs__", "__new__", "__replace__"}
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_STANDS_IN = "_no_init_or_replace_init"
 _GENERATED_PREFIXES = ("__pydantic_", "_sunder")
 
 
@@ -70,8 +73,17 @@ def counts(cls: type, name: str, value: Any) -> bool:
         return False
     if name in _OF_NAMED_TUPLES and "_field_defaults" in vars(cls):
         return False
+    if name == "__init__" and "_is_protocol" in vars(cls) and _found_above(cls, value):
+        # What implements a protocol is given the one that it inherits when its first instance is made.
+        return False
     code = getattr(getattr(value, "__func__", value), "__code__", None)
     return not (isinstance(code, types.CodeType) and _generated(code))
+
+
+def _found_above(cls: type, init: Any) -> bool:
+    """Whether an `__init__` is the first of the classes above that is none of those that protocols stand in with."""
+    above = (vars(base)["__init__"] for base in cls.__mro__[1:] if "__init__" in vars(base))
+    return next((each for each in above if getattr(each, "__name__", "") != _STANDS_IN), None) is init
 
 
 def _generated(code: types.CodeType) -> bool:

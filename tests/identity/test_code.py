@@ -1,6 +1,7 @@
 """Code ids: which edits are the same code, and which are not."""
 
 import ast
+import copy
 import functools
 import importlib
 import inspect
@@ -423,6 +424,46 @@ def test_modules_that_import_each_other_count_whole(load, tmp_path):
         load(f"import circle_b\nK = {k}\n", "circle_a")
         ids.append(code_id(load(user).f))
     assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "class C:\n    pass",
+        "class C:\n    __slots__ = ('n',)",
+        "import dataclasses\n@dataclasses.dataclass\nclass C:\n    n: int = 1",
+        "import typing\nclass P(typing.Protocol):\n    n: int\nclass C(P):\n    pass",
+    ],
+    ids=["plain", "slots", "dataclass", "protocol"],
+)
+def test_a_class_is_the_same_after_its_instances_were_made_and_copied(load, written):
+    module = load(f"{written}\ndef f(x):\n    return C()")
+    before = code_id(module.f)
+    copy.copy(module.f(0))
+    assert code_id(module.f) == before
+
+
+def test_an_init_that_a_class_takes_from_another_counts(load):
+    # Beside protocols, too: of two classes above, it says whose is called.
+    text = """
+        import typing
+        class P(typing.Protocol):
+            n: int
+        class A(P):
+            def __init__(self):
+                self.n = 1
+        class B(P):
+            def __init__(self):
+                self.n = 2
+        class C(A, B):
+            WORD
+        def f(x):
+            return C().n
+        """
+    texts = [text.replace("WORD", word) for word in ("pass", "__init__ = B.__init__")]
+    modules = [load(each) for each in texts]
+    assert [module.f(0) for module in modules] == [1, 2]
+    assert code_id(modules[0].f) != code_id(modules[1].f)
 
 
 def test_no_code_of_a_users_object_runs_when_it_is_identified(load):

@@ -23,6 +23,7 @@ HELPER = "def helper(v):\n    return v + 1"
 DEEP = "def deep(v):\n    return v + 1", "def helper(v):\n    return deep(v)"
 MODEL = "class Model:\n    rate = 2\n    def fit(self, v):\n        return v * self.rate"
 CONFIG = "from dataclasses import dataclass\n@dataclass\nclass Config:\n    n: int"
+OWN = f"{A}{CONFIG}\nConfig(1)"
 COLOUR = "import enum\nclass Colour(enum.Enum):\n    RED = 1"
 CLOSURE = "def make(k):\n    return lambda v: v + k\nadd = make(1)"
 USES_HELPER = (A + "helper(1)", B + "repr(a)")
@@ -46,6 +47,8 @@ CASES = {
     "17 method": ((MODEL, A + "Model().fit(3)", PLAIN[1]), (MODEL.replace("*", "+"), A + "Model().fit(3)", PLAIN[1]), ("a", "b")),
     "19 lambda": (("f = lambda v: v + 1", A + "f(1)", PLAIN[1]), ("f = lambda v: v + 2", A + "f(1)", PLAIN[1]), ("a", "b")),
     "36 class cell run again": ((CONFIG, "c = Config(1)", A + "c.n", PLAIN[1]), (CONFIG, CONFIG, "c = Config(1)", A + "c.n", PLAIN[1]), ()),
+    "36b class in the task's own cell": ((OWN, PLAIN[1]), (OWN, PLAIN[1]), ()),
+    "36c class in the task's own cell, edited": ((OWN, PLAIN[1]), (OWN.replace("n: int", "n: int\n    m: int = 0"), PLAIN[1]), ("a", "b")),
     "43 nested function": ((A + "def f(v):\n    return v + 1\nf(1)", PLAIN[1]), (A + "def f(v):\n    return v + 2\nf(1)", PLAIN[1]), ("a", "b")),
     "49 list grows": (MAPPED, (MAPPED[0].replace("[1, 2]", "[1, 2, 3]"), MAPPED[1]), ("a 3", "b")),
     "50 list reordered": (MAPPED, (MAPPED[0].replace("[1, 2]", "[2, 1]"), MAPPED[1]), ("b",)),
@@ -98,6 +101,7 @@ def kernels(tmp_path_factory):
 def test_what_runs_after_a_restart_and_an_edit(name, kernels):
     first, second = kernels
     assert first[name]
+    assert len(set(first[name])) == len(first[name]), "something ran twice"
     assert second[name] == CASES[name][2]
 
 

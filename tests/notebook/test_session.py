@@ -458,6 +458,47 @@ def test_an_output_that_a_helper_reads_through_its_globals_is_an_input(notebook)
     assert notebook("y").value == 200
 
 
+# Classes of the task's own cell
+
+OWN_CLASSES = {
+    "plain": "class Row:\n    size = 1",
+    "dataclass": "from dataclasses import dataclass\n@dataclass\nclass Row:\n    size: int = 1",
+    "slots": "class Row:\n    __slots__ = ()\n    size = 1",
+    "made in the body": "one = 1\nclass Row:\n    size = one",
+    "protocol": "from typing import Protocol\nclass Sized(Protocol):\n    size: int\nclass Row(Sized):\n    size = 1",
+}
+TASK_CELLS = {
+    "%%task": "%%task row --ignore LOG\nLOG.append('row')\n{}\nRow()",
+    "# task": "# task: ignore=['LOG']\nLOG.append('row')\n{}\nrow = Row()",
+}
+
+
+@pytest.mark.parametrize("cell", TASK_CELLS.values(), ids=TASK_CELLS)
+@pytest.mark.parametrize("written", OWN_CLASSES.values(), ids=OWN_CLASSES)
+def test_an_instance_of_a_class_of_its_own_cell_is_fresh_and_runs_once(notebook, written, cell):
+    assert notebook(cell.format(written)).ran == ["row"]
+    assert "row is fresh" in notebook("%flow why row").text
+    assert notebook("row.size").ran == []
+    assert notebook(cell.format(written)).ran == []
+
+
+@pytest.mark.parametrize("written", OWN_CLASSES.values(), ids=OWN_CLASSES)
+def test_an_edit_of_a_class_of_the_cell_runs_it_and_what_reads_it(notebook, written):
+    notebook(TASK_CELLS["%%task"].format(written))
+    notebook(task("size", "row.size"))
+    assert notebook("size").ran == []
+    notebook(TASK_CELLS["%%task"].format(written.replace("1", "2")))
+    again = notebook("size")
+    assert (again.value, again.ran) == (2, ["size"])
+
+
+def test_an_instance_of_a_class_of_a_plain_cell_is_fresh_and_runs_once(notebook):
+    notebook("class Row:\n    size = 1")
+    notebook(task("row", "Row()"))
+    assert "row is fresh" in notebook("%flow why row").text
+    assert notebook("row.size").ran == []
+
+
 # Shell commands and magics in bodies
 
 
