@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbflow.probe.files import (
     FILE,
     OUTPUT,
+    VARIABLE,
     FileMark,
     Observed,
     StatMemo,
@@ -142,8 +143,6 @@ class Recorder:
     def _taken(self, memo: StatMemo) -> Observed:
         changed: str | None = None
         marks: list[FileMark] = list(self._variables.values())
-        if self._place is not None:
-            marks.append(self._place)
         for path, stamp in {**self._expected, **self._read}.items():
             if path in self._outputs or os.path.isdir(path):
                 continue
@@ -161,6 +160,8 @@ class Recorder:
             if {os.path.join(path, name) for name in set(before) ^ set(names)} - self._written - self._outputs:
                 changed = changed or path
             marks.append(listing_mark(path, names))
+        if self._place is not None and any(mark.kind != VARIABLE for mark in marks):
+            marks.append(self._place)
         for path in self._outputs:
             marks += [replace(m, kind=OUTPUT) if m.kind == FILE else m for m in tree_marks(path, memo)]
         ordered = tuple(sorted(set(marks), key=lambda m: (m.path, m.kind)))

@@ -167,7 +167,7 @@ def test_a_figure_that_is_the_result_is_shown_once(runs):
 
 
 def test_what_threads_of_a_task_print_is_the_tasks_and_failed_elements_keep_their_log(runs):
-    ((_, text),) = shown(runs[0]["flow"])
+    (text,) = [text for kind, text in shown(runs[0]["flow"]) if kind == "stdout"]
     assert "load[0] · one\nloading 1\nthread of 1\n" in text
     assert "load[1] · two\nloading 2\nthread of 2\n" in text
     assert "alone\nalone\n" in text

@@ -70,6 +70,8 @@ def each(password):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PLANTED_TOKEN", "planted-environment")
+    # The project's folder, whatever lies above it.
+    (tmp_path / "pyproject.toml").touch()
     return tmp_path
 
 
