@@ -24,6 +24,18 @@ class NbflowWarning(UserWarning):
     """Something that users should know, and that stops nothing."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a run: which frames of nbflow it was in says nothing to anybody."""
+
+    def _render_traceback_(self) -> list[str]:
+        # What happened stands above, as nbflow told it; front ends write the type for an empty text.
+        return ["stopped"]
+
+
+# Front ends, and who drives them, know an interrupt by this name.
+Interrupted.__name__ = KeyboardInterrupt.__name__
+
+
 class GraphError(NbflowError):
     """The graph as written cannot be: a cycle, a name twice, a node of another flow."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -45,6 +44,8 @@ def render(dot: str, kind: str) -> bytes | None:
 @functools.lru_cache(maxsize=64)
 @apart()
 def _laid_out(dot: str, kind: str) -> bytes:
+    import subprocess
+
     for command in _commands(kind):
         try:
             done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=TIME_LIMIT_S, check=True)  # noqa: S603 (our own command)

@@ -104,6 +104,17 @@ class Keeper:
             return None
         trace = b""
         if outcome.observed is not None:
+            flow = outcome.observed.flow
+            if flow is not None:
+                # What that flow's tasks read, and their code, is nothing that this task's key or trace knows of.
+                self._once(
+                    node,
+                    "flow",
+                    f"{node.name} ran the flow {flow!r}, whose tasks look for themselves what has changed, so it runs "
+                    f"each time and only their results are kept; a flow that is called inside another one, "
+                    f"{flow}(), is a part of it instead",
+                )
+                return None
             changed = outcome.observed.changed
             if changed is not None:
                 self._once(

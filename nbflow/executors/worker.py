@@ -94,7 +94,7 @@ class _Watch:
 def _run_elements(batch: Batch, watch: _Watch, made: list[Node]) -> Iterator[Outcome]:
     # Most tasks neither loop nor make nodes.
     plain = batch.starts is None and not batch.loop.bounded and not batch.fresh
-    for position, (args, kwargs) in enumerate(_calls(batch)):
+    for position, (args, kwargs) in enumerate(calls_of(batch)):
         if batch.cancelled:
             break
         if batch.expected_files is not None:
@@ -196,7 +196,7 @@ def _warn_of_lost(batch: Batch, outcome: Outcome, made: list[Node]) -> None:
     made.clear()
 
 
-def _calls(batch: Batch) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+def calls_of(batch: Batch) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     if not batch.columns:
         return repeat(((), {}), batch.count)
     rows = zip(*batch.columns, strict=True)

@@ -10,7 +10,7 @@ from nbflow.engine.batching import Batcher, LostArguments
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import NotSuccessful
 from nbflow.executors.waiting import run_coroutine
-from nbflow.executors.worker import _calls, seeded
+from nbflow.executors.worker import calls_of, seeded
 from nbflow.flow.failing import inputs_text
 from nbflow.flow.whys import position_of
 from nbflow.loop import ITERATION
@@ -46,7 +46,7 @@ def debug(run: Run, node: Node, element: Any = None) -> None:
         batch = Batcher(run.ledger, run._workshop.resolver).make(node, [index], private=True)
     except (LostArguments, LostValue):
         raise NotSuccessful(f"the arguments of {name} are not stored any more; run it again, then debug it") from None
-    ((args, kwargs),) = list(_calls(batch))
+    ((args, kwargs),) = list(calls_of(batch))
     arguments = inputs_text(run, node, index)
     print(f"{name}{f' with {arguments}' if arguments else ''} is called again; `q` leaves the debugger")
     with _as_in_a_run(batch):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
-from nbflow.errors import GraphError, RunFailed, nearest
+from nbflow.errors import GraphError, RunFailed, UnidentifiableError, nearest
 from nbflow.flow.causes import Causes
 from nbflow.flow.debugging import debug
 from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python
@@ -108,7 +108,7 @@ class Run(RunStates):
         """
         if failed not in {"raise", "drop", "none"}:
             raise GraphError(f"values(failed={failed!r})" + nearest(failed, ["raise", "drop", "none"]))
-        found = self._find(node)
+        found = self.find(node)
         if isinstance(node, str):
             # A name stands for the last version; a node for itself.
             found = self.graph.outputs.get(found.name, found)
@@ -128,7 +128,7 @@ class Run(RunStates):
         >>> frame[frame.state == "failed"].error.tolist()
         ['ZeroDivisionError: division by zero']
         """
-        found = self._find(node)
+        found = self.find(node)
         try:
             return make_frame(found, self.ledger, self.tracks[found])
         except LostValue:
@@ -143,7 +143,7 @@ class Run(RunStates):
 
         Works without a network. Raises MissingExtra where the extra `grid` is not installed.
         """
-        found = self._find(node)
+        found = self.find(node)
 
         def again(elements: Sequence[int]) -> tuple[ShownFrame, str]:
             run = self.retry(found, elements if found.mapped else None)
@@ -171,7 +171,7 @@ class Run(RunStates):
         >>> flow.run().retry()["ask"]
         42
         """
-        return retry(self, None if node is None else self._find(node), elements)
+        return retry(self, None if node is None else self.find(node), elements)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -183,9 +183,12 @@ class Run(RunStates):
         require(self, node)
         return self.ledger.whole_id(node)
 
-    def identify(self, value: Any) -> bytes:
-        """The id of any value, as this run tells them apart."""
-        return self._workshop.resolver.identify_output(value)[0]
+    def identify(self, value: Any) -> bytes | None:
+        """The id of any value, as this run tells them apart; None for one that has none."""
+        try:
+            return self._workshop.resolver.codes.identifier(value)
+        except UnidentifiableError:
+            return None
 
     def part(self, node: Node, position: int) -> Any:
         """One of the values that a node returned as a tuple."""
@@ -206,7 +209,7 @@ class Run(RunStates):
         >>> run.log("talk")
         hello
         """
-        found = self._find(node)
+        found = self.find(node)
         return run_log(self._workshop, found, element)
 
     def why(self, node: Node | str, element: Any = None) -> Why:
@@ -214,7 +217,7 @@ class Run(RunStates):
 
         element: one element of a mapped node: its number, its label, or what it is mapped over. Raises UnknownName.
         """
-        return why_ran(self, self._find(node), element)
+        return why_ran(self, self.find(node), element)
 
     def debug(self, node: Node | str, element: Any = None) -> None:
         """Calls a task again under the debugger, with the same arguments; nothing is stored.
@@ -222,7 +225,7 @@ class Run(RunStates):
         One that failed is looked at where it raised; any other from its first line. element: the number or the label
         of an element; by default the first that failed. Raises UnknownName, NotSuccessful.
         """
-        debug(self, self._find(node), element)
+        debug(self, self.find(node), element)
 
     def origin(self, node: Node, indices: Iterable[int]) -> list[Reason]:
         """When and how the results of reused elements were made."""

@@ -29,7 +29,6 @@ from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
 from nbflow.model.node import BUILDING, Builder, Node, ancestors
-from nbflow.model.tree import fill
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
@@ -152,7 +151,6 @@ class Flow:
         for an unknown one.
         """
         if dry:
-            check_parameters(self.graph.parameters, parameters, self.name)
             forced, approved = elements_meant(self.graph, force), nodes_meant(self.graph, approve) or ()
             workshop = self._workshop(nodes_meant(self.graph, targets), parameters, forced, approved)
             return Run.planned(self, workshop, explain(workshop, self.name).visible())
@@ -204,7 +202,6 @@ class Flow:
 
     def plan(self, targets: Targets = None, **parameters: Any) -> Plan:
         """What would run and why, with no task run. Displays as a table."""
-        check_parameters(self.graph.parameters, parameters, self.name)
         workshop = self._workshop(nodes_meant(self.graph, targets), parameters)
         return Plan(self, explain(workshop, self.name).visible())
 
@@ -223,7 +220,6 @@ class Flow:
           it has not run before
         """
         node = node_meant(self.graph, name)
-        check_parameters(self.graph.parameters, parameters, self.name)
         explained = explain(self._workshop([node], parameters), self.name)
         if node not in explained.rows:
             names = [row.name for row in explained.visible()]
@@ -328,7 +324,6 @@ class Flow:
         return drawing
 
     def _job(self, targets: Targets, force: Force, approve: Targets, parameters: dict[str, Any]) -> Job:
-        check_parameters(self.graph.parameters, parameters, self.name)
         # Each is looked through once: it may be a generator.
         chosen = nodes_meant(self.graph, targets)
         forced = elements_meant(self.graph, force)
@@ -345,6 +340,7 @@ class Flow:
         forced: Forced = MappingProxyType({}),
         approved: Collection[Node] = (),
     ) -> Workshop:
+        check_parameters(self.graph.parameters, parameters, self.name)
         nodes = list(self.graph.nodes.values()) if chosen is None else chosen
         return open_workshop(ancestors(nodes), self.store, parameters, force=forced, targets=chosen, approved=approved)
 
@@ -353,15 +349,7 @@ class Flow:
 
     def __nbflow_id__(self) -> Any:
         """What identifies a flow that a task uses: its tasks and how they are joined; not what it ran last."""
-        return self.name, [
-            (node.name, node.task.fn, [(a.name, a.mapped, fill(a.value, Node, _named)) for a in node.arguments])
-            for node in self.graph.nodes.values()
-        ]
+        return self.graph.outline()
 
     def __repr__(self) -> str:
         return f"<Flow {self.name!r} with {len(self.graph.nodes)} nodes>"
-
-
-def _named(node: Node) -> tuple[str, str]:
-    """What stands for a node in what identifies a flow."""
-    return "node", node.name

@@ -30,12 +30,14 @@ class OutputStyle:
     """How a run shows what its tasks put out.
 
     own: the name of the node whose cell runs: its output looks the same when it is reused. see: how to see all that a
-    node put out. begin: called once, before anything is shown.
+    node put out. begin: called once, before anything is shown. failures: whether a run that failed says so, since its
+    Run may never be looked at.
     """
 
     own: str = ""
     see: str = 'run.log("{name}")'
     begin: Callable[[], None] | None = None
+    failures: bool = True
 
 
 class Presenter:

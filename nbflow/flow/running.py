@@ -10,7 +10,7 @@ from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
 from nbflow.engine.places import HOME, NOTEBOOK, OWN, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
-from nbflow.errors import GraphError
+from nbflow.errors import GraphError, Interrupted
 from nbflow.executors.home import Home, HomeExecutor, running_loop
 from nbflow.executors.inbox import Inbox
 from nbflow.executors.loop import LoopExecutor
@@ -20,6 +20,7 @@ from nbflow.flow.finished import Run
 from nbflow.flow.output import Presenter
 from nbflow.flow.watching import watched
 from nbflow.model.state import State
+from nbflow.probe.listening import LISTENER
 from nbflow.probe.routing import routed
 
 if TYPE_CHECKING:
@@ -53,14 +54,17 @@ class Job:
             )
         try:
             self.work(Home(running_loop()), watchable=False)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             self._tell_interrupted("interrupted")
-            raise
+            raise Interrupted from stop
         return self.run
 
     def work(self, home: Home, *, watchable: bool) -> None:
         """Runs to the end. home: the thread that asked for it. watchable: whether those who watch may cancel it."""
         self._tell_state(State.PENDING, State.RUNNING)
+        around = LISTENER.get(None)
+        if around is not None:
+            around.ran_flow(self.flow.name)
         try:
             with watched(self.run, self.cancel if watchable else None):
                 try:

@@ -51,7 +51,7 @@ class RunStates:
 
     def state(self, node: Node | str) -> State:
         """The state of a node as a whole."""
-        return self.track(self._find(node)).state()
+        return self.track(self.find(node)).state()
 
     @property
     def ok(self) -> bool:
@@ -99,13 +99,18 @@ class RunStates:
 
     def error(self, node: Node | str, index: int | None = None) -> BaseException | None:
         """The exception of a node, or of one of its elements; the first one there is by default."""
-        found = self._find(node)
+        found = self.find(node)
         errors = self.ledger.books[found].errors
         if index is not None:
             return errors.get(index)
         return next(iter(errors.values()), None)
 
-    def _find(self, node: Node | str) -> Node:
+    def named(self, name: str) -> Node | None:
+        """The node of that name, as the run began; None where there was none."""
+        return self._nodes.get(name)
+
+    def find(self, node: Node | str) -> Node:
+        """The node of this run that is meant. Raises UnknownName."""
         if not isinstance(node, str) and self.takes_part(node):
             return node
         name = node if isinstance(node, str) else node.name

@@ -37,7 +37,7 @@ def value_of(run: Run, node: Node, index: int) -> Any:
         return run.ledger.value(node, index)
     except LostValue:
         again = made_again(run, node)
-        return value_of(again, again._find(node), index)
+        return value_of(again, again.find(node), index)
 
 
 def require(run: Run, node: Node) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import Reason
@@ -166,6 +165,8 @@ def position_of(node: Node, ledger: Ledger, count: int | None, element: Any) -> 
 
 def _likely(element: str, names: Names) -> str:
     """The end of a message that proposes the element that was probably meant."""
+    import difflib
+
     values = {name: name.partition("=")[2].strip("'\"") or name for name in names}
     written = {part: name for name, value in values.items() for part in (name, value, value.rpartition("/")[2])}
     close = difflib.get_close_matches(element, written, n=1)

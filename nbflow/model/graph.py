@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import GraphError, UnknownName, nearest
 from nbflow.model.node import Node, Owner, Parameter, ancestors
+from nbflow.model.tree import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,17 @@ class Graph:
     def path(self) -> tuple[str, ...]:
         """The labels of the flows it is nested in and its own; empty for an outermost one."""
         return () if self.outer is None else (*self.outer.path, self.label)
+
+    def outline(self) -> tuple[Any, ...]:
+        """The flow as plain data: its functions with their options, and by names how they are joined."""
+        return self.name, [
+            (
+                *(node.name, node.task.fn, node.task.options, node.mapped, node.product),
+                [(a.name, a.mapped, fill(a.value, Node, _by_name)) for a in node.arguments],
+                [up.name for up in node.upstreams],
+            )
+            for node in self.nodes.values()
+        ]
 
     def nest(self, outer: Graph) -> None:
         """Makes this graph a part of another, once."""
@@ -133,3 +145,7 @@ class Graph:
             count += 1
         self._uses[wanted] = count + 1
         node.name = f"{wanted}-{count + 1}"
+
+
+def _by_name(node: Node) -> tuple[str, str]:
+    return "node", node.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, MissingExtra
@@ -63,11 +64,11 @@ def status(session: Session, given: Given) -> None:
     for line in session.build().status().lines():
         print(line)
     _tell_edited(session)
-    print(f"results are kept in {session.store_place()}")
+    print(f"results are kept in {os.path.relpath(session.store)}")
 
 
 def _tell_edited(session: Session) -> None:
-    files = session.edited_files()
+    files = session.givens.edited_files()
     if files:
         print(f"nbflow: {edited_text(files)}")
 

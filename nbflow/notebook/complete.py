@@ -121,7 +121,7 @@ def _known(session: Session) -> Known:
         tasks=tuple(name for name in session.names() if not re.search(r"[\s,]", name)),
         variables=tuple(dict.fromkeys([*session.outputs(), *shown])),
         elements=lambda task: _elements(session, task),
-        parameters=lambda: [each.name for each in session.parameters()],
+        parameters=lambda: [each.name for each in session.givens.parameters()],
     )
 
 
@@ -129,7 +129,7 @@ def _elements(session: Session, task: str) -> list[str]:
     """The elements that a task had in the last run; none where it did not take part."""
     run = session.flow.last_run
     try:
-        node = run._find(task) if run is not None else None
+        node = run.find(task) if run is not None else None
     except UnknownName:
         return []
     if run is None or node is None or not node.mapped:

@@ -44,7 +44,7 @@ def export(session: Session, filename: str, *, force: bool = False) -> str:
 def module_text(session: Session) -> tuple[str, int]:
     """The module, and how many tasks it has. Raises CellError."""
     graph = session.build().graph
-    refuse_missing(graph.needed(graph.nodes.values()), session._declared, session.namespace)
+    refuse_missing(graph.needed(graph.nodes.values()), session.declarations, session.namespace)
     cells = [CellText(declared) for declared in session.in_order()]
     module = _Module(session, cells)
     return module.text(), len(cells)
@@ -57,7 +57,7 @@ class _Module:
         self._session = session
         self._cells = cells
         prelude = [each for cell in cells for each in cell.prelude]
-        self._slice = Slice([*session.recorded.statements(), *prelude], session.namespace, session.outputs())
+        self._slice = Slice([*session.givens.statements(), *prelude], session.namespace, session.outputs())
         self._taken = {*session.outputs(), *session.namespace, "flow", "task", "Flow", "merge", "unmapped"}
         self._names = {cell.declared: self._name(f"make_{cell.declared.built.outputs[0]}") for cell in cells}
         self._uses: dict[str, None] = {"Flow": None, "task": None}
@@ -78,7 +78,7 @@ class _Module:
             self._slice.add([*built.free_names, *self._given_nodes(built.all_inputs)], f"task {cell.declared.name}")
             if built.loop is not None:
                 self._slice.add(built.loop.free_names, f"the source of {cell.declared.name}")
-        values = {each.name: each.value for each in self._session.parameters() if each.plain}
+        values = {each.name: each.value for each in self._session.givens.parameters() if each.plain}
         plain = self._slice.texts(values)
         name = self._session.flow.name
         of = "a notebook" if name == "notebook" else f"the notebook {name}"

@@ -25,10 +25,9 @@ def run_to_look_at(session: Session, name: str) -> tuple[Run, str]:
 
 def _last_with(session: Session, row: PlanRow) -> Run | None:
     """The last run, where it left the task as it stands now: it also knows the errors."""
-    run = session.flow.last_run
-    node = run._nodes.get(row.name) if run is not None else None
-    if run is None or node is None or node.task is not session.flow.graph[row.name].task:
+    run = session.last_with(row.name)
+    if run is None:
         return None
-    states = run.track(node).states
+    states = run.track(run.find(row.name)).states
     done = sum(state in SUCCESSFUL for state in states)
     return run if (len(states), done) == (row.count, row.fresh) else None

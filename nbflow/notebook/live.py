@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
-
 from nbflow.draw import mime_bundle, to_dot, to_svg
 from nbflow.draw.dot import clusters
 from nbflow.draw.svg import restyle
@@ -20,9 +18,9 @@ from nbflow.flow.failing import failure_line
 from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
-from nbflow.flow.telling import warn_user
 from nbflow.model.state import State
 from nbflow.notebook.places import LINE, leave_picture, message_id
+from nbflow.notebook.showing import show_to_change
 from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
@@ -51,8 +49,7 @@ def live(run: Run, cancel: Callable[[], None] | None) -> Iterator[None]:
     thread.start()
     try:
         yield
-        if run.flow.tell is warn_user and run.overall is State.FAILED:
-            # Whoever only keeps the Run would not hear of it; the notebook's own flow stops the cell.
+        if run.flow.output.failures and run.overall is State.FAILED:
             print(f"{run.flow.name}: {failure_line(run)}", file=sys.stderr)
     finally:
         if view.end():
@@ -217,7 +214,7 @@ class View:
         elif self._place is not None:
             self._place.update(bundle, raw=True)
         else:
-            self._place = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._place = show_to_change(bundle)
 
     def conclude(self) -> None:
         """Puts the static picture in the place of the live one, or leaves the place to the cell's line."""

@@ -16,6 +16,7 @@ from nbflow.notebook.output import SHELLS, ready_figures
 from nbflow.notebook.places import one_line
 from nbflow.notebook.plain import PREPARE, PlainCells
 from nbflow.notebook.session import Session
+from nbflow.notebook.shown import state_line
 
 _SESSIONS: dict[int, Session] = {}
 
@@ -37,7 +38,7 @@ def load(shell: Any) -> Session:
         shell.events.register(event, callback)
     session.matcher = matcher_for(session)
     shell.Completer.custom_matchers.append(session.matcher)
-    session.note_before(shell.user_ns.get("In", ()))
+    session.givens.note_earlier(shell.user_ns.get("In", ()))
     SHELLS.append(shell)
     _SESSIONS[id(shell)] = session
     return session
@@ -78,7 +79,7 @@ class Magics:
         declared = self._session.declare(line, cell)
         with one_line() as line_below:
             run = self._session.update(declared)
-            line_below.say(self._session.state_line(declared, run))
+            line_below.say(state_line(declared, self._session.node_of(declared), run))
         # Before what is behind it runs: that builds the flow anew.
         value = self._session.shown_value(declared, run)
         with one_line() as line_below:

@@ -27,7 +27,7 @@ def form_of(session: Session) -> Form | None:
         return None
 
     def run(values: dict[str, Any]) -> Run:
-        session.set_parameters(values)
+        session.givens.set(values)
         return session.run()
 
     return Form(session.flow.name, fields, run)
@@ -37,7 +37,7 @@ def set_values(session: Session, words: Sequence[str]) -> str:
     """Gives parameters the values of `NAME=VALUE`; tells what they were. Raises UnknownName, ParameterError."""
     before = {field.name: field for field in _fields(session)}
     values = {name: _read(before.get(name), text) for name, _, text in (word.partition("=") for word in words)}
-    session.set_parameters(values)
+    session.givens.set(values)
     told = [f"{name}: {before[name].shown()} → {short_text(value, name)}" for name, value in values.items()]
     return "\n".join([*told, "`%flow run` runs what depends on it"])
 
@@ -45,14 +45,14 @@ def set_values(session: Session, words: Sequence[str]) -> str:
 @contextlib.contextmanager
 def given_values(session: Session, words: Sequence[str]) -> Iterator[None]:
     """Gives parameters the values of `NAME=VALUE` until the block ends. Raises UnknownName, ParameterError."""
-    before = {each.name: each.value for each in session.parameters()} if words else {}
+    before = {each.name: each.value for each in session.givens.parameters()} if words else {}
     if words:
         set_values(session, words)
     try:
         yield
     finally:
         if words:
-            session.set_parameters({name: before[name] for name in (word.partition("=")[0] for word in words)})
+            session.givens.set({name: before[name] for name in (word.partition("=")[0] for word in words)})
 
 
 def is_given(word: str) -> bool:
@@ -72,7 +72,7 @@ def _fields(session: Session) -> list[Field]:
         field_of(each.name, each.value, annotation_of(each.annotation, session.namespace))
         if each.plain
         else asked[each.name]
-        for each in session.parameters()
+        for each in session.givens.parameters()
     ]
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from IPython.core.getipython import get_ipython
-from IPython.display import display
 
 from nbflow.draw import mime_bundle
 from nbflow.flow.picture import flow_picture
+from nbflow.notebook.showing import show, show_to_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ class Line:
         with self._lock:
             self.empty = False
             if self.handle is None:
-                self.handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+                self.handle = show_to_change(bundle)
             else:
                 self.handle.update(bundle, raw=True)
         return self.handle
@@ -59,7 +59,7 @@ class Line:
             print(text)
         elif self.handle is None:
             # As a display here, too: a cell that was quick this time saves the same as one that was not.
-            display({"text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+            show({"text/plain": text})
         else:
             self.replace(text)
 
@@ -114,7 +114,7 @@ def leave_picture(run: Run, handle: Any) -> None:
 def show_run(run: Run) -> None:
     """Displays a run that is a cell's result; nothing where its picture stands in that cell already."""
     if _SHOWN.get(run) != message_id():
-        display(mime_bundle(flow_picture(run.graph, run)), raw=True)  # type: ignore[no-untyped-call]
+        show(mime_bundle(flow_picture(run.graph, run)))
 
 
 def in_kernel() -> bool:

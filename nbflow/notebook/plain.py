@@ -42,9 +42,7 @@ class PlainCells(ast.NodeTransformer):
     def visit(self, tree: ast.AST) -> ast.AST:
         if not isinstance(tree, ast.Module) or self._session.busy:
             return tree
-        if not any(
-            "%%task" in text or is_task_comment(text.partition("\n")[0]) for text in _texts(tree)
-        ) and not _is_our_magic(tree, "task"):
+        if not _declares(tree):
             self._session.leave_cell()
         if _is_our_magic(tree, "task", "flow"):
             return tree
@@ -60,7 +58,7 @@ class PlainCells(ast.NodeTransformer):
         needed = sorted(self._reads(tree, cell)) if outputs else []
         if needed:
             self._stop_if_asked(tree, cell, needed)
-        self._session.note_plain(tree, cell)
+        self._session.givens.note(tree, cell)
         if needed:
             self._session.namespace[PREPARE] = self._session.publish
             tree.body.insert(0, _call(PREPARE, needed))
@@ -75,7 +73,7 @@ class PlainCells(ast.NodeTransformer):
     def _stop_if_asked(self, tree: ast.Module, cell: CellNames, needed: list[str]) -> None:
         try:
             changed = changed_then_read(tree, self._reads, self._session.namespace)
-            conflict = self._session.conflict(changed, cell) if changed else None
+            conflict = self._session.givens.conflict(changed, cell) if changed else None
             why = conflict.text() if conflict is not None else self._session.stop_text(needed)
         except NbflowError:
             # The preparation says it, in the cell.
@@ -86,7 +84,7 @@ class PlainCells(ast.NodeTransformer):
     def _tell_private(self, names: tuple[str, ...]) -> None:
         """A word on names that will be a NameError in a moment."""
         for name in names:
-            told = self._session.private_to(name) if name not in self._session.namespace else None
+            told = self._session.declarations.private_to(name) if name not in self._session.namespace else None
             if told is not None and name not in BUILTINS and name not in self._session.outputs():
                 print(f"nbflow: {told}")
 

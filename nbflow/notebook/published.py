@@ -31,7 +31,9 @@ class Published:
         out = run.value_id(node)
         before = self._values.get(name)
         if before is not None and self._namespace.get(name) is before[1] and before[0] == out:
-            if run.identify(before[1]) == out:
+            now = run.identify(before[1])
+            # What has no identity, as a figure, cannot be told to have changed.
+            if now is None or now == out:
                 return
             print(
                 f"`{name}` was changed in place by a plain cell; it is what the task made again. "

@@ -1,4 +1,4 @@
-"""How a notebook shows an interrupt, and a body that is no Python."""
+"""How a notebook shows a body that is no Python."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import linecache
 import traceback
 
 from nbflow.errors import CellError
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user stopped a run: which frames of nbflow it was in says nothing to anybody."""
-
-    def _render_traceback_(self) -> list[str]:
-        # What happened stands above, as nbflow told it; front ends write the type for an empty text.
-        return ["stopped"]
 
 
 class BodyUnreadable(CellError):

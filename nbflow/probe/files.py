@@ -46,7 +46,7 @@ class FileMark:
 class Observed:
     """What a call was seen to do. changed: a file that changed meanwhile; network: a host it connected to.
 
-    unseen: what it did where nothing can be seen, as the end of a sentence.
+    unseen: what it did where nothing can be seen, as the end of a sentence. flow: the name of a flow that it ran.
     """
 
     marks: tuple[FileMark, ...]
@@ -54,6 +54,7 @@ class Observed:
     network: str | None = None
     written: tuple[str, ...] = ()
     unseen: str | None = None
+    flow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,11 @@ def variable_mark(name: str, value: str | None) -> FileMark:
 
 def place_mark() -> FileMark:
     """The working directory, which says what relative paths mean."""
-    return FileMark(os.path.join(os.getcwd(), ""), PLACE, bytes(16))
+    try:
+        place = os.getcwd()
+    except FileNotFoundError:
+        place = ""
+    return FileMark(os.path.join(place, ""), PLACE, bytes(16))
 
 
 def trace_id(marks: Iterable[FileMark]) -> bytes:
@@ -193,8 +198,7 @@ def tree_marks(path: str, memo: StatMemo) -> list[FileMark]:
 
 def _shown(path: str) -> str:
     """A path as users write it: relative where it lies below the working directory."""
-    base = os.getcwd() + os.sep
-    return path.removeprefix(base)
+    return path.removeprefix(place_mark().path)
 
 
 def argument_files(values: Iterable[Any]) -> list[str]:

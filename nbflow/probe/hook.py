@@ -23,7 +23,7 @@ def install() -> None:
     if not _state["installed"]:
         _state["installed"] = True
         sys.addaudithook(_hook)
-        watch_environment(_looked_up_variable)
+        watch_environment(LISTENING.__len__, _looked_up_variable, _walked_environment)
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
@@ -43,9 +43,13 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _looked_up_variable(name: str, value: str | None) -> None:
-    if LISTENING:
-        for listener in concerned():
-            listener.looked_up(name, value)
+    for listener in concerned():
+        listener.looked_up(name, value)
+
+
+def _walked_environment() -> None:
+    for listener in concerned():
+        listener.walked_environment()
 
 
 def _opened(listener: Listener, args: tuple[Any, ...]) -> None:

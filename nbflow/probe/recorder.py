@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nbflow.probe.environment import held_back
 from nbflow.probe.files import (
     FILE,
     OUTPUT,
@@ -53,6 +54,7 @@ class Recorder:
     _place: FileMark | None = None
     _network: str | None = None
     _unseen: str | None = None
+    _flow: str | None = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -120,6 +122,10 @@ class Recorder:
         self._unseen = self._unseen or what
         self.touched = True
 
+    def ran_flow(self, name: str) -> None:
+        self._flow = self._flow or name
+        self.touched = True
+
     def stood_here(self) -> None:
         """A relative path was given: what it means depends on the working directory."""
         if self._place is None:
@@ -131,6 +137,10 @@ class Recorder:
             self._variables[name] = variable_mark(name, value)
             self.touched = True
 
+    def walked_environment(self) -> None:
+        """What was read along the way is held back until it is known to be no copy of all."""
+        self.touched = True
+
     def set_variable(self, name: str) -> None:
         """What the call reads of it from now on is its own."""
         self._set.add(name)
@@ -141,6 +151,8 @@ class Recorder:
             return self._taken(memo)
 
     def _taken(self, memo: StatMemo) -> Observed:
+        for name, value in held_back():
+            self.looked_up(name, value)
         changed: str | None = None
         marks: list[FileMark] = list(self._variables.values())
         for path, stamp in {**self._expected, **self._read}.items():
@@ -165,12 +177,12 @@ class Recorder:
         for path in self._outputs:
             marks += [replace(m, kind=OUTPUT) if m.kind == FILE else m for m in tree_marks(path, memo)]
         ordered = tuple(sorted(set(marks), key=lambda m: (m.path, m.kind)))
-        observed = Observed(ordered, changed, self._network, tuple(sorted(self._written)), self._unseen)
+        observed = Observed(ordered, changed, self._network, tuple(sorted(self._written)), self._unseen, self._flow)
         for each in (
             self._read, self._expected, self._before, self._variables, self._listed,
             self._folders, self._set, self._written, self._outputs,
         ):  # fmt: skip
             each.clear()
-        self._place = self._network = self._unseen = None
+        self._place = self._network = self._unseen = self._flow = None
         self.touched = False
         return observed

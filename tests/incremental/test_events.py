@@ -2,6 +2,7 @@
 
 import os
 import re
+import textwrap
 
 import pytest
 
@@ -612,25 +613,39 @@ def test_a_relative_path_means_another_file_in_another_folder(read, restart, tmp
     assert done.ran == ["a", "a"]
 
 
-def test_a_task_may_run_another_flow_which_counts_by_its_tasks(restart, tmp_path):
-    program = """
+@pytest.mark.parametrize("where", ["outside", "inside"])
+def test_a_task_that_runs_another_flow_runs_each_time_and_only_that_flow_is_reused(where, restart, tmp_path):
+    made = """with Flow("inner", store="store") as inner:
+            one(1)"""
+    inside = textwrap.indent(textwrap.dedent(made.replace("            one", "    one")), " " * 12)
+    program = f"""
         from nbflow import Flow, task
         @task
         def one(n):
-            return n + 1
-        with Flow("inner", store="store") as inner:
-            one(1)
-        inner.run()
+            print("RAN one")
+            return n + 1, open("d.txt").read()
+        {made if where == "outside" else ""}
         @task
         def outer():
             print("RAN outer")
+{inside if where == "inside" else ""}
             return inner.run()["one"]
+        @task
+        def after(value):
+            print("RAN after")
+            return value
         with Flow("outer", store="store") as flow:
-            outer()
-        print("VALUE", flow.run()["outer"], flow.run()["outer"])
+            after(outer())
+        print("VALUE", flow.run()["after"])
     """
-    first, again = restart(tmp_path, program), restart(tmp_path, program)
-    edited = restart(tmp_path, program.replace("n + 1", "n + 2"))
-    assert (first.ran, first.value, first.errors) == (["outer"], "2 2", "")
-    assert (again.ran, again.value) == ([], "2 2")
-    assert (edited.ran, edited.value) == (["outer"], "3 3")
+    first = restart(tmp_path, program, {"d.txt": "a"})
+    assert (first.ran, first.value) == (["outer", "one", "after"], "(2, 'a')")
+    assert (
+        "outer ran the flow 'inner', whose tasks look for themselves what has changed, so it runs each time"
+        in first.errors
+    )
+    assert restart(tmp_path, program).ran == ["outer"], "what it gave is equal, so nothing behind it runs"
+    other_file = restart(tmp_path, program, {"d.txt": "b"})
+    assert (other_file.ran, other_file.value) == (["outer", "one", "after"], "(2, 'b')")
+    other_code = restart(tmp_path, program.replace("n + 1", "n + 2"))
+    assert (other_code.ran, other_code.value) == (["outer", "one", "after"], "(3, 'b')")

@@ -290,14 +290,14 @@ def test_plain_literals_that_tasks_read_are_parameters(notebook):
     notebook("def scaled(v):\n    return v * K")
     notebook("%%task y\ny = scaled(n + made), name\nz = sum(sizes)")
     session = notebook.session
-    assert [(p.name, p.value, p.annotation) for p in session.parameters()] == [
+    assert [(p.name, p.value, p.annotation) for p in session.givens.parameters()] == [
         ("n", 5, ""),
         ("name", "mean", "str"),
         ("sizes", [1, 2], ""),
         ("K", 2, ""),
     ]
     notebook("n = int('5')")
-    assert "n" not in [p.name for p in session.parameters()]
+    assert "n" not in [p.name for p in session.givens.parameters()]
 
 
 def test_variables_that_tasks_read_are_drawn_as_small_inputs(notebook):
@@ -313,11 +313,11 @@ def test_parameters_that_are_set_count_like_cells_that_set_them(notebook):
     notebook("from nbflow import Parameter\nk = Parameter('k', default=2)\nn = 5")
     notebook(task("y", "n * k"))
     notebook(task("apart", "1"))
-    notebook.session.set_parameters({"n": 6, "k": 10})
+    notebook.session.givens.set({"n": 6, "k": 10})
     assert notebook("y, apart").value == (60, 1)
-    assert {p.name: p.value for p in notebook.session.parameters()} == {"n": 6, "k": 10}
+    assert {p.name: p.value for p in notebook.session.givens.parameters()} == {"n": 6, "k": 10}
     with pytest.raises(KeyError, match="no task has a parameter 'm'; there are 'k', 'n'"):
-        notebook.session.set_parameters({"m": 1})
+        notebook.session.givens.set({"m": 1})
 
 
 def test_what_is_stale_by_a_variable_is_not_left_for_code_that_reads_it_unseen(notebook):

@@ -215,3 +215,27 @@ with Flow("quiet") as quiet:
 run = quiet.run()""")
     assert "quiet: 1 of 2 elements of inverse failed: ZeroDivisionError: division by zero" in text
     assert "did not run because of that: total; run.failed('inverse')" in text
+
+
+def test_debugging_where_nobody_can_answer_is_told_in_a_sentence(kernel):
+    kernel("%%task halved for x in [1, 0]\n1 / x")
+    kernel._client.allow_stdin = False
+    try:
+        text = kernel("%flow debug halved[1]")
+    finally:
+        kernel._client.allow_stdin = True
+    check_block(text)
+    assert "the debugger asks what to do, and nobody here can answer" in text
+
+
+def test_a_figure_that_is_looked_at_is_not_told_as_changed(kernel):
+    kernel("""%%task figure
+import matplotlib
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+figure = plt.figure()
+figure.add_subplot().plot([1, 2])
+plt.close(figure)""")
+    looked = [kernel("figure.canvas.draw(); len(figure.axes)"), kernel("len(figure.axes)")]
+    assert [text.splitlines()[-1] for text in looked] == ["1", "1"]
+    assert "changed in place" not in "".join(looked)

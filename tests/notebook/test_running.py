@@ -168,30 +168,24 @@ def test_cancel_ends_it_at_once_and_a_later_run_starts_nothing_twice(kernel, tmp
     assert kernel.value("values") == [0, 10, 20, 30]
 
 
-def test_pyplot_in_the_background_is_drawn_between_cells(kernel):
-    kernel("""
+BEHIND = """
 import matplotlib.pyplot as plt
 with Flow("plots") as flow:
     def draw(n):
         plt.figure(); plt.plot(range(n)); lines = len(plt.gca().lines); plt.close()
         return lines, is_main()
     task(draw).map([1, 2, 3])
-handle = flow.start()
-""")
+"""
+
+
+def test_pyplot_in_the_background_is_drawn_between_cells(kernel):
+    kernel(BEHIND + "handle = flow.start()")
     kernel.until("handle.done")
     assert kernel.value("handle.wait()['draw']") == [(1, True)] * 3
 
 
 def test_pyplot_in_the_background_is_drawn_in_wait(kernel):
-    kernel("""
-import matplotlib.pyplot as plt
-with Flow("plots") as flow:
-    def draw(n):
-        plt.figure(); plt.plot(range(n)); lines = len(plt.gca().lines); plt.close()
-        return lines, is_main()
-    task(draw).map([1, 2, 3])
-values = flow.start().wait(30)["draw"]
-""")
+    kernel(BEHIND + "values = flow.start().wait(30)['draw']")
     assert kernel.value("values") == [(1, True)] * 3
 
 
@@ -312,6 +306,7 @@ with Flow("blocked") as flow:
     # Nobody let them go on: they sleep for a minute.
     assert time.monotonic() - started < 45
     assert reply["ename"] == "KeyboardInterrupt"
+    assert reply["traceback"] == ["stopped"], "frames of nbflow's say nothing to anybody"
     assert kernel.value("flow.last_run.counts()[0]") == 5
     # The kernel is as it was: cells run, and so do flows.
     kernel("with Flow('after') as after:\n    task(name='plain')(lambda: 1)()\nvalue = after.run()['plain']")

@@ -153,6 +153,11 @@ ENVIRONMENT = {
     "whether it is set": (lambda: "MY_X" in os.environ, {"MY_X"}),
     "set by the code itself": (lambda: (os.environ.update(MY_X="1"), os.environ["MY_X"]), set()),
     "copies of all": (lambda: (dict(os.environ), os.environ.copy(), {**os.environ}, [*os.environ.items()]), set()),
+    "the first one of all": (
+        lambda: (sorted(os.environ), os.environ[next(iter(os.environ))]),
+        {next(iter(os.environ))},
+    ),
+    "the first ones, and one more": (lambda: [os.environ[name] for name in [*os.environ][:2]], {*[*os.environ][:2]}),
     "what libraries look up": (lambda: (os.path.expanduser("~"), json.dumps(1), subprocess.os.get_exec_path()), set()),
 }
 
@@ -341,3 +346,14 @@ def test_moved_random_state_is_noticed():
     before = RandomState.snapshot()
     np.random.rand()
     assert before.moved()
+
+
+def test_a_working_directory_that_is_gone_is_another_one(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    (gone / "d").write_text("1")
+    observed = seen(lambda: open("d").close())
+    (gone / "d").unlink()
+    gone.rmdir()
+    assert what_changed(observed.marks, StatMemo()) is not None
