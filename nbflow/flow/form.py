@@ -42,6 +42,8 @@ class Form:
         return self.last_run
 
     def _clicked(self, _button: object) -> None:
+        from IPython.display import display
+
         self.button.disabled, self.button.description = True, "Running…"
         self.output.clear_output()
         try:
@@ -49,7 +51,7 @@ class Form:
             with self.output:
                 run = self.run()
                 print(run.summary())
-            self.output.append_display_data(run)
+                display(run)  # type: ignore[no-untyped-call]
         finally:
             self.button.disabled, self.button.description = False, "Run"
 

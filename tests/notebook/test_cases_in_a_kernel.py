@@ -167,7 +167,7 @@ def test_what_was_finished_before_the_end_of_a_kernel_is_kept(end, tmp_path, mon
         if end == "interrupt":
             manager.interrupt_kernel()
             # The cell ends, though one element still waits in its thread.
-            assert client.get_shell_msg(timeout=30)["content"]["ename"] == "Interrupted"
+            assert client.get_shell_msg(timeout=30)["content"]["ename"] == "KeyboardInterrupt"
             assert 25 in value_of(client, "LOG")
         else:
             manager.signal_kernel(signal.SIGKILL)
