@@ -207,11 +207,11 @@ class Notebook:
 
     def confirm(self, name):
         """Executes a command that asks, and says yes."""
-        self.page.evaluate("(name) => { jupyterapp.commands.execute(name) }", name)
-        self.page.locator(".jp-Dialog .jp-mod-accept").click()
         if "restart" in name:
             # The last messages of a kernel that was killed may be about a widget that went with it.
             self._forgiven = (*self._forgiven, "Comm not found")
+        self.page.evaluate("(name) => { jupyterapp.commands.execute(name) }", name)
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
 
     def cell(self, number):
         return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
