@@ -257,6 +257,24 @@ def test_a_change_in_place_is_told_and_does_not_stay(notebook):
     assert "`xs` was changed in place" in shown.text
 
 
+class Model:
+    def fit(self):
+        self.fitted = True
+        return self
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "words"),
+    [
+        ("f for m in models for n in [1]", "m.fit()", "argument 'm' (Model) in place. Nobody else sees the change; the result has it (`m = copy.deepcopy(m)`"),
+        ("f for n, xs in [(1, [2])]", "xs.append(n)", "argument 'xs' (list) in place. Nobody else sees the change; to have it, return the changed value (`xs = xs.copy()`"),
+    ],
+)  # fmt: skip
+def test_a_task_that_changes_an_item_is_told_by_the_name_in_its_head(notebook, head, body, words):
+    notebook.shell.user_ns["models"] = [Model()]
+    assert words in notebook(task(head, body)).text
+
+
 def test_imports_and_functions_of_a_task_cell_are_there_for_later_cells(notebook):
     notebook("%%task y\nimport math\ndef double(v):\n    return v * 2\ny = double(math.floor(1.5))")
     assert notebook("double(math.floor(4.5))").value == 8
