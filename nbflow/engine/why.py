@@ -106,6 +106,9 @@ def compare(before: Sequence[Part], now: Sequence[Part]) -> list[Reason]:
     if any(part.kind in SOURCE_KINDS for _, part in changed):
         # The diff shows which packages the code uses now.
         came, went = ([part for part in parts if part.kind != "package"] for parts in (came, went))
+    if came or went:
+        # A name that is read otherwise, since what gave it is gone, makes other code of the same text.
+        changed = [(a, b) for a, b in changed if b.kind != "code" or not b.text or a.text != b.text]
     told = [_difference(a, b) for a, b in changed]
     return told + [_came(part) for part in came] + [_went(part) for part in went]
 

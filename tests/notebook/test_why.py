@@ -152,3 +152,12 @@ def test_an_edit_after_a_rename_is_told_with_its_diff(made):
         "      -sum(ys)",
         "      +sum(ys) + 1",
     ]
+
+
+def test_a_task_whose_input_was_removed_is_not_told_of_other_code(made):
+    made("%flow rm ys")
+    assert made("%flow why total").text.splitlines() == [
+        "total is stale:",
+        "  undefined name `ys` is used now",
+        "  upstream `ys` is no longer used",
+    ]
