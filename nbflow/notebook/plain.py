@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from nbflow.notebook.session import Session
 
 PREPARE = "__nbflow_prepare__"
+_MISPLACED = (
+    "`%%{0}` takes a whole cell and stands in its first line, with no more than comments above it, so the cell was not "
+    "run: put it and what is below it into a cell of its own"
+)
 
 
 class CellStopped(InputRejected, NbflowError):
@@ -44,6 +48,9 @@ class PlainCells(ast.NodeTransformer):
             return tree
         if not _declares(tree):
             self._session.leave_cell()
+        misplaced = next((magic for magic in _magics(tree) if magic in {"%task", "%%task", "%%flow"}), None)
+        if misplaced is not None:
+            raise CellStopped(_MISPLACED.format(misplaced.lstrip("%")))
         if _is_our_magic(tree, "task", "flow"):
             return tree
         outputs = self._session.outputs()
@@ -87,6 +94,17 @@ class PlainCells(ast.NodeTransformer):
             told = self._session.declarations.private_to(name) if name not in self._session.namespace else None
             if told is not None and name not in BUILTINS and name not in self._session.outputs():
                 print(f"nbflow: {told}")
+
+
+def _magics(tree: ast.Module) -> Iterator[str]:
+    """The line magics of a cell, with their signs: IPython takes `%%task` below the first line for one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_line_magic"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield f"%{name}"
 
 
 def _declares(tree: ast.Module) -> bool:

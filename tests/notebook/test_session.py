@@ -404,7 +404,7 @@ def test_cells_that_need_each_other_are_told(notebook):
     ("head", "message"),
     [
         ("r for x in sorted(glob('*.csv'))", "`glob`, which nothing defines"),
-        ("r for x in 5", "is an int, which cannot be iterated over"),
+        ("r for x in 5", "is an int, which cannot be iterated over; range(5) gives so many numbers"),
         ("r for x in 'text'", "is a str"),
         ("r for x in {1, 2}", "is a set"),
     ],
@@ -671,6 +671,14 @@ def test_a_task_cell_that_becomes_a_plain_cell_is_no_task_any_more(notebook):
     assert "was the task of `y`, and is none any more" in said.text
     assert notebook("z", "c3").value == 6
     assert "y: " not in notebook("%flow status", "c4").text
+
+
+@pytest.mark.parametrize("cell", ["n = 1\n%%task y\n4", "%task y\n4", "if True:\n    %%flow f\nn = 1"])
+def test_a_magic_for_whole_cells_below_the_first_line_is_told_and_nothing_runs(notebook, cell):
+    said = notebook(cell).text
+    assert "takes a whole cell and stands in its first line" in said
+    assert "put it and what is below it into a cell of its own" in said
+    assert "n" not in notebook
 
 
 def test_a_task_cell_may_be_timed_and_stays_the_same_task(notebook):
