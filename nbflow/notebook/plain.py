@@ -12,6 +12,7 @@ from nbflow.errors import NbflowError
 from nbflow.notebook.cells import BUILTINS, read_cell
 from nbflow.notebook.comment import is_task_comment
 from nbflow.notebook.conflicts import changed_then_read
+from nbflow.notebook.magic_text import read_magic
 from nbflow.notebook.reach import reached_names
 
 if TYPE_CHECKING:
@@ -137,10 +138,14 @@ def _words_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:
             yield from re.findall(r"[^\W\d]\w*", text)
 
 
-def _texts(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """The texts in a cell but those that %flow gets, which sees itself to the tasks that it names."""
+    if isinstance(tree, ast.Call) and (text := read_magic(tree)) is not None and text.magic == "%flow":
+        return
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        yield tree.value
+    for child in ast.iter_child_nodes(tree):
+        yield from _texts(child)
 
 
 def _call(function: str, names: list[str]) -> ast.stmt:

@@ -681,6 +681,16 @@ def test_a_magic_for_whole_cells_below_the_first_line_is_told_and_nothing_runs(n
     assert "n" not in notebook
 
 
+@pytest.mark.parametrize("line", ["%flow why y", "%flow plan y", "%flow status"])
+def test_asking_about_a_task_beside_other_lines_does_not_run_it(notebook, line):
+    notebook("n = 1")
+    notebook(task("y", "n + 1"))
+    notebook("n = 2")
+    assert notebook(f"print(1)\n{line}").ran == []
+    assert notebook(f"{line}\n%flow why y").ran == []
+    assert notebook(f"{line}\ny").ran == ["y"]
+
+
 def test_a_task_cell_may_be_timed_and_stays_the_same_task(notebook):
     notebook(task("y", "4"), "c1")
     notebook(task("y", "y = y + 1"), "c2")
