@@ -50,13 +50,6 @@ def second(folder, first, monkey):
     return executed(folder, monkey)
 
 
-def test_run_all_twice_in_one_kernel_goes_through_to_the_end(first, folder, monkey):
-    document = nbformat.read(NOTEBOOKS / "tour.ipynb", as_version=4)
-    cells = [cell for cell in document.cells if cell.cell_type == "code"]
-    document.cells = [*cells, *(nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for cell in cells)]
-    NotebookClient(document, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
-
-
 def test_the_flow_is_drawn_as_svg_with_every_task(first):
     drawings = [
         each["data"]
