@@ -92,7 +92,7 @@ class PlainCells(ast.NodeTransformer):
     def _tell_private(self, names: tuple[str, ...]) -> None:
         """A word on names that will be a NameError in a moment."""
         for name in names:
-            told = self._session.declarations.private_to(name) if name not in self._session.namespace else None
+            told = self._session.declarations.why_missing(name) if name not in self._session.namespace else None
             if told is not None and name not in BUILTINS and name not in self._session.outputs():
                 print(f"nbflow: {told}")
 

@@ -681,6 +681,19 @@ def test_a_magic_for_whole_cells_below_the_first_line_is_told_and_nothing_runs(n
     assert "n" not in notebook
 
 
+def test_a_name_that_a_cell_gave_before_is_told_with_what_it_gives_now(notebook):
+    notebook(task("total", "4"), "c1")
+    notebook(task("behind", "total + 1"), "c2")
+    notebook(task("grand_sum", "4"), "c1")
+    said = "the cell that made `total` makes `grand_sum` now"
+    assert said in notebook("total", "c3").text
+    assert said in notebook("behind", "c4").text
+    notebook("%flow rm grand_sum")
+    assert "the task that made `grand_sum` was taken out" in notebook("grand_sum").text
+    notebook("grand_sum = 3")
+    assert "taken out" not in notebook("grand_sum").text
+
+
 @pytest.mark.parametrize("line", ["%flow why y", "%flow plan y", "%flow status"])
 def test_asking_about_a_task_beside_other_lines_does_not_run_it(notebook, line):
     notebook("n = 1")
