@@ -56,13 +56,16 @@ class Keeper:
         self._replace = replace
         self._tell = tell
         self._told: set[tuple[str, str]] = set()
+        # The paths that calls wrote, and whose calls.
+        self.written: dict[str, Node] = {}
         self._reached: dict[Task, str | None] = {}
 
     def keep(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Stores the outcomes of a batch that can be stored, and notes their rows in the ledger."""
+        node, indices = batch.tag
+        self.written.update((path, node) for o in outcomes if o.observed is not None for path in o.observed.written)
         if self._store is None or not batch.keep or not outcomes:
             return
-        node, indices = batch.tag
         if self._drifted(node):
             return
         book = self._ledger.books[node]

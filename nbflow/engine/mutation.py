@@ -88,7 +88,7 @@ class Guards:
             self._batcher.forget(other.tag[0])
         # Alone and with nobody else at work on the same objects, a call saw what its key says.
         if batch.count == 1 and not overlapping and batch not in self._tainted:
-            self._blame(node, changed)
+            self._blame(node, changed, outcomes)
             if batch.fresh or not any(outcome.count > 1 or outcome.step for outcome in outcomes):
                 return frozenset()
             # What an iteration changed the next one saw: each is to get it as it was.
@@ -100,16 +100,19 @@ class Guards:
         self._guards.pop(batch, None)
         self._tainted.discard(batch)
 
-    def _blame(self, node: Node, changed: Iterable[Guard]) -> None:
+    def _blame(self, node: Node, changed: Iterable[Guard], outcomes: Sequence[Outcome]) -> None:
         for guard in changed:
             if (node, guard.argument) in self._told:
                 continue
             self._told.add((node, guard.argument))
-            kind = type(guard.value).__name__
+            parts = _as_written(node, guard)
+            names, value = " or ".join(map(repr, parts)), next(iter(parts.values()))
+            copied = f"{next(iter(parts))}.copy()" if hasattr(value, "copy") else f"copy.deepcopy({next(iter(parts))})"
+            returned = any(outcome.value is part for outcome in outcomes for part in parts.values())
             self._tell(
-                f"task {node.name!r} changed its argument {guard.argument!r} ({kind}) in place. Nobody else sees the "
-                f"change; to have it, return the changed value (`{guard.argument} = {guard.argument}.copy()` first "
-                f"silences this)"
+                f"task {node.name!r} changed its argument {names} ({type(value).__name__}) in place. Nobody else sees "
+                f"the change; {'the result has it' if returned else 'to have it, return the changed value'} "
+                f"(`{next(iter(parts))} = {copied}` first silences this)"
             )
 
     def _changed(self, guard: Guard) -> bool:
@@ -214,3 +217,12 @@ class Guards:
         for index, part in found:
             if not is_immutable(part):
                 yield from self._upstream(argument, source, index, part)
+
+
+def _as_written(node: Node, guard: Guard) -> dict[str, Any]:
+    """The argument as people see it, by name: of an item that a cell's head unpacks, the parts that can change."""
+    names = node.task.unpacks
+    if not names or not isinstance(guard.value, tuple) or len(guard.value) != len(names):
+        return {guard.argument: guard.value}
+    parts = {name: part for name, part in zip(names, guard.value, strict=True) if not is_immutable(part)}
+    return parts or {guard.argument: guard.value}

@@ -90,8 +90,8 @@ def compare(before: Sequence[Part], now: Sequence[Part]) -> list[Reason]:
     >>> compare([Part("parameter", "n", b"1", "5")], [Part("parameter", "n", b"2", "6")])[0].text
     'parameter n: 5 → 6'
     """
-    old = {(part.kind, part.name): part for part in before if part.kind not in _NOT_COMPARED}
-    new = {(part.kind, part.name): part for part in now if part.kind not in _NOT_COMPARED}
+    old = {_place(part): part for part in before if part.kind not in _NOT_COMPARED}
+    new = {_place(part): part for part in now if part.kind not in _NOT_COMPARED}
     _leave_out_renamed(old, new)
     changed = [(old[key], part) for key, part in new.items() if key in old and old[key].id != part.id]
     if any(part.kind == "python" for _, part in changed):
@@ -106,8 +106,16 @@ def compare(before: Sequence[Part], now: Sequence[Part]) -> list[Reason]:
     if any(part.kind in SOURCE_KINDS for _, part in changed):
         # The diff shows which packages the code uses now.
         came, went = ([part for part in parts if part.kind != "package"] for parts in (came, went))
+    if came or went:
+        # A name that is read otherwise, since what gave it is gone, makes other code of the same text.
+        changed = [(a, b) for a, b in changed if b.kind != "code" or not b.text or a.text != b.text]
     told = [_difference(a, b) for a, b in changed]
     return told + [_came(part) for part in came] + [_went(part) for part in went]
+
+
+def _place(part: Part) -> tuple[str, str]:
+    """Which part of another list a part is compared with: a task that was renamed has the code that it had."""
+    return part.kind, "" if part.kind == "code" else part.name
 
 
 def at_most(reasons: Sequence[Reason], most: int = 5) -> list[Reason]:

@@ -16,6 +16,7 @@ from nbflow.executors.inbox import Inbox
 from nbflow.executors.loop import LoopExecutor
 from nbflow.executors.threads import SyncExecutor, ThreadExecutor
 from nbflow.executors.waiting import is_on_own_loop, own_loop
+from nbflow.flow.crossing import crossings
 from nbflow.flow.finished import Run
 from nbflow.flow.output import Presenter
 from nbflow.flow.watching import watched
@@ -114,6 +115,9 @@ class Job:
                     shell.run()
                 finally:
                     output.close()
+                if keeper.written:
+                    for sentence in crossings(workshop, keeper.written):
+                        tell(sentence)
         finally:
             for executor in executors.values():
                 executor.close()

@@ -128,9 +128,10 @@ def _array_items(source: Any, argument: str) -> Items | None:
 
 def _iterated(source: Any, argument: str) -> Items:
     if not isinstance(source, Iterable):
+        numbers = f"range({source}) gives so many numbers, and " if type(source) is int else ""
         raise MapError(
             f"map: {argument!r} is {_a(type(source).__name__)}, which cannot be iterated over; "
-            f"wrap it in unmapped(...) to pass it whole to every element"
+            f"{numbers}unmapped(...) passes it whole to every element"
         )
     iterator: Iterator[Any] = iter(source)
     return Items(list(iterator))

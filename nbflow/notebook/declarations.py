@@ -38,6 +38,8 @@ class Declarations:
     def __init__(self) -> None:
         self._all: list[Declared] = []
         self._places = 0
+        # Outputs that were taken out, each with the cell that made it.
+        self._gone: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Declared]:
         return iter(self._all)
@@ -80,6 +82,7 @@ class Declarations:
 
     def remove(self, gone: Iterable[Declared]) -> None:
         left_out = list(gone)
+        self._gone |= {name: d.cell for d in left_out for name in d.built.outputs}
         self._all = [d for d in self._all if d not in left_out]
 
     def snapshot(self) -> list[Declared]:
@@ -97,15 +100,20 @@ class Declarations:
             found |= _outputs([d for d in self._all if found & set(d.built.all_inputs)])
         return found
 
-    def private_to(self, name: str) -> str | None:
-        """How to make an output of a name that a task's cell keeps to itself; None for any other name."""
+    def why_missing(self, name: str) -> str | None:
+        """What became of a name that a task's cell keeps to itself, or once gave; None for any other name."""
         for declared in self._all:
             if name in declared.built.hides:
                 outputs = ", ".join((*declared.built.outputs, name))
                 return (
                     f"`{name}` is private to the cell of {declared.name}; name it there to use it: `%%task {outputs}`"
                 )
-        return None
+        if name not in self._gone or name in self.outputs():
+            return None
+        now = [output for d in self.of_cells([self._gone[name]]) for output in d.built.outputs]
+        if now:
+            return f"the cell that made `{name}` makes `{', '.join(now)}` now"
+        return f"the task that made `{name}` was taken out; run the cell that makes it"
 
     def taken_over_text(self, declared: Declared, taken_over: Sequence[Declared]) -> str:
         """What to say of names that another cell made before; "" where there is nothing to say."""

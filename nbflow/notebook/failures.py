@@ -25,9 +25,9 @@ def refuse_missing(nodes: Iterable[Node], declared: Declarations, namespace: Map
             raise CellError(f"{node.name} cannot run: {node.problem}")
         if node.missing:
             name = node.missing[0]
-            private = declared.private_to(name)
-            if private is not None:
-                raise CellError(f"{node.name} reads `{name}`, which nothing defines: {private}")
+            told = declared.why_missing(name)
+            if told is not None:
+                raise CellError(f"{node.name} reads `{name}`, which nothing defines: {told}")
             plain = (each for each in namespace if not each.startswith("_") and each not in SHELL_NAMES)
             known = undefined(name, [*declared.outputs(), *plain])
             raise CellError(f"{node.name} reads `{name}`, which nothing defines{known}")

@@ -49,6 +49,9 @@ def read_magic(call: ast.Call) -> MagicText | None:
     match method, texts:
         case "system" | "getoutput", [command]:
             return MagicText(reads=tuple(_expanded(command)))
+        case "run_line_magic", ["flow", _]:
+            # It names tasks, and sees to them itself: to ask why one runs is not to read it.
+            return MagicText("%flow")
         case "run_line_magic", [name, line]:
             return _python(f"%{name}", line) if name in _PYTHON else MagicText(f"%{name}", tuple(_WORD.findall(line)))
         case "run_cell_magic", [name, line, cell]:

@@ -12,6 +12,7 @@ from nbflow.errors import NbflowError
 from nbflow.notebook.cells import BUILTINS, read_cell
 from nbflow.notebook.comment import is_task_comment
 from nbflow.notebook.conflicts import changed_then_read
+from nbflow.notebook.magic_text import read_magic
 from nbflow.notebook.reach import reached_names
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from nbflow.notebook.session import Session
 
 PREPARE = "__nbflow_prepare__"
+_MISPLACED = (
+    "`%%{0}` takes a whole cell and stands in its first line, with no more than comments above it, so the cell was not "
+    "run: put it and what is below it into a cell of its own"
+)
 
 
 class CellStopped(InputRejected, NbflowError):
@@ -44,6 +49,9 @@ class PlainCells(ast.NodeTransformer):
             return tree
         if not _declares(tree):
             self._session.leave_cell()
+        misplaced = next((magic for magic in _magics(tree) if magic in {"%task", "%%task", "%%flow"}), None)
+        if misplaced is not None:
+            raise CellStopped(_MISPLACED.format(misplaced.lstrip("%")))
         if _is_our_magic(tree, "task", "flow"):
             return tree
         outputs = self._session.outputs()
@@ -84,9 +92,20 @@ class PlainCells(ast.NodeTransformer):
     def _tell_private(self, names: tuple[str, ...]) -> None:
         """A word on names that will be a NameError in a moment."""
         for name in names:
-            told = self._session.declarations.private_to(name) if name not in self._session.namespace else None
+            told = self._session.declarations.why_missing(name) if name not in self._session.namespace else None
             if told is not None and name not in BUILTINS and name not in self._session.outputs():
                 print(f"nbflow: {told}")
+
+
+def _magics(tree: ast.Module) -> Iterator[str]:
+    """The line magics of a cell, with their signs: IPython takes `%%task` below the first line for one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_line_magic"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield f"%{name}"
 
 
 def _declares(tree: ast.Module) -> bool:
@@ -119,10 +138,14 @@ def _words_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:
             yield from re.findall(r"[^\W\d]\w*", text)
 
 
-def _texts(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """The texts in a cell but those that %flow gets, which sees itself to the tasks that it names."""
+    if isinstance(tree, ast.Call) and (text := read_magic(tree)) is not None and text.magic == "%flow":
+        return
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        yield tree.value
+    for child in ast.iter_child_nodes(tree):
+        yield from _texts(child)
 
 
 def _call(function: str, names: list[str]) -> ast.stmt:

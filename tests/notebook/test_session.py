@@ -257,6 +257,24 @@ def test_a_change_in_place_is_told_and_does_not_stay(notebook):
     assert "`xs` was changed in place" in shown.text
 
 
+class Model:
+    def fit(self):
+        self.fitted = True
+        return self
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "words"),
+    [
+        ("f for m in models for n in [1]", "m.fit()", "argument 'm' (Model) in place. Nobody else sees the change; the result has it (`m = copy.deepcopy(m)`"),
+        ("f for n, xs in [(1, [2])]", "xs.append(n)", "argument 'xs' (list) in place. Nobody else sees the change; to have it, return the changed value (`xs = xs.copy()`"),
+    ],
+)  # fmt: skip
+def test_a_task_that_changes_an_item_is_told_by_the_name_in_its_head(notebook, head, body, words):
+    notebook.shell.user_ns["models"] = [Model()]
+    assert words in notebook(task(head, body)).text
+
+
 def test_imports_and_functions_of_a_task_cell_are_there_for_later_cells(notebook):
     notebook("%%task y\nimport math\ndef double(v):\n    return v * 2\ny = double(math.floor(1.5))")
     assert notebook("double(math.floor(4.5))").value == 8
@@ -386,7 +404,7 @@ def test_cells_that_need_each_other_are_told(notebook):
     ("head", "message"),
     [
         ("r for x in sorted(glob('*.csv'))", "`glob`, which nothing defines"),
-        ("r for x in 5", "is an int, which cannot be iterated over"),
+        ("r for x in 5", "is an int, which cannot be iterated over; range(5) gives so many numbers"),
         ("r for x in 'text'", "is a str"),
         ("r for x in {1, 2}", "is a set"),
     ],
@@ -653,6 +671,37 @@ def test_a_task_cell_that_becomes_a_plain_cell_is_no_task_any_more(notebook):
     assert "was the task of `y`, and is none any more" in said.text
     assert notebook("z", "c3").value == 6
     assert "y: " not in notebook("%flow status", "c4").text
+
+
+@pytest.mark.parametrize("cell", ["n = 1\n%%task y\n4", "%task y\n4", "if True:\n    %%flow f\nn = 1"])
+def test_a_magic_for_whole_cells_below_the_first_line_is_told_and_nothing_runs(notebook, cell):
+    said = notebook(cell).text
+    assert "takes a whole cell and stands in its first line" in said
+    assert "put it and what is below it into a cell of its own" in said
+    assert "n" not in notebook
+
+
+def test_a_name_that_a_cell_gave_before_is_told_with_what_it_gives_now(notebook):
+    notebook(task("total", "4"), "c1")
+    notebook(task("behind", "total + 1"), "c2")
+    notebook(task("grand_sum", "4"), "c1")
+    said = "the cell that made `total` makes `grand_sum` now"
+    assert said in notebook("total", "c3").text
+    assert said in notebook("behind", "c4").text
+    notebook("%flow rm grand_sum")
+    assert "the task that made `grand_sum` was taken out" in notebook("grand_sum").text
+    notebook("grand_sum = 3")
+    assert "taken out" not in notebook("grand_sum").text
+
+
+@pytest.mark.parametrize("line", ["%flow why y", "%flow plan y", "%flow status"])
+def test_asking_about_a_task_beside_other_lines_does_not_run_it(notebook, line):
+    notebook("n = 1")
+    notebook(task("y", "n + 1"))
+    notebook("n = 2")
+    assert notebook(f"print(1)\n{line}").ran == []
+    assert notebook(f"{line}\n%flow why y").ran == []
+    assert notebook(f"{line}\ny").ran == ["y"]
 
 
 def test_a_task_cell_may_be_timed_and_stays_the_same_task(notebook):

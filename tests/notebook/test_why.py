@@ -139,3 +139,25 @@ def test_help_tells_of_all(notebook):
         "%flow accept NAME …",
     ):
         assert line in text
+
+
+def test_an_edit_after_a_rename_is_told_with_its_diff(made):
+    assert made(task("grand", "sum(ys)").replace("'grand'", "'total'"), "3").ran == []
+    made("%flow lazy on")
+    made(task("grand", "sum(ys) + 1").replace("'grand'", "'total'"), "3")
+    assert made("%flow why grand").text.splitlines() == [
+        "grand is stale:",
+        "  code changed",
+        "       LOG.append('total')",
+        "      -sum(ys)",
+        "      +sum(ys) + 1",
+    ]
+
+
+def test_a_task_whose_input_was_removed_is_not_told_of_other_code(made):
+    made("%flow rm ys")
+    assert made("%flow why total").text.splitlines() == [
+        "total is stale:",
+        "  undefined name `ys` is used now",
+        "  upstream `ys` is no longer used",
+    ]

@@ -88,7 +88,7 @@ def test_after_an_edit_only_its_part_runs(first):
         ["climate", "stale"],
         ["climate-2", "unknown"],
     ]
-    assert output(first, "%flow run")["stream"].startswith("notebook: 1 ran, 97 reused")
+    assert output(first, "%flow run climate")["stream"].startswith("notebook: 1 ran, 97 reused")
 
 
 def test_a_failing_element_is_shown_beside_the_others(first):
