@@ -19,13 +19,18 @@ _MOST_PARTS = 100
 
 
 def reached_names(names: Iterable[str], namespace: dict[str, Any]) -> set[str]:
-    """The global names that these lead to through functions and classes of the notebook, at any depth.
+    """The global names that these lead to through functions and classes of the notebook, at any depth."""
+    return names_reached_from([namespace.get(name) for name in names], namespace)
+
+
+def names_reached_from(values: Iterable[Any], namespace: dict[str, Any]) -> set[str]:
+    """The same for values.
 
     Seen through: methods, base classes, instances, closures, what decorators wrap, partials, tasks, flows, and
     functions in short lists and dicts.
     """
     found: set[str] = set()
-    todo = [namespace.get(name) for name in names]
+    todo = list(values)
     seen: dict[int, Any] = {}
     while todo:
         value = todo.pop()

@@ -234,7 +234,10 @@ SEEN_THROUGH = {
         "Rows.count()",
     ),
     "property": ("class Rows:\n    @property\n    def count(self):\n        return len(rows)", "Rows().count"),
-    "cached": ("import functools\n@functools.cache\ndef count():\n    return len(rows)", "count.cache_clear() or count()"),
+    "cached": (
+        "import functools\n@functools.cache\ndef count():\n    return len(rows)",
+        "count.cache_clear() or count()",
+    ),
     "closure": (
         "def told(f):\n    def inner():\n        return f()\n    return inner\n@told\ndef count():\n    return len(rows)",
         "count()",
@@ -246,7 +249,10 @@ SEEN_THROUGH = {
         "import nbflow\n@nbflow.task\ndef count():\n    return len(rows)\nwith nbflow.Flow('f') as flow:\n    count()",
         "flow.run()['count']",
     ),
-    "query": ("import pandas as pd\ncount = lambda: len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))", "count()"),
+    "query": (
+        "import pandas as pd\ncount = lambda: len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))",
+        "count()",
+    ),
 }
 
 
@@ -260,6 +266,36 @@ def test_what_a_helper_reads_through_anything_is_brought_up_to_date(notebook, tm
     (tmp_path / "rows.txt").write_text("1\n2")
     notebook("%flow run")
     assert (notebook("count_of_rows").value, notebook(call).value) == (2, 2)
+
+
+QUERIES = {
+    "query": "len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))",
+    "in a comprehension": "[len(frame.query('n in @rows')) for frame in [pd.DataFrame({'n': ['1', '2']})]][0]",
+    "in a function": "count = lambda: len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))\ncount()",
+    "sql": "warehouse.sql('select count(*) from rows')",
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=list(QUERIES))
+def test_what_a_query_names_in_its_text_is_brought_up_to_date(notebook, tmp_path, query):
+    (tmp_path / "rows.txt").write_text("1")
+    # As duckdb and polars do, it finds its tables among the variables of whoever calls.
+    notebook("import sys, types, pandas as pd")
+    notebook("def sql(text):\n    return len(sys._getframe(1).f_globals[text.split()[-1]])")
+    notebook("warehouse = types.SimpleNamespace(sql=sql)")
+    notebook(task("rows", "from pathlib import Path", "Path('rows.txt').read_text().split()"))
+    assert notebook(query).value == 1
+    assert notebook(task("count_of_rows", query)).value == 1
+    (tmp_path / "rows.txt").write_text("1\n2")
+    notebook("%flow run")
+    assert (notebook("count_of_rows").value, notebook(query).value) == (2, 2)
+
+
+def test_a_table_of_the_name_of_what_is_made_of_it_is_no_circle(notebook):
+    notebook("import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.execute('create table totals (n)')")
+    notebook("%%task found --ignore db,LOG\nLOG.append('found')\ndb.execute('select n from totals').fetchall()")
+    assert notebook(task("totals", "len(found)")).value == 0
+    assert notebook("%flow run").ran == []
 
 
 def test_an_attribute_of_the_name_of_an_output_is_no_use_of_it(notebook):
