@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from types import CodeType
 
 # Methods by the names they are called by, and how the texts they take name variables of their caller's.
@@ -22,8 +22,13 @@ def names_in_texts(code: CodeType) -> Iterator[str]:
     >>> list(names_in_texts((lambda frame: frame.query("n > @LIMIT")).__code__))
     ['LIMIT']
     """
+    yield from named_in(code.co_names, code.co_consts)
+
+
+def named_in(called: Collection[str], constants: Collection[object]) -> Iterator[str]:
+    """The variables that texts among constants name, where the methods called there read such texts."""
     for methods, pattern in _READERS:
-        if not methods.isdisjoint(code.co_names):
-            for constant in code.co_consts:
+        if not methods.isdisjoint(called):
+            for constant in constants:
                 if isinstance(constant, str):
                     yield from pattern.findall(constant)

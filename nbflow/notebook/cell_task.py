@@ -48,3 +48,9 @@ class CellTask:
     def new_outputs(self) -> set[str]:
         """The outputs that are no next version of what the cell reads."""
         return set(self.outputs).difference(self.all_inputs)
+
+    @property
+    def functions(self) -> tuple[FunctionType, ...]:
+        """The cell's function, and those of its head."""
+        parts = (self.loop, self.condition)
+        return (self.function, *(each.function for each in parts if each is not None))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import InputRejected
 
 from nbflow.errors import NbflowError
+from nbflow.identity.texts import named_in
 from nbflow.notebook.cells import BUILTINS, read_cell
 from nbflow.notebook.comment import is_task_comment
 from nbflow.notebook.conflicts import changed_then_read
@@ -76,7 +77,7 @@ class PlainCells(ast.NodeTransformer):
     def _reads(self, tree: ast.Module, cell: CellNames) -> set[str]:
         """The outputs that a cell reads, also through functions of the notebook."""
         reached = reached_names(cell.reads, self._session.namespace)
-        return self._session.outputs() & {*cell.reads, *reached, *_words_in_strings(tree, cell.uses_dynamic)}
+        return self._session.outputs() & {*cell.reads, *reached, *_names_in_strings(tree, cell.uses_dynamic)}
 
     def _stop_if_asked(self, tree: ast.Module, cell: CellNames, needed: list[str]) -> None:
         try:
@@ -131,11 +132,14 @@ def _is_our_magic(tree: ast.Module, *names: str) -> bool:
     )
 
 
-def _words_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:
-    """Names inside the text that magics such as %time get: they run it as code."""
+def _names_in_strings(tree: ast.Module, uses_dynamic: bool) -> Iterator[str]:
+    """Names inside the text that magics such as %time get, which run it as code, and in queries."""
     if uses_dynamic:
         for text in _texts(tree):
             yield from re.findall(r"[^\W\d]\w*", text)
+    else:
+        used = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(tree)}
+        yield from named_in(used, list(_texts(tree)))
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:

@@ -26,7 +26,7 @@ from nbflow.notebook.modes import Modes
 from nbflow.notebook.output import ready_figures
 from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
-from nbflow.notebook.reach import reached_names
+from nbflow.notebook.reach import names_reached_from
 from nbflow.notebook.shown import has_value, is_made
 from nbflow.notebook.source import read_source
 from nbflow.store import find_store
@@ -265,8 +265,8 @@ class Session:
         return True
 
     def _by_helpers(self, declared: Declared) -> set[str]:
-        """The outputs of other tasks that a task's helpers read."""
-        reached = reached_names(declared.built.free_names, self.namespace)
+        """The outputs of other tasks that a task reads by its helpers, or in texts such as `frame.query("n > @k")`."""
+        reached = names_reached_from(declared.built.functions, self.namespace)
         own = {*declared.built.outputs, *declared.built.all_inputs}
         return (reached & self.outputs()) - own
 

@@ -226,6 +226,85 @@ def test_functions_that_read_outputs_are_prepared_for(notebook):
     assert notebook("twice()").value == 8
 
 
+SEEN_THROUGH = {
+    "method": ("class Rows:\n    def count(self):\n        return len(rows)", "Rows().count()"),
+    "instance": ("class Rows:\n    def count(self):\n        return len(rows)\nmade = Rows()", "made.count()"),
+    "base class": (
+        "class Base:\n    @classmethod\n    def count(cls):\n        return len(rows)\nclass Rows(Base): pass",
+        "Rows.count()",
+    ),
+    "property": ("class Rows:\n    @property\n    def count(self):\n        return len(rows)", "Rows().count"),
+    "cached": (
+        "import functools\n@functools.cache\ndef count():\n    return len(rows)",
+        "count.cache_clear() or count()",
+    ),
+    "closure": (
+        "def told(f):\n    def inner():\n        return f()\n    return inner\n@told\ndef count():\n    return len(rows)",
+        "count()",
+    ),
+    "partial": ("import functools\ncount = functools.partial(lambda by: len(rows) * by, 1)", "count()"),
+    "table": ("counts = {'all': lambda: len(rows)}", "counts['all']()"),
+    "task": ("from nbflow import task\n@task\ndef count():\n    return len(rows)", "count.fn()"),
+    "flow": (
+        "import nbflow\n@nbflow.task\ndef count():\n    return len(rows)\nwith nbflow.Flow('f') as flow:\n    count()",
+        "flow.run()['count']",
+    ),
+    "query": (
+        "import pandas as pd\ncount = lambda: len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))",
+        "count()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("helper", "call"), SEEN_THROUGH.values(), ids=list(SEEN_THROUGH))
+def test_what_a_helper_reads_through_anything_is_brought_up_to_date(notebook, tmp_path, helper, call):
+    (tmp_path / "rows.txt").write_text("1")
+    notebook(helper)
+    notebook(task("rows", "from pathlib import Path", "Path('rows.txt').read_text().split()"))
+    assert notebook(call).value == 1
+    assert notebook(task("count_of_rows", call)).value == 1
+    (tmp_path / "rows.txt").write_text("1\n2")
+    notebook("%flow run")
+    assert (notebook("count_of_rows").value, notebook(call).value) == (2, 2)
+
+
+QUERIES = {
+    "query": "len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))",
+    "in a comprehension": "[len(frame.query('n in @rows')) for frame in [pd.DataFrame({'n': ['1', '2']})]][0]",
+    "in a function": "count = lambda: len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))\ncount()",
+    "sql": "warehouse.sql('select count(*) from rows')",
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=list(QUERIES))
+def test_what_a_query_names_in_its_text_is_brought_up_to_date(notebook, tmp_path, query):
+    (tmp_path / "rows.txt").write_text("1")
+    # As duckdb and polars do, it finds its tables among the variables of whoever calls.
+    notebook("import sys, types, pandas as pd")
+    notebook("def sql(text):\n    return len(sys._getframe(1).f_globals[text.split()[-1]])")
+    notebook("warehouse = types.SimpleNamespace(sql=sql)")
+    notebook(task("rows", "from pathlib import Path", "Path('rows.txt').read_text().split()"))
+    assert notebook(query).value == 1
+    assert notebook(task("count_of_rows", query)).value == 1
+    (tmp_path / "rows.txt").write_text("1\n2")
+    notebook("%flow run")
+    assert (notebook("count_of_rows").value, notebook(query).value) == (2, 2)
+
+
+def test_a_table_of_the_name_of_what_is_made_of_it_is_no_circle(notebook):
+    notebook("import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.execute('create table totals (n)')")
+    notebook("%%task found --ignore db,LOG\nLOG.append('found')\ndb.execute('select n from totals').fetchall()")
+    assert notebook(task("totals", "len(found)")).value == 0
+    assert notebook("%flow run").ran == []
+
+
+def test_an_attribute_of_the_name_of_an_output_is_no_use_of_it(notebook):
+    notebook("def shortened(text):\n    return text.title()")
+    notebook(task("title --lazy", "4"))
+    assert notebook("shortened('a')").ran == []
+    assert notebook(task("short", "shortened('a')")).ran == ["short"]
+
+
 @pytest.mark.parametrize("cell", ["%time z = y + 1", "%%time\nz = y + 1", "z = eval('y') + 1"])
 def test_code_in_magics_and_texts_is_prepared_for(notebook, cell):
     notebook(task("y", "4"))
