@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # Other words for the same, which no spelling tells.
 _MEANT = dict.fromkeys(("delete", "del", "drop", "forget", "remove"), "rm")
+_ENDING = frozenset({"cancel", "stop", "abort", "kill", "interrupt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def perform(session: Session, line: str) -> Any:
     if name in HELP:
         name, rest = "help", []
     command = COMMANDS.get(name)
+    if name in _ENDING:
+        raise HeadError(
+            f"%flow has no {name!r}: a run is ended by the kernel's interrupt (■ in the toolbar), and one in the "
+            f"background by the Cancel button under it, or by `handle.cancel()` where `handle = flow.start()` began it"
+        )
     if command is None:
         near = f"; did you mean {_MEANT[name]!r}?" if name in _MEANT else nearest(name, COMMANDS) or "."
         raise HeadError(f"%flow has no {name!r}{near} `%flow help` lists them")

@@ -72,6 +72,13 @@ def test_other_words_for_rm_are_known(notebook, word):
     assert f"%flow has no '{word}'; did you mean 'rm'? `%flow help` lists them" in notebook(f"%flow {word} x").text
 
 
+@pytest.mark.parametrize("word", ["cancel", "stop", "interrupt"])
+def test_who_wants_to_end_a_run_is_told_how(notebook, word):
+    told = notebook(f"%flow {word}").text
+    assert f"%flow has no '{word}'" in told
+    assert "Cancel button" in told
+
+
 @pytest.mark.parametrize("command", ["accept", "approve"])
 def test_commands_that_need_names_show_so(notebook, command):
     assert f"%flow {command} NAME …" in notebook("%flow help").text
