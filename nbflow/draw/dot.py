@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nbflow.draw.theme import LOOKS
@@ -42,8 +42,9 @@ def to_dot(picture: Picture, *, coloured: bool = False) -> str:
     for i, arrow in enumerate(picture.arrows):
         if arrow.tail in numbers and arrow.head in numbers:
             attributes = {"style": "dashed"} if arrow.order else {}
-            label = graphviz.escape(shown(arrow.label))
-            graph.edge(numbers[arrow.tail], numbers[arrow.head], label=label, id=f"e{i}", **attributes)
+            if arrow.label:
+                attributes["label"] = graphviz.escape(shown(arrow.label))
+            graph.edge(numbers[arrow.tail], numbers[arrow.head], id=f"e{i}", **attributes)
     source: str = graph.source
     return source
 
@@ -65,8 +66,9 @@ def shown(text: str) -> str:
     >>> shown("a  b" + "x" * 99)
     'a bxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'
     """
-    line = re.sub(r"\s+", " ", text).strip()
-    clean = "".join("�" if unicodedata.category(c) in {"Cc", "Cs", "Cn"} else c for c in line)
+    clean = " ".join(text.split())
+    if not clean.isprintable():
+        clean = "".join("�" if unicodedata.category(c) in {"Cc", "Cs", "Cn"} else c for c in clean)
     return clean if len(clean) <= MOST_CHARACTERS else clean[: MOST_CHARACTERS - 1].rstrip() + "…"
 
 
@@ -110,6 +112,7 @@ def _width(box: Box) -> float:
     return max(0.6, points / _POINTS_AN_INCH)
 
 
+@lru_cache(maxsize=1024)
 def _ems(text: str) -> float:
     return sum(_character_ems(c) for c in text)
 

@@ -11,11 +11,13 @@ from nbflow.draw import clicks
 from nbflow.draw.collapse import collapse
 from nbflow.draw.dot import shown, to_dot
 from nbflow.draw.layout import to_svg
-from nbflow.draw.svg import areas, restyle
+from nbflow.draw.svg import alone, areas, parsed, restyle
 from nbflow.draw.theme import LOOKS, style
 from nbflow.draw.words import legend, to_mermaid, to_text
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from nbflow.draw.picture import Picture
 
 
@@ -29,27 +31,29 @@ def mime_bundle(picture: Picture) -> dict[str, str]:
     laid_out = to_svg(dot)
     if laid_out is None:
         return {"text/vnd.mermaid": to_mermaid(picture), "text/plain": text}
+    root = parsed(laid_out)
+    svg = restyle(root, dot, picture)
     return {
-        "text/html": _html(laid_out, dot, picture),
-        "image/svg+xml": restyle(laid_out, dot, picture, in_jupyter=False),
+        "text/html": _html(svg, root, dot, picture),
+        "image/svg+xml": alone(svg, dot),
         "text/plain": text,
     }
 
 
-def _html(laid_out: str, dot: str, picture: Picture) -> str:
+def _html(svg: str, root: Element, dot: str, picture: Picture) -> str:
     name = "nf-h" + xxh3_64_hexdigest(dot.encode())[:8]
     parts = "".join(
         f'<span class="nf-{state}"><b>{LOOKS[state].symbol}</b> {count} {escape(state.replace("_", " "))}</span>'
         for state, count in legend(picture.boxes)
     )
     caption = f"<span>{escape(shown(picture.caption))}</span>" if picture.caption else ""
-    places, width = areas(laid_out, picture)
+    places, width = areas(root, picture)
     clickable = [*clicks.RULES, (".nf-drawing", f"max-width:{width:.0f}px"), *clicks.rules(places, width)]
     sheet = style(f"#{name}", in_jupyter=True, more=clickable)
     # Hidden but for the style sheet: where that is taken away, the SVG's tags are, too, and its words would be left.
     return (
         f'<div id="{name}" class="nbflow"><style>{sheet}</style>'
         '<div class="nf-drawing"><div class="nf-inline" style="display:none">'
-        f"{restyle(laid_out, dot, picture, in_jupyter=True)}</div>{clicks.details(picture, name)}</div>"
+        f"{svg}</div>{clicks.details(picture, name)}</div>"
         f'<div class="nf-legend">{parts}{caption}</div></div>'
     )

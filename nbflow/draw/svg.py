@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from nbflow.draw.picture import Arrow, Box, Picture
 
 _SVG = "{http://www.w3.org/2000/svg}"
-ET.register_namespace("", "http://www.w3.org/2000/svg")
 # Points from a mapped box to the outline behind it; Graphviz keeps as much on each side for its second outline.
 _STACK = 4.0
 # How far below its middle a line of text stands, as a part of its size.
 _BASELINE = 0.35
 _LONGEST_TIP = 1000
+_UNPRINTABLE = re.compile("[^\\n\\t\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +35,32 @@ class Area:
     height: float
 
 
-def restyle(laid_out: str, dot: str, picture: Picture, *, in_jupyter: bool) -> str:
-    """An SVG with classes, stable ids and its own style sheet. laid_out: what Graphviz made of the DOT."""
-    root = ET.fromstring(laid_out)  # noqa: S314 (Graphviz wrote it; it has no entities)
-    name = "nf-" + xxh3_64_hexdigest(dot.encode())[:8]
+def parsed(laid_out: str) -> ET.Element:
+    """Graphviz's SVG as elements."""
+    return ET.fromstring(laid_out)  # noqa: S314 (Graphviz wrote it; it has no entities)
+
+
+def restyle(root: ET.Element, dot: str, picture: Picture) -> str:
+    """An SVG with classes and stable ids, for a page that has the style sheet. root: what Graphviz made of the DOT."""
     canvas = _canvas(root, picture)
-    if not in_jupyter:
-        canvas.set("id", name)
-        ET.SubElement(canvas, f"{_SVG}style").text = style(f"#{name}", in_jupyter=False)
-        # Shown as an image it lies on a page whose colour is not known.
-        ET.SubElement(canvas, f"{_SVG}rect", {"class": "nf-paper", "width": "100%", "height": "100%", "rx": "8"})
     drawing = root.find(f"{_SVG}g")
     if drawing is not None:
-        group = ET.SubElement(canvas, f"{_SVG}g", {"transform": drawing.get("transform", "")})
-        _draw_all(group, drawing, picture, name)
-    return _text(canvas)
+        group = ET.SubElement(canvas, "g", {"transform": drawing.get("transform", "")})
+        _draw_all(group, drawing, picture, _name(dot))
+    return ET.tostring(canvas, encoding="unicode")
 
 
-def areas(laid_out: str, picture: Picture) -> tuple[list[Area], float]:
+def alone(svg: str, dot: str) -> str:
+    """A restyled SVG with its own style sheet. Shown as an image it lies on a page whose colour is not known."""
+    name = _name(dot)
+    # The first > ends the first tag: in attributes they are escaped.
+    head, body = svg.split(">", 1)
+    paper = '<rect class="nf-paper" width="100%" height="100%" rx="8" />'
+    return f'{head} id="{name}"><style>{escape(style(f"#{name}", in_jupyter=False), quote=False)}</style>{paper}{body}'
+
+
+def areas(root: ET.Element, picture: Picture) -> tuple[list[Area], float]:
     """Where the boxes of a picture lie in its SVG, and how wide that is."""
-    root = ET.fromstring(laid_out)  # noqa: S314 (Graphviz wrote it; it has no entities)
     drawing = root.find(f"{_SVG}g")
     assert drawing is not None
     moved = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", drawing.get("transform", ""))
@@ -66,8 +73,9 @@ def areas(laid_out: str, picture: Picture) -> tuple[list[Area], float]:
 
 def _canvas(root: ET.Element, picture: Picture) -> ET.Element:
     return ET.Element(
-        f"{_SVG}svg",
+        "svg",
         {
+            "xmlns": "http://www.w3.org/2000/svg",
             "viewBox": root.get("viewBox", "0 0 100 100"),
             "width": root.get("width", "100").replace("pt", ""),
             "height": root.get("height", "100").replace("pt", ""),
@@ -92,7 +100,7 @@ def _draw_all(group: ET.Element, drawing: ET.Element, picture: Picture, name: st
 
 
 def _draw_cluster(group: ET.Element, part: ET.Element, path: tuple[str, ...], name: str) -> None:
-    mine = ET.SubElement(group, f"{_SVG}g", {"class": "nf-cluster", "id": name})
+    mine = ET.SubElement(group, "g", {"class": "nf-cluster", "id": name})
     area = _area(part)
     _rectangle(mine, "nf-frame", area, 10)
     _write(mine, "nf-cluster-label", shown(path[-1]), area.x + MARGIN, area.y + 15)
@@ -100,15 +108,15 @@ def _draw_cluster(group: ET.Element, part: ET.Element, path: tuple[str, ...], na
 
 def _draw_arrow(group: ET.Element, part: ET.Element, arrow: Arrow) -> None:
     kinds = ["nf-edge"] + ["nf-order"] * arrow.order + ["nf-each"] * arrow.mapped
-    mine = ET.SubElement(group, f"{_SVG}g", {"class": " ".join(kinds)})
+    mine = ET.SubElement(group, "g", {"class": " ".join(kinds)})
     for each in part:
         if each.tag == f"{_SVG}path":
-            ET.SubElement(mine, f"{_SVG}path", {"d": each.get("d", "")})
+            ET.SubElement(mine, "path", {"d": each.get("d", "")})
         elif each.tag == f"{_SVG}polygon":
-            ET.SubElement(mine, f"{_SVG}polygon", {"points": each.get("points", "")})
+            ET.SubElement(mine, "polygon", {"points": each.get("points", "")})
         elif each.tag == f"{_SVG}text":
             place = {"x": each.get("x", "0"), "y": each.get("y", "0"), "text-anchor": "middle"}
-            ET.SubElement(mine, f"{_SVG}text", place).text = shown(arrow.label)
+            ET.SubElement(mine, "text", place).text = shown(arrow.label)
 
 
 def _area(part: ET.Element) -> Area:
@@ -123,10 +131,10 @@ def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
     state = box.state or "none"
     classes = f"nf-box nf-{box.kind} nf-{state}" + (" nf-mapped" if box.mapped else "")
     mine = ET.SubElement(
-        group, f"{_SVG}g", {"class": classes, "id": name, "data-node": box.name, "data-state": box.state}
+        group, f"{_SVG}g", {"class": classes, "id": name, "data-node": printable(box.name), "data-state": box.state}
     )
     tip = "\n".join(part for part in (box.name, box.state.replace("_", " "), count_text(box), box.detail) if part)
-    ET.SubElement(mine, f"{_SVG}title").text = printable(tip[:_LONGEST_TIP])
+    ET.SubElement(mine, "title").text = printable(tip[:_LONGEST_TIP])
     radius = area.height / 2 if box.kind in {"parameter", "input", "merge"} else 7.0
     if box.mapped:
         front = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
@@ -165,24 +173,19 @@ def _draw_bar(mine: ET.Element, area: Area, part: float) -> None:
 
 def _rectangle(mine: ET.Element, kind: str, area: Area, radius: float) -> None:
     sizes = {"x": area.x, "y": area.y, "width": max(0.0, area.width), "height": max(0.0, area.height), "rx": radius}
-    ET.SubElement(mine, f"{_SVG}rect", {"class": kind, **{k: f"{v:.2f}" for k, v in sizes.items()}})
+    ET.SubElement(mine, "rect", {"class": kind, **{k: f"{v:.2f}" for k, v in sizes.items()}})
 
 
 def _write(mine: ET.Element, kind: str, text: str, x: float, y: float, anchor: str = "start") -> None:
     place = {"class": kind, "x": f"{x:.2f}", "y": f"{y:.2f}", "text-anchor": anchor}
-    ET.SubElement(mine, f"{_SVG}text", place).text = text
+    ET.SubElement(mine, "text", place).text = text
 
 
 def printable(text: str) -> str:
     """Without what XML cannot hold."""
-    return "".join(
-        c if c in "\n\t" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "�"
-        for c in text
-    )
+    return _UNPRINTABLE.sub("�", text)
 
 
-def _text(canvas: ET.Element) -> str:
-    for each in canvas.iter():
-        for key, value in each.attrib.items():
-            each.set(key, printable(value))
-    return ET.tostring(canvas, encoding="unicode")
+def _name(dot: str) -> str:
+    """The same for the same layout, so that a saved notebook differs in nothing."""
+    return "nf-" + xxh3_64_hexdigest(dot.encode())[:8]

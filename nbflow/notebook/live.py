@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import mime_bundle, to_dot, to_svg
 from nbflow.draw.dot import clusters
-from nbflow.draw.svg import restyle
+from nbflow.draw.svg import parsed, restyle
 from nbflow.draw.theme import LOOKS, style
 from nbflow.flow.failing import failure_line
 from nbflow.flow.glance import Glances, source_of
@@ -82,9 +82,10 @@ class View:
         if self.over.wait(EARLY_S):
             return
         self._progress = Progress(self._run)
+        dot = to_dot(self._progress.picture)
         if speaks_widgets():
             # A layout is remembered; another process makes it meanwhile.
-            to_svg(to_dot(self._progress.picture))
+            to_svg(dot)
         self.over.wait(max(0.0, QUIET_S - EARLY_S - self._progress.seconds))
         with self._gate:
             if self.over.is_set():
@@ -93,7 +94,7 @@ class View:
         if not speaks_widgets():
             self._follow_plainly()
             return
-        self._open()
+        self._open(dot)
         while not self.over.wait(STEP_S):
             self._step()
         self._step()
@@ -110,14 +111,14 @@ class View:
         while not self.over.wait(PLAIN_S):
             self._place.update(mime_bundle(flow_picture(self._run.graph, self._run)), raw=True)
 
-    def _open(self) -> None:
+    def _open(self, dot: str) -> None:
         if "anywidget" not in sys.modules:
             # It takes a while to come, and its part in the browser, too: the first time a still picture comes first.
             self._show(mime_bundle(flow_picture(self._run.graph)))
         from nbflow.notebook.widget import LiveGraph
 
         self._widget = LiveGraph(
-            scene=self._scene(),
+            scene=self._scene(dot),
             css=style(ROOT, in_jupyter=True),
             texts=self._texts(),
             can_cancel=self._cancel is not None,
@@ -134,13 +135,14 @@ class View:
         widget, picture = self._widget, self._progress.picture
 
         def lay() -> None:
-            drawn = _drawn(replace(picture, direction="LR"))
+            turned = replace(picture, direction="LR")
+            drawn = _drawn(to_dot(turned), turned)
             if widget is not None and picture is self._progress.picture and not self.over.is_set():
                 widget.aside = drawn
 
         threading.Thread(target=contextvars.copy_context().run, args=(lay,), name="nbflow-aside", daemon=True).start()
 
-    def _scene(self) -> dict[str, Any]:
+    def _scene(self, dot: str) -> dict[str, Any]:
         picture = self._progress.picture
         self._laid_out_at = self._progress.seconds
         self._numbers = {box.name: i for i, box in enumerate(picture.boxes)}
@@ -161,7 +163,7 @@ class View:
             if a.tail in self._numbers and a.head in self._numbers
         ]
         looks = {name: look.symbol for name, look in LOOKS.items()}
-        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": _drawn(picture)}
+        parts = {"boxes": boxes, "arrows": arrows, "clusters": clusters(picture), "drawn": _drawn(dot, picture)}
         return {"name": picture.name, "looks": looks, **parts}
 
     def _texts(self) -> dict[str, Any]:
@@ -174,7 +176,7 @@ class View:
             self._progress.redraw()
             assert self._widget is not None
             self._widget.aside = ""
-            self._widget.scene = self._scene()
+            self._widget.scene = self._scene(to_dot(self._progress.picture))
             self._widget.texts = self._texts()
             self._lay_aside()
             changes = self._progress.changes()
@@ -241,11 +243,10 @@ def speaks_widgets() -> bool:
     return not re.search(r"_\d+_\d+$", message_id())
 
 
-def _drawn(picture: Picture) -> str:
+def _drawn(dot: str, picture: Picture) -> str:
     """The SVG that the browser changes; empty where there is no Graphviz."""
-    dot = to_dot(picture)
     laid_out = to_svg(dot)
-    return "" if laid_out is None else restyle(laid_out, dot, picture, in_jupyter=True)
+    return "" if laid_out is None else restyle(parsed(laid_out), dot, picture)
 
 
 def _reference(widget: LiveGraph) -> dict[str, Any]:
