@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import CodeType
 
-# Methods by the names they are called by, and how the texts they take name variables of their caller's.
+# Methods by the names they are called by, how the texts they take name variables of their caller's, and the libraries
+# one of which must be there for that.
+_TABLE = re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
 _READERS = (
-    (frozenset({"query", "eval"}), re.compile(r"@\s*([A-Za-z_]\w*)")),
-    (frozenset({"sql", "query", "execute"}), re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")),
+    (frozenset({"query", "eval"}), re.compile(r"@\s*([A-Za-z_]\w*)"), frozenset[str]()),
+    (frozenset({"sql", "query"}), _TABLE, frozenset[str]()),
+    # Every database has this one; these alone look for tables among Python's variables.
+    (frozenset({"execute"}), _TABLE, frozenset({"duckdb", "polars"})),
 )
 
 
@@ -27,8 +32,8 @@ def names_in_texts(code: CodeType) -> Iterator[str]:
 
 def named_in(called: Collection[str], constants: Collection[object]) -> Iterator[str]:
     """The variables that texts among constants name, where the methods called there read such texts."""
-    for methods, pattern in _READERS:
-        if not methods.isdisjoint(called):
+    for methods, pattern, libraries in _READERS:
+        if not methods.isdisjoint(called) and (not libraries or not libraries.isdisjoint(sys.modules)):
             for constant in constants:
                 if isinstance(constant, str):
                     yield from pattern.findall(constant)
