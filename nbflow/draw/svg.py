@@ -131,7 +131,7 @@ def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
     state = box.state or "none"
     classes = f"nf-box nf-{box.kind} nf-{state}" + (" nf-mapped" if box.mapped else "")
     mine = ET.SubElement(
-        group, f"{_SVG}g", {"class": classes, "id": name, "data-node": printable(box.name), "data-state": box.state}
+        group, "g", {"class": classes, "id": name, "data-node": printable(box.name), "data-state": box.state}
     )
     tip = "\n".join(part for part in (box.name, box.state.replace("_", " "), count_text(box), box.detail) if part)
     ET.SubElement(mine, "title").text = printable(tip[:_LONGEST_TIP])

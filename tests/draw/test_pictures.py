@@ -1,5 +1,6 @@
 """Pictures: what is in the DOT, the SVG, the text; and that nothing of a user's gets out of its quotes."""
 
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -66,6 +67,12 @@ def test_the_html_has_a_legend_with_counts():
     html = mime_bundle(FLOW)["text/html"]
     assert "<b>●</b> 1 fresh" in html
     assert "<b>✗</b> 1 failed" in html
+
+
+def test_all_tags_are_plain_ones_that_a_page_knows():
+    bundle = mime_bundle(FLOW)
+    for form in ("text/html", "image/svg+xml"):
+        assert not re.findall(r"</?\w+:\w+|xmlns:", bundle[form])
 
 
 def test_the_same_picture_is_the_same_text():

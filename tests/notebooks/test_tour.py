@@ -93,7 +93,8 @@ def test_after_an_edit_only_its_part_runs(first):
 
 def test_a_failing_element_is_shown_beside_the_others(first):
     (cell,) = (cell for cell in first.cells if "raises-exception" in cell.metadata.get("tags", []))
-    assert cell.outputs[0].output_type == "error"
+    # Where it takes a while, what stood there meanwhile comes before it.
+    assert "error" in {each.output_type for each in cell.outputs}
     table = output(first, "%flow frame spans")["text/plain"]
     assert "ValueError: Missing column" in table
     assert "8759" in table
