@@ -39,7 +39,7 @@ def build_task(
         head, tree = read_as_map(head, tree)
     found = _read(head, tree, filename, known, namespace)
     names, outputs, loop, condition = found.names, found.outputs, found.loop, found.condition
-    parts = hoist(tree.body, {*head.names, *found.inputs, *found.loop_names})
+    parts = hoist(tree.body, {*head.names, *found.inputs, *found.loop_names}, namespace)
     shown, shows = shown_value(tree, outputs, body, mapped=loop is not None)
     parameters = (loop.argument, *found.inputs) if loop is not None else found.inputs
     statements = [*mention(found.in_magics, first_line), *(loop.unpacking if loop is not None else ()), *parts.rest]

@@ -6,12 +6,15 @@ import __future__
 import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from inspect import ismodule
+from typing import TYPE_CHECKING, Any
 
 from nbflow.notebook.cells import read_cell
+from nbflow.notebook.reach import reached_names
+from nbflow.notebook.scopes import names_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
@@ -26,14 +29,15 @@ class Hoisted:
     flags: int = 0
 
 
-def hoist(body: Sequence[ast.stmt], kept: Collection[str]) -> Hoisted:
+def hoist(body: Sequence[ast.stmt], kept: Collection[str], namespace: dict[str, Any]) -> Hoisted:
     """Imports go up, and the functions and classes that need nothing of the body's own.
 
-    kept: names of arguments and outputs; what makes or reads them stays in the body.
+    kept: names of arguments and outputs; what makes or reads them stays in the body. So does what reads data of the
+    namespace as it is made, such as a default: the task then sees the data of its run.
     """
     others = [each for each in body if not isinstance(each, (*_DEFINITIONS, *_IMPORTS))]
     own = {*kept, *read_cell(ast.Module(others, [])).local}
-    own |= _tied(body, own)
+    own |= _tied(body, own, namespace)
     parts = Hoisted()
     for each in body:
         if _is_future(each):
@@ -45,18 +49,36 @@ def hoist(body: Sequence[ast.stmt], kept: Collection[str]) -> Hoisted:
     return parts
 
 
-def _tied(body: Sequence[ast.stmt], own: set[str]) -> set[str]:
+def _tied(body: Sequence[ast.stmt], own: set[str], namespace: dict[str, Any]) -> set[str]:
     """Definitions that use the body's own names, or other such definitions; all of one name go together."""
     reads = defaultdict[str, set[str]](set)
+    at_once = defaultdict[str, set[str]](set)
     for each in body:
         if isinstance(each, _DEFINITIONS):
             names = read_cell(ast.Module([each], []))
             # What awaits is made where the event loop is: in the task.
             reads[each.name] |= {*names.reads, each.name, *(own if names.awaits else ())}
-    tied: set[str] = set()
+            at_once[each.name] |= names_inside(each).at_once.keys()
+    bound = {name for each in body for name in _names_of(each)}
+    tied = {name for name, used in at_once.items() if _reads_data(used, reads, bound, namespace)}
     while more := {name for name, used in reads.items() if name not in tied and used & (own | tied)}:
         tied |= more
     return tied
+
+
+def _reads_data(
+    names: Collection[str], reads: Mapping[str, set[str]], bound: Collection[str], namespace: dict[str, Any]
+) -> bool:
+    """Whether names are data of the namespace, or lead there through functions. reads: of the body's definitions."""
+    todo, seen = set(names), set[str]()
+    while todo:
+        seen |= todo
+        todo = {deeper for name in todo for deeper in reads.get(name, ())} - seen
+    outside = seen.difference(bound)
+    outside |= reached_names(outside, namespace)
+    return any(
+        name in namespace and not callable(namespace[name]) and not ismodule(namespace[name]) for name in outside
+    )
 
 
 def _names_of(statement: ast.stmt) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import ast
 import dis
 import warnings
 from dataclasses import dataclass, field
+from inspect import CO_OPTIMIZED
 from types import CodeType
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ Scope = (
     | ast.GeneratorExp
 )
 _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
 
 @dataclass(slots=True)
@@ -52,11 +54,16 @@ def names_inside(node: Scope) -> InnerNames:
         return inner
     (code,) = _nested(module)
     _note(code, inner, inner.at_once)
-    for each in _nested(code):
-        _note(each, inner, inner.at_once if isinstance(node, ast.ClassDef) else inner.later)
-        for deeper in _all_nested(each):
-            _note(deeper, inner, inner.later)
+    _note_nested(code, inner, at_once=True)
     return inner
+
+
+def _note_nested(code: CodeType, inner: InnerNames, *, at_once: bool) -> None:
+    """Classes and comprehensions run where they stand, functions when they are called."""
+    for each in _nested(code):
+        now = at_once and (not each.co_flags & CO_OPTIMIZED or each.co_name in _COMPREHENSIONS)
+        _note(each, inner, inner.at_once if now else inner.later)
+        _note_nested(each, inner, at_once=now)
 
 
 def _note(code: CodeType, inner: InnerNames, loads: dict[str, None]) -> None:
@@ -74,12 +81,6 @@ def _note(code: CodeType, inner: InnerNames, loads: dict[str, None]) -> None:
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
     return (constant for constant in code.co_consts if isinstance(constant, CodeType))
-
-
-def _all_nested(code: CodeType) -> Iterator[CodeType]:
-    for each in _nested(code):
-        yield each
-        yield from _all_nested(each)
 
 
 def walrus_names(node: ast.AST) -> Iterator[str]:

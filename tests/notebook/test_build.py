@@ -192,6 +192,9 @@ SEEN = [
     ("x", "if 1:\n    import math\nx = 1", ""),
     ("x", "import math\nmath = 1\nx = math", ""),
     ("x", "def f(): return 1\nf = f()\nx = f", ""),
+    ("x", "def f(k=K): return k\nx = f()", ""),  # reads data as it is made
+    ("x", "def g(): return K\nclass A: k = g()\nx = g() + A.k", "g"),
+    ("x", "from dataclasses import dataclass\n@dataclass\nclass A:\n    k: int = 1\nx = A()", "A dataclass"),
 ]
 
 
