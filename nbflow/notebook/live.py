@@ -222,9 +222,11 @@ class View:
         """Puts the static picture in the place of the live one, or leaves the place to the cell's line."""
         if self._place is None:
             return
-        if self._line is not None and self._run.ok:
-            self._line.close = self._close
-            return
+        if self._line is not None:
+            if self._run.overall is not State.CANCELLED:
+                self._line.close = self._close
+                return
+            self._line.handle = None
         leave_picture(self._run, self._place)
         self._close()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from IPython.core.magic import no_var_expand
 
+from nbflow.errors import RunFailed
 from nbflow.identity.named import opaque
 from nbflow.notebook.arguments import HELP
 from nbflow.notebook.commands import COMMANDS, flow_help, perform
@@ -78,7 +79,11 @@ class Magics:
             return None
         declared = self._session.declare(line, cell)
         with one_line() as line_below:
-            run = self._session.update(declared)
+            try:
+                run = self._session.update(declared)
+            except RunFailed:
+                line_below.say(f"✗ {', '.join(declared.built.outputs)} · failed")
+                raise
             line_below.say(state_line(declared, self._session.node_of(declared), run))
         # Before what is behind it runs: that builds the flow anew.
         value = self._session.shown_value(declared, run)

@@ -30,17 +30,15 @@ _SHOWN: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
 
 @dataclass(slots=True)
 class Line:
-    """A line that a cell ends with. handle: of its place, once there is one, or of the live graph's. empty: a place."""
+    """A line that a cell ends with. handle: of its place, once there is one, or of the live graph's."""
 
     handle: Any = None
     close: Callable[[], None] | None = None
-    empty: bool = False
     _lock: Any = field(default_factory=threading.Lock)
 
     def place(self, bundle: dict[str, Any]) -> Any:
         """Displays something in the line's place, which is opened where there is none; gives its handle."""
         with self._lock:
-            self.empty = False
             if self.handle is None:
                 self.handle = show_to_change(bundle)
             else:
@@ -51,7 +49,6 @@ class Line:
         """Keeps a place above what the task is about to put out: quick or not, reused or not, the line stands there."""
         if self.handle is None and in_kernel():
             self.place({"text/plain": ""})
-            self.empty = True
 
     def say(self, text: str) -> None:
         """Writes the line, in the place of the live graph where there was one."""
@@ -68,7 +65,7 @@ class Line:
         if self.handle is None:
             return
         self.handle.update({"text/plain": text}, raw=True)
-        self.handle, self.empty = None, False
+        self.handle = None
         if self.close is not None:
             self.close()
 
@@ -78,14 +75,13 @@ LINE: ContextVar[Line | None] = ContextVar("LINE", default=None)
 
 @contextmanager
 def one_line() -> Iterator[Line]:
-    """While it lasts, runs that are well leave no picture behind: the caller says a line."""
+    """While it lasts, runs that went to their end leave no picture behind: the caller says a line."""
     line = Line()
     token = LINE.set(line)
     try:
         yield line
     except BaseException:
-        if line.empty:
-            line.replace("✗ did not end well")
+        line.replace("✗ did not end well")
         raise
     finally:
         LINE.reset(token)

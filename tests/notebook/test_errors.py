@@ -112,7 +112,8 @@ def test_a_plain_cell_that_needs_a_failed_task_shows_the_same_block(kernel):
     assert "task broken failed" in used
     assert "ValueError: at the bottom" in used
     assert "ran\n" not in used
-    assert used.splitlines()[0] == declared.splitlines()[0]
+    assert declared.splitlines()[0] == "✗ broken · failed"
+    assert used.splitlines()[0] == declared.splitlines()[1]
 
 
 def test_flow_run_shows_the_first_failure_and_names_the_others(kernel):

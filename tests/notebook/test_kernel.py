@@ -50,6 +50,11 @@ def test_a_stopped_cell_shows_its_message_alone_and_does_not_run(run):
     assert value == "4"
 
 
+def test_a_cell_that_fails_saves_the_same_whether_it_was_quick_or_not(run):
+    quick, slow = run("%%task r\n1 / 0", "%%task r\nimport time\ntime.sleep(0.5)\n1 / 0")
+    assert quick.splitlines()[:2] == slow.splitlines()[:2] == ["✗ r · failed", "task r failed"]
+
+
 def test_errors_are_short(run):
     _, failed = run("%%task xs\n[1, 0]", "%%task r for x in xs\n1 / x")
     assert "task r failed on 1 of 2 elements" in failed

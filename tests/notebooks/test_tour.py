@@ -93,8 +93,10 @@ def test_after_an_edit_only_its_part_runs(first):
 
 def test_a_failing_element_is_shown_beside_the_others(first):
     (cell,) = (cell for cell in first.cells if "raises-exception" in cell.metadata.get("tags", []))
-    # Where it takes a while, what stood there meanwhile comes before it.
-    assert "error" in {each.output_type for each in cell.outputs}
+    # Quick or not: a line, as all cells of tasks have, and the error.
+    line, error = cell.outputs
+    assert line.data["text/plain"] == "✗ spans · failed"
+    assert error.output_type == "error"
     table = output(first, "%flow frame spans")["text/plain"]
     assert "ValueError: Missing column" in table
     assert "8759" in table
