@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow import signals, tasks, triggers
 from nbflow.engine.hooks import StateChange
 from nbflow.flow import Comparison, Flow, Plan, Run, Status
+from nbflow.flow.displays import DISPLAYS
 from nbflow.flow.watching import WATCHERS, Cancel
 from nbflow.identity.named import opaque
 from nbflow.loop import loop
@@ -98,6 +99,16 @@ def _watch(run: Run, cancel: Cancel | None) -> AbstractContextManager[None]:
 
 
 WATCHERS.append(_watch)
+
+
+def _display(value: Any) -> None:
+    """Shows a form or a run in the background, where IPython asks for it."""
+    from nbflow.notebook.displays import display_value
+
+    display_value(value)
+
+
+DISPLAYS.append(_display)
 
 
 def _front() -> Any:

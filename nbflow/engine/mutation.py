@@ -106,13 +106,14 @@ class Guards:
                 continue
             self._told.add((node, guard.argument))
             parts = _as_written(node, guard)
-            names, value = " or ".join(map(repr, parts)), next(iter(parts.values()))
-            copied = f"{next(iter(parts))}.copy()" if hasattr(value, "copy") else f"copy.deepcopy({next(iter(parts))})"
+            name, value = next(iter(parts.items()))
+            names = " or ".join(map(repr, parts))
+            copied = f"{name}.copy()" if hasattr(value, "copy") else f"copy.deepcopy({name})"
             returned = any(outcome.value is part for outcome in outcomes for part in parts.values())
             self._tell(
                 f"task {node.name!r} changed its argument {names} ({type(value).__name__}) in place. Nobody else sees "
                 f"the change; {'the result has it' if returned else 'to have it, return the changed value'} "
-                f"(`{next(iter(parts))} = {copied}` first silences this)"
+                f"(`{name} = {copied}` first silences this)"
             )
 
     def _changed(self, guard: Guard) -> bool:

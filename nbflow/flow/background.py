@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.home import Home, running_loop
+from nbflow.flow.displays import Displayed
 from nbflow.model.state import State
 from nbflow.results.report import is_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from concurrent.futures import Future
 
     from nbflow.flow.finished import Run
@@ -36,7 +37,7 @@ class Progress:
         return f"{self.done} of {self.total} done{failed}"
 
 
-class Background:
+class Background(Displayed):
     """The handle of a run in the background. `await handle` gives its Run, too."""
 
     def __init__(self, job: Job, home: Home) -> None:
@@ -79,6 +80,10 @@ class Background:
             if self._over.done():
                 raise
             raise TimeoutError(f"{self!r}: still at it after {timeout_s} s; it goes on") from None
+
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Calls something when it has ended, in whichever way; at once where it has."""
+        self._over.add_done_callback(lambda _: act())
 
     def _work(self) -> None:
         if self._home.away:

@@ -304,7 +304,7 @@ class Flow:
         >>> flow.form()
         parameters of asked
           name  value  takes
-          n     4      int, 0 to 16
+          n     4      int
         """
         check_parameters(self.graph.parameters, parameters, self.name)
         fields = fields_of(self.graph.parameters.values(), self.graph.nodes.values(), parameters)

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import CodeType
 
+_TABLE = re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
 # Methods by the names they are called by, how the texts they take name variables of their caller's, and the libraries
 # one of which must be there for that.
-_TABLE = re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
 _READERS = (
     (frozenset({"query", "eval"}), re.compile(r"@\s*([A-Za-z_]\w*)"), frozenset[str]()),
     (frozenset({"sql", "query"}), _TABLE, frozenset[str]()),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow.notebook.magic_text import read_magic
-from nbflow.notebook.scopes import Scope, names_inside, walrus_names
+from nbflow.notebook.scopes import Scope, names_inside, postpones, walrus_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,10 +29,11 @@ class CellNames:
 
     reads: read before the cell assigns them, also by the functions and classes in it; builtins are among them.
     assigned: have another value after the cell; imported, defined and looped: those among them that only imports,
-    functions and classes, and `for` statements bind. local: all that the cell binds or deletes at any point.
-    mutated: changed by `x[...] = …` or `x.attr = …`, and never bound here. global_writes: those assigned by functions
-    in the cell, which declare them `global`. star_imports: modules. in_magics: names in the text of shell commands and
-    magics that the cell does not bind before; lost_in_magics: (name, magic) for what magics assign, for themselves.
+    functions and classes, and `for` statements bind. caught: those that an `except … as` may delete. local: all
+    that the cell binds or deletes at any point. mutated: changed by `x[...] = …` or `x.attr = …`, and never bound here.
+    global_writes: those assigned by functions in the cell, which declare them `global`. star_imports: modules.
+    in_magics: names in the text of shell commands and magics that the cell does not bind before; lost_in_magics:
+    (name, magic) for what magics assign, for themselves.
     """
 
     reads: tuple[str, ...]
@@ -40,6 +41,7 @@ class CellNames:
     imported: frozenset[str]
     defined: frozenset[str]
     looped: frozenset[str]
+    caught: frozenset[str]
     local: frozenset[str]
     mutated: tuple[str, ...]
     global_writes: tuple[str, ...]
@@ -53,7 +55,7 @@ class CellNames:
     def outputs(self) -> tuple[str, ...]:
         """The public names that are results: no imports, functions, loop variables."""
         others = self.imported | self.defined | self.looped
-        own = [name for name in self.assigned if name in self.local and name not in others]
+        own = [name for name in self.assigned if name in self.local and name not in others | self.caught]
         return tuple(name for name in own if not name.startswith("_"))
 
 
@@ -67,7 +69,7 @@ def read_cell(tree: ast.Module) -> CellNames:
     >>> names.reads, names.assigned
     (('price', 'count'), ('total',))
     """
-    walk = _Walk()
+    walk = _Walk(postponed=postpones(tree.body))
     walk.visit_all(tree.body)
     walk.finish()
     return CellNames(
@@ -76,6 +78,7 @@ def read_cell(tree: ast.Module) -> CellNames:
         imported=walk.only("imported"),
         defined=walk.only("defined"),
         looped=walk.only("looped"),
+        caught=frozenset(walk.caught),
         local=frozenset(walk.kinds),
         mutated=tuple(name for name in walk.mutated if name not in walk.kinds),
         global_writes=tuple(walk.global_writes),
@@ -106,9 +109,11 @@ def ends_in_semicolon(text: str) -> bool:
 class _Walk(ast.NodeVisitor):
     """Goes through the statements of a cell in the order in which they run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, postponed: bool) -> None:
+        self._postponed = postponed  # annotations are never evaluated
         self.now: set[str] = set()  # names that the cell has given a value, up to here
         self.kinds: dict[str, set[str]] = {}  # how each name of the cell is bound
+        self.caught: set[str] = set()  # names that an exception may have taken, up to here
         self.reads: dict[str, None] = {}
         self.mutated: dict[str, None] = {}
         self.global_writes: dict[str, None] = {}
@@ -165,6 +170,7 @@ class _Walk(ast.NodeVisitor):
     def _bind(self, name: str, kind: str) -> None:
         self._forget(name)
         self.now.add(name)
+        self.caught.discard(name)
         self.kinds.setdefault(name, set()).add(kind)
 
     def _unbind(self, name: str) -> None:
@@ -228,7 +234,8 @@ class _Walk(ast.NodeVisitor):
         self._store(node.target)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.visit(node.annotation)
+        if not self._postponed:
+            self.visit(node.annotation)
         if node.value is not None:
             self.visit(node.value)
             self._store(node.target)
@@ -276,6 +283,7 @@ class _Walk(ast.NodeVisitor):
         self.visit_all(node.body)
         if node.name:
             self._unbind(node.name)
+            self.caught.add(node.name)
 
     def visit_Match(self, node: ast.Match) -> None:
         self.visit(node.subject)
@@ -309,14 +317,14 @@ class _Walk(ast.NodeVisitor):
         self._define(node.name, node, "defined")
 
     def visit_Lambda(self, node: Scope) -> None:
-        inner = names_inside(node)
+        inner = names_inside(node, postponed=self._postponed)
         self._load_all({**inner.at_once, **inner.later})
         self.global_writes.update(inner.global_writes)
         for name in walrus_names(node):
             self._bind(name, "assigned")
 
     def _define(self, name: str, scope: Scope, kind: str) -> None:
-        inner = names_inside(scope)
+        inner = names_inside(scope, postponed=self._postponed)
         for each in ast.walk(scope):
             if isinstance(each, ast.Call) and (text := read_magic(each)) is not None:
                 self.in_magics.update(dict.fromkeys(text.reads))

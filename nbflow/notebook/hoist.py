@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.notebook.cells import read_cell
 from nbflow.notebook.reach import reached_names
-from nbflow.notebook.scopes import names_inside
+from nbflow.notebook.scopes import names_inside, postpones
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -53,12 +53,14 @@ def _tied(body: Sequence[ast.stmt], own: set[str], namespace: dict[str, Any]) ->
     """Definitions that use the body's own names, or other such definitions; all of one name go together."""
     reads = defaultdict[str, set[str]](set)
     at_once = defaultdict[str, set[str]](set)
+    futures = [each for each in body if _is_future(each)]
+    postponed = postpones(futures)
     for each in body:
         if isinstance(each, _DEFINITIONS):
-            names = read_cell(ast.Module([each], []))
+            names = read_cell(ast.Module([*futures, each], []))
             # What awaits is made where the event loop is: in the task.
             reads[each.name] |= {*names.reads, each.name, *(own if names.awaits else ())}
-            at_once[each.name] |= names_inside(each).at_once.keys()
+            at_once[each.name] |= names_inside(each, postponed=postponed).at_once.keys()
     bound = {name for each in body for name in _names_of(each)}
     tied = {name for name, used in at_once.items() if _reads_data(used, reads, bound, namespace)}
     while more := {name for name, used in reads.items() if name not in tied and used & (own | tied)}:

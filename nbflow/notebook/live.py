@@ -19,8 +19,7 @@ from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
 from nbflow.model.state import State
-from nbflow.notebook.places import LINE, leave_picture, message_id
-from nbflow.notebook.showing import show_to_change
+from nbflow.notebook.places import LINE, leave_picture, message_id, place_of
 from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class View:
         if "anywidget" not in sys.modules:
             # It takes a while to come, and its part in the browser, too: the first time a still picture comes first.
             self._show(mime_bundle(flow_picture(self._run.graph)))
-        from nbflow.notebook.widget import LiveGraph
+        from nbflow.notebook.widget import LiveGraph, reference
 
         self._widget = LiveGraph(
             scene=self._scene(dot),
@@ -125,8 +124,7 @@ class View:
         )
         self._widget.on_msg(self._heard)
         words = f"{self._run.flow.name}: running"
-        bundle = {"application/vnd.jupyter.widget-view+json": _reference(self._widget), "text/plain": words}
-        self._show(bundle)
+        self._show({**reference(self._widget), "text/plain": words})
         self._step()
         self._lay_aside()
 
@@ -216,7 +214,7 @@ class View:
         elif self._place is not None:
             self._place.update(bundle, raw=True)
         else:
-            self._place = show_to_change(bundle)
+            self._place = place_of(self._run, bundle)
 
     def conclude(self) -> None:
         """Puts the static picture in the place of the live one, or leaves the place to the cell's line."""
@@ -249,7 +247,3 @@ def _drawn(dot: str, picture: Picture) -> str:
     """The SVG that the browser changes; empty where there is no Graphviz."""
     laid_out = to_svg(dot)
     return "" if laid_out is None else restyle(parsed(laid_out), dot, picture)
-
-
-def _reference(widget: LiveGraph) -> dict[str, Any]:
-    return {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbflow.flow import Run
+    from nbflow.flow.background import Background
 
-# The pictures of runs that stand in an output already, with the message of the cell.
+# The cells, by their message, that runs are shown in already.
 _SHOWN: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
+# The places of runs in the background that their cells show.
+_PLACES: WeakKeyDictionary[Run, Any] = WeakKeyDictionary()
+_PLACING = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -111,6 +115,32 @@ def show_run(run: Run) -> None:
     """Displays a run that is a cell's result; nothing where its picture stands in that cell already."""
     if _SHOWN.get(run) != message_id():
         show(mime_bundle(flow_picture(run.graph, run)))
+
+
+def show_background(handle: Background) -> None:
+    """Displays a run in the background: as text, which gives its place to the live graph, and in the end its picture.
+
+    So the cell saves the same, whether the run was quick or not.
+    """
+    run = handle.run
+    with _PLACING:
+        if handle.done or run in _SHOWN:
+            show_run(run)
+            return
+        place = _PLACES[run] = show_to_change({"text/plain": f"{run.flow.name}: runs in the background"})
+        _SHOWN[run] = message_id()
+    handle.when_over(lambda: leave_picture(run, place))
+
+
+def place_of(run: Run, bundle: dict[str, Any]) -> Any:
+    """Displays a bundle in the place of a run, which is opened where it has none; gives the place's handle."""
+    with _PLACING:
+        place = _PLACES.get(run)
+        _SHOWN[run] = message_id()
+        if place is None:
+            return show_to_change(bundle)
+    place.update(bundle, raw=True)
+    return place
 
 
 def in_kernel() -> bool:

@@ -1,6 +1,7 @@
 """What functions, classes, lambdas and comprehensions take from the cell around them."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import dis
@@ -11,7 +12,7 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Scope = (
     ast.FunctionDef
@@ -36,8 +37,18 @@ class InnerNames:
     global_writes: dict[str, None] = field(default_factory=dict)
 
 
-def names_inside(node: Scope) -> InnerNames:
-    """By compiling it inside a function, so that Python's own rules say which names it does not bind itself."""
+def postpones(body: Iterable[ast.stmt]) -> bool:
+    """Whether `from __future__ import annotations` stands among statements: annotations are not evaluated then."""
+    imports = (each for each in body if isinstance(each, ast.ImportFrom) and each.module == "__future__")
+    return any(alias.name == "annotations" for each in imports for alias in each.names)
+
+
+def names_inside(node: Scope, *, postponed: bool = False) -> InnerNames:
+    """By compiling it inside a function, so that Python's own rules say which names it does not bind itself.
+
+    postponed: `from __future__ import annotations` holds.
+    """
+    flags = __future__.annotations.compiler_flag if postponed else 0
     statement = ast.Expr(node) if isinstance(node, ast.expr) else node
     arguments = ast.arguments([], [], None, [], [], None, [])
     # Async, for comprehensions that await. The newer fields of the node are optional where they exist.
@@ -48,7 +59,7 @@ def names_inside(node: Scope) -> InnerNames:
         with warnings.catch_warnings():
             # Python gives its warnings when it compiles the cell.
             warnings.simplefilter("ignore")
-            module = compile(tree, "<cell>", "exec", dont_inherit=True)
+            module = compile(tree, "<cell>", "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError):
         # Python will say so itself when it compiles the cell.
         return inner

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets
 import traitlets
 
 _HERE = Path(__file__).parent
@@ -30,3 +31,16 @@ class LiveGraph(anywidget.AnyWidget):
     def tell(self, changes: dict[str, Any]) -> None:
         """Sends what changed."""
         self.send(changes)
+
+
+class FormPlace(anywidget.AnyWidget):
+    """Holds a form's widgets in the place of the table that is saved; it says "settle" when the table may come."""
+
+    _esm = _HERE / "form.js"
+    form = traitlets.Instance(ipywidgets.DOMWidget).tag(sync=True, **ipywidgets.widget_serialization)
+
+
+def reference(widget: anywidget.AnyWidget) -> dict[str, Any]:
+    """The part of a MIME bundle that shows a widget."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view}

@@ -66,3 +66,24 @@ def test_the_button_below_a_run_of_cells_cancels_it(notebook, lab):
     page.output(2).locator("svg.nf-svg .nf-cancelled").first.wait_for()
     told = page.run(3).inner_text()
     assert 10 <= int(re.search(r"behind (\d+)/300", told)[1]) < 300
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.6])
+def test_a_saved_cell_holds_its_picture_quick_or_not_and_the_same_each_time(notebook, seconds):
+    flow = (
+        "import time\nfrom nbflow import Flow, task\n"
+        "def nap(wait):\n    time.sleep(wait)\n    return 1\n"
+        f"with Flow('behind-{seconds}') as flow:\n    task(nap)({seconds})"
+    )
+    page = notebook([flow, "flow.start()"])
+    page.run(0)
+    saved = []
+    for _ in range(2):
+        page.run(1)
+        # The first time a still picture stands there before the live one.
+        page.output(1).locator("svg.nf-svg .nf-box[data-state=fresh]").wait_for()
+        page.page.locator(".nf-cancel").wait_for(state="detached")
+        saved.append(page.save().cells[1].outputs)
+    assert len(saved[0]) == 1
+    assert "runs in the background" not in str(saved[0])
+    assert saved[0] == saved[1]

@@ -46,18 +46,35 @@ def test_a_chosen_completion_is_put_in_its_place(session):
 def test_the_form_runs_the_flow(session):
     form = session.output(2)
     form.locator(".widget-slider").wait_for()
-    readout = form.locator(".widget-readout")
-    readout.click()
-    session.page.keyboard.press("Control+a")
-    session.page.keyboard.type("7")
+    # Beyond the slider's end, too.
+    form.locator("input[type=number]").fill("70")
     session.page.keyboard.press("Enter")
     form.locator("button", has_text="Run").click()
     form.locator("text=1 ran").wait_for()
     form.locator("svg text", has_text="doubled").wait_for()
     session.edit(3, "print(n, doubled)")
-    assert "7 14" in session.run(3).inner_text()
+    assert "70 140" in session.run(3).inner_text()
 
 
-def test_a_saved_form_is_a_table(session):
-    output = session.save().cells[2].outputs[0]
-    assert output["data"]["text/plain"].splitlines()[1:] == ["  name  value  takes", "  n     4      int, 0 to 16"]
+def test_a_saved_form_is_a_table_which_is_the_same_each_time(session):
+    form = session.output(2)
+    form.locator(".nbflow-params").wait_for(state="attached")
+    form.locator(".widget-slider").wait_for()
+    assert not form.locator("table").is_visible()
+    (saved,) = session.save().cells[2].outputs
+    assert saved["data"].keys() == {"text/html", "text/plain"}
+    assert saved["data"]["text/plain"].splitlines()[1:] == ["  name  value  takes", "  n     4      int"]
+    session.run(2)
+    form.locator(".nbflow-params").wait_for(state="attached")
+    form.locator(".widget-slider").wait_for()
+    assert session.save().cells[2].outputs == [saved]
+    session.reopen()
+    assert session.output(2).locator("td").all_inner_texts() == ["n", "4", "int", ""]
+    assert "model not found" not in session.output(2).inner_text()
+
+
+def test_a_form_whose_kernel_is_gone_is_the_table_again(session):
+    session.output(2).locator(".nbflow-params").wait_for(state="attached")
+    session.confirm("notebook:restart-kernel")
+    session.output(2).locator("td", has_text="int").wait_for()
+    session.wait_connected()

@@ -49,6 +49,9 @@ BODIES = {
     "item": "d = {}\nd[K] = 1\nr = d",
     "semicolons": "x = K; r = (x, 1);",
     "unicode": "größe = K\nr = größe",
+    "caught name": "e = 5\ntry:\n    1 / 0\nexcept ZeroDivisionError as e:\n    pass\nr = K",
+    "postponed hints": "from __future__ import annotations\ndef f(x: Nope): return K\nr = f(1)",
+    "query": "import pandas as pd\nr = len(pd.DataFrame({'x': [1, 2, 3]}).query('x > @K'))",
     "docstring": '"""doc"""\nr = K',
 }
 

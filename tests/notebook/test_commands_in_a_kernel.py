@@ -137,10 +137,11 @@ def test_run_debug_in_a_cell(kernel):
     assert "0" in text.splitlines()
 
 
-def test_the_form_is_a_widget_and_a_table(kernel):
+def test_the_form_is_a_table_where_nobody_shows_widgets(kernel):
     _, bundles = kernel("%flow params")
-    assert bundles[0]["text/plain"].splitlines()[1:] == ["  name  value  takes", "  n     4      int, 0 to 16"]
-    assert "application/vnd.jupyter.widget-view+json" in bundles[0]
+    assert bundles[0]["text/plain"].splitlines()[1:] == ["  name  value  takes", "  n     4      int"]
+    assert "<td>n</td><td>4</td><td>int</td>" in bundles[0]["text/html"]
+    assert bundles[0].keys() == {"text/plain", "text/html"}
 
 
 def test_the_button_runs_in_the_kernel(kernel):

@@ -199,7 +199,7 @@ x""")
     kernel("%flow lazy off")
     outputs = kernel("%flow run --background")
     shown = [m["content"]["data"] for m in outputs if "data" in m["content"]]
-    assert any("in the background: running" in data.get("text/plain", "") for data in shown)
+    assert any("runs in the background" in data.get("text/plain", "") for data in shown)
     kernel("handle = _")
     kernel.until("(FOLDER / 'begun 0').exists()")
     kernel("handle.cancel()\nstate = handle.wait(20).overall.label")
