@@ -65,6 +65,8 @@ def test_after_a_restart_nothing_runs_again(notebook):
     page.page.wait_for_function(
         "() => [...document.querySelectorAll('.jp-Notebook .jp-InputPrompt')].some(p => p.innerText.includes('[*]'))"
     )
+    # The kernel is idle for a moment between the restart and the cells.
+    page.wait_for_prompt(2, "[3]:")
     page.wait_idle()
     assert "42" in page.output(2).inner_text()
 
