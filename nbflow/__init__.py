@@ -77,14 +77,14 @@ __all__ = [
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext nbflow`: brings `%%task` and `%flow`."""
-    from nbflow.notebook import load
+    from nbflow.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext nbflow`: takes them away again; results stay in the store."""
-    from nbflow.notebook import unload
+    from nbflow.notebook.magics import unload
 
     unload(shell)
 

@@ -6,18 +6,17 @@ is left, which opens just the same.
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from nbflow.draw.dot import count_text, shown
-from nbflow.draw.svg import printable
+from nbflow.draw.svg import safe
 from nbflow.draw.theme import LOOKS, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbflow.draw.layout import Area
     from nbflow.draw.picture import Box, Picture
-    from nbflow.draw.svg import Area
 
 _LONGEST = 4_000
 RULES = (
@@ -84,4 +83,4 @@ def _box(box: Box, number: int, name: str, needs: list[str]) -> str:
 
 
 def _text(text: str, most: int = _LONGEST) -> str:
-    return escape(printable(text if len(text) <= most else text[: most - 1] + "…"))
+    return safe(text if len(text) <= most else text[: most - 1] + "…")

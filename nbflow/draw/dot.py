@@ -41,10 +41,13 @@ def to_dot(picture: Picture, *, coloured: bool = False) -> str:
     numbers = {box.name: f"b{i}" for i, box in enumerate(picture.boxes)}
     for i, arrow in enumerate(picture.arrows):
         if arrow.tail in numbers and arrow.head in numbers:
-            attributes = {"style": "dashed"} if arrow.order else {}
+            style = {"style": "dashed"} if arrow.order else {}
+            ends = numbers[arrow.tail], numbers[arrow.head]
             if arrow.label:
-                attributes["label"] = graphviz.escape(shown(arrow.label))
-            graph.edge(numbers[arrow.tail], numbers[arrow.head], id=f"e{i}", **attributes)
+                graph.edge(*ends, graphviz.escape(shown(arrow.label)), id=f"e{i}", **style)
+            else:
+                # What `graph.edge` would write, in a tenth of the time: there is no text of a user to quote.
+                graph.body.append(f"\t{ends[0]} -> {ends[1]} [id=e{i}{' style=dashed' if style else ''}]\n")
     source: str = graph.source
     return source
 

@@ -10,14 +10,13 @@ from xxhash import xxh3_64_hexdigest
 from nbflow.draw import clicks
 from nbflow.draw.collapse import collapse
 from nbflow.draw.dot import shown, to_dot
-from nbflow.draw.layout import to_svg
-from nbflow.draw.svg import alone, areas, parsed, restyle
+from nbflow.draw.layout import Area, lay_out
+from nbflow.draw.svg import alone, to_svg
 from nbflow.draw.theme import LOOKS, style
 from nbflow.draw.words import legend, to_mermaid, to_text
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
+    from nbflow.draw.layout import Layout
     from nbflow.draw.picture import Picture
 
 
@@ -28,26 +27,26 @@ def mime_bundle(picture: Picture) -> dict[str, str]:
     if not picture.boxes:
         return {"text/plain": text}
     dot = to_dot(picture)
-    laid_out = to_svg(dot)
-    if laid_out is None:
+    layout = lay_out(dot)
+    if layout is None:
         return {"text/vnd.mermaid": to_mermaid(picture), "text/plain": text}
-    root = parsed(laid_out)
-    svg = restyle(root, dot, picture)
+    svg = to_svg(layout, dot, picture)
     return {
-        "text/html": _html(svg, root, dot, picture),
+        "text/html": _html(svg, layout, dot, picture),
         "image/svg+xml": alone(svg, dot),
         "text/plain": text,
     }
 
 
-def _html(svg: str, root: Element, dot: str, picture: Picture) -> str:
+def _html(svg: str, layout: Layout, dot: str, picture: Picture) -> str:
     name = "nf-h" + xxh3_64_hexdigest(dot.encode())[:8]
     parts = "".join(
         f'<span class="nf-{state}"><b>{LOOKS[state].symbol}</b> {count} {escape(state.replace("_", " "))}</span>'
         for state, count in legend(picture.boxes)
     )
     caption = f"<span>{escape(shown(picture.caption))}</span>" if picture.caption else ""
-    places, width = areas(root, picture)
+    (dx, dy), (width, _) = layout.moved, layout.size
+    places = [Area(a.x + dx, a.y + dy, a.width, a.height) for _, a in sorted(layout.boxes.items())]
     clickable = [*clicks.RULES, (".nf-drawing", f"max-width:{width:.0f}px"), *clicks.rules(places, width)]
     sheet = style(f"#{name}", in_jupyter=True, more=clickable)
     # Hidden but for the style sheet: where that is taken away, the SVG's tags are, too, and its words would be left.

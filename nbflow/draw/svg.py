@@ -1,22 +1,23 @@
-"""Graphviz's positions, drawn anew: rounded boxes, stacks, bars, symbols. All user text goes in as text."""
+"""Graphviz's places, drawn: rounded boxes, stacks, bars, symbols. All user text goes in by `safe`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 from xxhash import xxh3_64_hexdigest
 
 from nbflow.draw.dot import MARGIN, SYMBOL_ROOM, clusters, count_text, label_size, shown
+from nbflow.draw.layout import Area
 from nbflow.draw.theme import LOOKS, NONE, style
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbflow.draw.layout import Layout, Line
     from nbflow.draw.picture import Arrow, Box, Picture
 
-_SVG = "{http://www.w3.org/2000/svg}"
 # Points from a mapped box to the outline behind it; Graphviz keeps as much on each side for its second outline.
 _STACK = 4.0
 # How far below its middle a line of text stands, as a part of its size.
@@ -25,33 +26,21 @@ _LONGEST_TIP = 1000
 _UNPRINTABLE = re.compile("[^\\n\\t\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """Where a box lies, in points."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def parsed(laid_out: str) -> ET.Element:
-    """Graphviz's SVG as elements."""
-    return ET.fromstring(laid_out)  # noqa: S314 (Graphviz wrote it; it has no entities)
-
-
-def restyle(root: ET.Element, dot: str, picture: Picture) -> str:
-    """An SVG with classes and stable ids, for a page that has the style sheet. root: what Graphviz made of the DOT."""
-    canvas = _canvas(root, picture)
-    drawing = root.find(f"{_SVG}g")
-    if drawing is not None:
-        group = ET.SubElement(canvas, "g", {"transform": drawing.get("transform", "")})
-        _draw_all(group, drawing, picture, _name(dot))
-    return ET.tostring(canvas, encoding="unicode")
+def to_svg(layout: Layout, dot: str, picture: Picture) -> str:
+    """An SVG with classes and stable ids, for a page that has the style sheet. layout: of the DOT."""
+    width, height = layout.size
+    name = _name(dot)
+    parts = "".join(_parts(layout, picture, name))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{layout.view}" width="{width:.0f}" height="{height:.0f}"'
+        f' class="nf-svg" role="img" aria-label="{safe(shown(f"flow {picture.name}"))}"'
+        f' style="max-width:100%;height:auto">'
+        f'<g transform="translate({layout.moved[0]:g} {layout.moved[1]:g})">{parts}</g></svg>'
+    )
 
 
 def alone(svg: str, dot: str) -> str:
-    """A restyled SVG with its own style sheet. Shown as an image it lies on a page whose colour is not known."""
+    """An SVG with its own style sheet. Shown as an image it lies on a page whose colour is not known."""
     name = _name(dot)
     # The first > ends the first tag: in attributes they are escaped.
     head, body = svg.split(">", 1)
@@ -59,131 +48,89 @@ def alone(svg: str, dot: str) -> str:
     return f'{head} id="{name}"><style>{escape(style(f"#{name}", in_jupyter=False), quote=False)}</style>{paper}{body}'
 
 
-def areas(root: ET.Element, picture: Picture) -> tuple[list[Area], float]:
-    """Where the boxes of a picture lie in its SVG, and how wide that is."""
-    drawing = root.find(f"{_SVG}g")
-    assert drawing is not None
-    moved = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", drawing.get("transform", ""))
-    dx, dy = (float(moved[1]), float(moved[2])) if moved else (0.0, 0.0)
-    parts = {part.get("id", ""): part for part in drawing.findall(f"{_SVG}g")}
-    found = [_area(parts[f"b{number}"]) for number in range(len(picture.boxes))]
-    width = float(root.get("viewBox", "0 0 100 100").split()[2])
-    return [Area(area.x + dx, area.y + dy, area.width, area.height) for area in found], width
+def safe(text: str) -> str:
+    """Text of a user as it stands in XML and HTML, between tags and in quotes; without what XML cannot hold."""
+    return escape(_UNPRINTABLE.sub("�", text))
 
 
-def _canvas(root: ET.Element, picture: Picture) -> ET.Element:
-    return ET.Element(
-        "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": root.get("viewBox", "0 0 100 100"),
-            "width": root.get("width", "100").replace("pt", ""),
-            "height": root.get("height", "100").replace("pt", ""),
-            "class": "nf-svg",
-            "role": "img",
-            "aria-label": shown(f"flow {picture.name}"),
-            "style": "max-width:100%;height:auto",
-        },
-    )
-
-
-def _draw_all(group: ET.Element, drawing: ET.Element, picture: Picture, name: str) -> None:
-    parts = {part.get("id", ""): part for part in drawing.findall(f"{_SVG}g")}
+def _parts(layout: Layout, picture: Picture, name: str) -> Iterator[str]:
     for number, path in enumerate(clusters(picture)):
-        _draw_cluster(group, parts[f"c{number}"], path, f"{name}-c{number}")
+        yield _cluster(layout.frames[number], path, f"{name}-c{number}")
     for number, arrow in enumerate(picture.arrows):
-        # An arrow to a box that is not in the picture is not in the DOT either.
-        if f"e{number}" in parts:
-            _draw_arrow(group, parts[f"e{number}"], arrow)
+        if number in layout.lines:
+            yield _arrow(layout.lines[number], arrow)
     for number, box in enumerate(picture.boxes):
-        _draw_box(group, box, _area(parts[f"b{number}"]), f"{name}-{number}")
+        yield _box(box, layout.boxes[number], f"{name}-{number}")
 
 
-def _draw_cluster(group: ET.Element, part: ET.Element, path: tuple[str, ...], name: str) -> None:
-    mine = ET.SubElement(group, "g", {"class": "nf-cluster", "id": name})
-    area = _area(part)
-    _rectangle(mine, "nf-frame", area, 10)
-    _write(mine, "nf-cluster-label", shown(path[-1]), area.x + MARGIN, area.y + 15)
+def _cluster(area: Area, path: tuple[str, ...], name: str) -> str:
+    label = _text("nf-cluster-label", shown(path[-1]), area.x + MARGIN, area.y + 15)
+    return f'<g class="nf-cluster" id="{name}">{_rectangle("nf-frame", area, 10)}{label}</g>'
 
 
-def _draw_arrow(group: ET.Element, part: ET.Element, arrow: Arrow) -> None:
-    kinds = ["nf-edge"] + ["nf-order"] * arrow.order + ["nf-each"] * arrow.mapped
-    mine = ET.SubElement(group, "g", {"class": " ".join(kinds)})
-    for each in part:
-        if each.tag == f"{_SVG}path":
-            ET.SubElement(mine, "path", {"d": each.get("d", "")})
-        elif each.tag == f"{_SVG}polygon":
-            ET.SubElement(mine, "polygon", {"points": each.get("points", "")})
-        elif each.tag == f"{_SVG}text":
-            place = {"x": each.get("x", "0"), "y": each.get("y", "0"), "text-anchor": "middle"}
-            ET.SubElement(mine, "text", place).text = shown(arrow.label)
+def _arrow(line: Line, arrow: Arrow) -> str:
+    kinds = " ".join(["nf-edge"] + ["nf-order"] * arrow.order + ["nf-each"] * arrow.mapped)
+    tip = f'<polygon points="{line.tip}" />' if line.tip else ""
+    text = ""
+    if line.text is not None:
+        text = f'<text x="{line.text[0]}" y="{line.text[1]}" text-anchor="middle">{safe(shown(arrow.label))}</text>'
+    return f'<g class="{kinds}"><path d="{line.path}" />{tip}{text}</g>'
 
 
-def _area(part: ET.Element) -> Area:
-    # A stack has two outlines; arrows end at the outer one.
-    pairs = " ".join(shape.get("points", "") for shape in part.findall(f"{_SVG}polygon")).split()
-    points = [tuple(map(float, pair.split(","))) for pair in pairs]
-    xs, ys = [p[0] for p in points], [p[1] for p in points]
-    return Area(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-
-
-def _draw_box(group: ET.Element, box: Box, area: Area, name: str) -> None:
-    state = box.state or "none"
-    classes = f"nf-box nf-{box.kind} nf-{state}" + (" nf-mapped" if box.mapped else "")
-    mine = ET.SubElement(
-        group, "g", {"class": classes, "id": name, "data-node": printable(box.name), "data-state": box.state}
-    )
-    tip = "\n".join(part for part in (box.name, box.state.replace("_", " "), count_text(box), box.detail) if part)
-    ET.SubElement(mine, "title").text = printable(tip[:_LONGEST_TIP])
+def _box(box: Box, area: Area, name: str) -> str:
+    classes = f"nf-box nf-{box.kind} nf-{box.state or 'none'}" + (" nf-mapped" if box.mapped else "")
+    tip = "\n".join(filter(None, (box.name, box.state.replace("_", " "), count_text(box), box.detail)))
     radius = area.height / 2 if box.kind in {"parameter", "input", "merge"} else 7.0
+    behind = ""
     if box.mapped:
         front = Area(area.x, area.y, area.width - 2 * _STACK, area.height - 2 * _STACK)
         for offset in (2 * _STACK, _STACK):
-            behind = Area(front.x + offset, front.y + offset, front.width, front.height)
-            _rectangle(mine, "nf-stack", behind, radius)
+            moved = Area(front.x + offset, front.y + offset, front.width, front.height)
+            behind += _rectangle("nf-stack", moved, radius)
         area = front
-    _rectangle(mine, "nf-body", area, radius)
-    _draw_text(mine, box, area)
-    if box.mapped and box.total and box.done is not None:
-        _draw_bar(mine, area, box.done / box.total)
+    bar = _bar(area, box.done / box.total) if box.mapped and box.total and box.done is not None else ""
+    return (
+        f'<g class="{classes}" id="{name}" data-node="{safe(box.name)}" data-state="{box.state}">'
+        f"<title>{safe(tip[:_LONGEST_TIP])}</title>"
+        f"{behind}{_rectangle('nf-body', area, radius)}{_texts(box, area)}{bar}</g>"
+    )
 
 
-def _draw_text(mine: ET.Element, box: Box, area: Area) -> None:
+def _texts(box: Box, area: Area) -> str:
     look = LOOKS.get(box.state, NONE)
     count = count_text(box)
     # The bar runs along the bottom: text above it sits a little higher.
     middle = area.y + area.height / 2 + _BASELINE * label_size(box) - (2 if count else 0)
     left = area.x + MARGIN
+    texts = ""
     if look.symbol:
-        _write(mine, "nf-symbol", look.symbol, left, middle)
+        texts += _text("nf-symbol", look.symbol, left, middle)
         left += SYMBOL_ROOM
     if look.symbol or count:
-        _write(mine, "nf-label", shown(box.label), left, middle)
+        texts += _text("nf-label", shown(box.label), left, middle)
     else:
-        _write(mine, "nf-label", shown(box.label), area.x + area.width / 2, middle, anchor="middle")
+        texts += _text("nf-label", shown(box.label), area.x + area.width / 2, middle, anchor="middle")
     if count:
-        _write(mine, "nf-count", count, area.x + area.width - MARGIN, middle, anchor="end")
+        texts += _text("nf-count", count, area.x + area.width - MARGIN, middle, anchor="end")
+    return texts
 
 
-def _draw_bar(mine: ET.Element, area: Area, part: float) -> None:
+def _bar(area: Area, part: float) -> str:
     track = Area(area.x + MARGIN, area.y + area.height - 6.5, area.width - 2 * MARGIN, 2.5)
-    _rectangle(mine, "nf-track", track, 1.2)
-    _rectangle(mine, "nf-bar", Area(track.x, track.y, track.width * min(1.0, part), track.height), 1.2)
+    done = Area(track.x, track.y, track.width * min(1.0, part), track.height)
+    return _rectangle("nf-track", track, 1.2) + _rectangle("nf-bar", done, 1.2)
 
 
-def _rectangle(mine: ET.Element, kind: str, area: Area, radius: float) -> None:
-    sizes = {"x": area.x, "y": area.y, "width": max(0.0, area.width), "height": max(0.0, area.height), "rx": radius}
-    ET.SubElement(mine, "rect", {"class": kind, **{k: f"{v:.2f}" for k, v in sizes.items()}})
+def _rectangle(kind: str, area: Area, radius: float) -> str:
+    width, height = max(0.0, area.width), max(0.0, area.height)
+    return (
+        f'<rect class="{kind}" x="{area.x:.2f}" y="{area.y:.2f}" width="{width:.2f}" height="{height:.2f}"'
+        f' rx="{radius:.2f}" />'
+    )
 
 
-def _write(mine: ET.Element, kind: str, text: str, x: float, y: float, anchor: str = "start") -> None:
-    place = {"class": kind, "x": f"{x:.2f}", "y": f"{y:.2f}", "text-anchor": anchor}
-    ET.SubElement(mine, "text", place).text = text
-
-
-def printable(text: str) -> str:
-    """Without what XML cannot hold."""
-    return _UNPRINTABLE.sub("�", text)
+def _text(kind: str, text: str, x: float, y: float, anchor: str = "start") -> str:
+    return f'<text class="{kind}" x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}">{safe(text)}</text>'
 
 
 def _name(dot: str) -> str:

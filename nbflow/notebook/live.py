@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbflow.draw import mime_bundle, to_dot, to_svg
+from nbflow.draw import lay_out, mime_bundle, to_dot
 from nbflow.draw.dot import clusters
-from nbflow.draw.svg import parsed, restyle
+from nbflow.draw.svg import to_svg
 from nbflow.draw.theme import LOOKS, style
 from nbflow.flow.failing import failure_line
 from nbflow.flow.glance import Glances, source_of
@@ -84,7 +84,7 @@ class View:
         dot = to_dot(self._progress.picture)
         if speaks_widgets():
             # A layout is remembered; another process makes it meanwhile.
-            to_svg(dot)
+            lay_out(dot)
         self.over.wait(max(0.0, QUIET_S - EARLY_S - self._progress.seconds))
         with self._gate:
             if self.over.is_set():
@@ -245,5 +245,5 @@ def speaks_widgets() -> bool:
 
 def _drawn(dot: str, picture: Picture) -> str:
     """The SVG that the browser changes; empty where there is no Graphviz."""
-    laid_out = to_svg(dot)
-    return "" if laid_out is None else restyle(parsed(laid_out), dot, picture)
+    layout = lay_out(dot)
+    return "" if layout is None else to_svg(layout, dot, picture)

@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 import nbflow
-from nbflow.notebook import load
+from nbflow.notebook.magics import load
 
 
 class Notebook:

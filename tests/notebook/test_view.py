@@ -1,6 +1,8 @@
 """The live graph without a browser: what is sent of a run, and what stands there at the end."""
 
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -147,3 +149,13 @@ def test_in_a_terminal_one_line_is_rewritten_and_ends_as_a_table(tmp_path, monke
     assert "\r\x1b[Knight: 0/1 tasks · " in stream.text
     assert stream.text.count("\n") == 1
     assert stream.text.endswith("\r\x1b[K✓ slow             success\n")
+
+
+def test_a_flow_written_in_python_waits_for_no_magics(tmp_path):
+    code = (
+        "import sys\nfrom IPython.core.interactiveshell import InteractiveShell\nshell = InteractiveShell.instance()\n"
+        "from nbflow import Flow\nFlow('f').run()\n"
+        "print('nbflow.notebook.onlookers' in sys.modules, 'nbflow.notebook.magics' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
