@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from nbflow.draw.picture import Picture
 
 
-def mime_bundle(picture: Picture) -> dict[str, str]:
-    """The picture by MIME type; without any Graphviz a Mermaid chart, and always text. Large ones are collapsed."""
+def mime_bundle(picture: Picture, dot: str = "") -> dict[str, str]:
+    """The picture by MIME type; without any Graphviz a Mermaid chart, and always text. Large ones are collapsed.
+
+    dot: of a picture of the same boxes and arrows that leaves as much room, where there is one already.
+    """
     text = to_text(picture)
     picture, _ = collapse(picture)
     if not picture.boxes:
         return {"text/plain": text}
-    dot = to_dot(picture)
+    dot = dot or to_dot(picture)
     layout = lay_out(dot)
     if layout is None:
         return {"text/vnd.mermaid": to_mermaid(picture), "text/plain": text}

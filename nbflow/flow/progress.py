@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nbflow.draw.collapse import collapse, worst
@@ -99,6 +100,8 @@ class Progress:
             return _standing(worst([state.label for state in present]), present, len(nodes), 0)
         track = self.run.track(nodes[0])
         total = len(track.states) if track.verdict is None else 0
+        if not nodes[0].mapped:
+            return _single(track.state(), total, track.attempts.get(0, 0))
         return _standing(track.state().label, track.counts(), total, sum(list(track.attempts.values())))
 
 
@@ -110,6 +113,12 @@ def _drawn_as(node: Node) -> str:
     while maker.maker is not None:
         maker = maker.maker
     return f"{maker.name}/{node.task.name}"
+
+
+@lru_cache(maxsize=256)
+def _single(state: State, total: int, retries: int) -> Standing:
+    """Of a node that is not mapped: there are few ways to stand."""
+    return _standing(state.label, {state: 1}, total, retries)
 
 
 def _standing(state: str, counts: dict[State, int], total: int, retries: int) -> Standing:

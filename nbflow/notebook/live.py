@@ -113,7 +113,7 @@ class View:
     def _open(self, dot: str) -> None:
         if "anywidget" not in sys.modules:
             # It takes a while to come, and its part in the browser, too: the first time a still picture comes first.
-            self._show(mime_bundle(flow_picture(self._run.graph)))
+            self._show(mime_bundle(_uncounted(self._progress.picture), dot))
         from nbflow.notebook.widget import LiveGraph, reference
 
         self._widget = LiveGraph(
@@ -241,6 +241,11 @@ def speaks_widgets() -> bool:
     they number their messages, those in a browser do not.
     """
     return not re.search(r"_\d+_\d+$", message_id())
+
+
+def _uncounted(picture: Picture) -> Picture:
+    """As it is before anything has run."""
+    return replace(picture, boxes=tuple(replace(box, done=None, total=None) for box in picture.boxes))
 
 
 def _drawn(dot: str, picture: Picture) -> str:
