@@ -67,6 +67,7 @@ class View {
     Object.assign(this, { model, store, direction: "TB", selected: null, hovered: null, filter: new Set(), query: "" });
     this.place = { x: 0, y: 0, k: 1 };
     this.folded = new Set();
+    this.stacks = [];
     this.build(el);
     this.redraw = () => this.draw();
     this.retext = () => this.fillPane();
@@ -127,8 +128,7 @@ class View {
   listen() {
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.search.addEventListener("keydown", (event) => {
-      const found = event.key === "Enter" ? this.boxes.find((box) => this.matches(box)) : null;
-      if (found) this.focus(found.i);
+      if (event.key === "Enter") this.findNext(event.shiftKey ? -1 : 1);
     });
     this.stage.addEventListener("wheel", (event) => {
       // Without a modifier the wheel belongs to the page.
@@ -189,7 +189,7 @@ class View {
 
   /** Where no Graphviz is to be had: a list. */
   drawWords(scene) {
-    this.boxes = [];
+    [this.boxes, this.edges, this.clusters, this.stacks] = [[], [], [], []];
     this.stage.replaceChildren(make("p", "", {}, `${scene.name}: no Graphviz here can draw ${scene.boxes.length} tasks`));
   }
 
@@ -313,6 +313,17 @@ class View {
       && (!this.filter.size || this.filter.has(this.state(box)));
   }
 
+  /** From one match to the next, round and round; the keys stay in the search box. */
+  findNext(step) {
+    const found = this.query ? this.boxes.filter((box) => this.matches(box)).map((box) => box.i) : [];
+    if (!found.length) return;
+    const at = found.indexOf(this.selected);
+    const next = found[at < 0 ? (step > 0 ? 0 : found.length - 1) : (at + step + found.length) % found.length];
+    for (const { members, cluster } of this.stacks) if (members.includes(next)) this.folded.delete(pathOf(cluster));
+    if (this.boxes[next].g.style.display === "none") this.draw();
+    this.select(next);
+  }
+
   dim() {
     const centre = this.hovered ?? this.selected;
     const path = centre === null ? null : new Set([...this.reach(centre, "ups"), ...this.reach(centre, "downs")]);
@@ -320,6 +331,11 @@ class View {
       box.g.classList.toggle("nf-dim", !this.matches(box) || (path !== null && !path.has(box.i)));
       box.g.classList.toggle("nf-found", Boolean(this.query) && this.matches(box));
       box.g.classList.toggle("nf-selected", box.i === this.selected);
+    }
+    for (const { g, members } of this.stacks) {
+      const [found, on] = [members.some((i) => this.matches(this.boxes[i])), path === null || members.some((i) => path.has(i))];
+      g.classList.toggle("nf-dim", !found || !on);
+      g.classList.toggle("nf-found", Boolean(this.query) && found);
     }
     for (const edge of this.edges) {
       const on = path !== null && path.has(edge.tail) && path.has(edge.head);
@@ -502,7 +518,8 @@ class View {
   // --- Clusters that are folded into one box.
 
   fold(c) {
-    if (!this.folded.delete(this.clusters[c].path.join("\u0000"))) this.folded.add(this.clusters[c].path.join("\u0000"));
+    const path = pathOf(this.clusters[c]);
+    if (!this.folded.delete(path)) this.folded.add(path);
     this.touched = false;
     this.draw();
   }
@@ -511,7 +528,7 @@ class View {
   refold() {
     this.extent = null;
     this.stacks = [];
-    const isFolded = (cluster) => this.folded.has(cluster.path.join("\u0000"));
+    const isFolded = (cluster) => this.folded.has(pathOf(cluster));
     const outermost = this.clusters.filter((each) => isFolded(each) && !this.clusters.some((other) => other !== each
       && isFolded(other) && other.path.length < each.path.length && other.path.every((p, d) => each.path[d] === p)));
     if (!outermost.length) return;
@@ -538,13 +555,12 @@ class View {
 
   drawStack(cluster) {
     const { x, y, width, height } = cluster.area;
-    const size = { width: Math.min(width, Math.max(110, 8 * cluster.name.length + 70)), height: 32 };
+    const size = { width: Math.min(width, Math.max(120, 8 * cluster.name.length + 100)), height: 32 };
     const area = { x: x + (width - size.width) / 2, y: y + (height - size.height) / 2, ...size };
     const g = document.createElementNS(SVG, "g");
     g.setAttribute("class", "nf-box nf-folded");
     g.setAttribute("tabindex", "0");
     g.setAttribute("role", "button");
-    g.setAttribute("aria-label", `Unfold ${cluster.name}`);
     g.dataset.cluster = cluster.c;
     const body = document.createElementNS(SVG, "rect");
     for (const [name, value] of Object.entries({ ...area, rx: 9, class: "nf-body" })) body.setAttribute(name, value);
@@ -557,20 +573,30 @@ class View {
       return made;
     };
     const symbol = write("nf-symbol", area.x + 10, "");
-    const label = cluster.name.length > 30 ? `${cluster.name.slice(0, 29)}…` : cluster.name;
-    const count = write("nf-count", area.x + area.width - 10, `${cluster.members.length} ▸`, "end");
-    g.append(body, symbol, write("nf-label", area.x + 26, label), count);
+    const count = write("nf-count", area.x + area.width - 10, "", "end");
+    const tip = document.createElementNS(SVG, "title");
+    const members = cluster.members.filter((i) => this.boxes[i].first);
+    // The label has what the count leaves of the room.
+    const room = Math.max(6, Math.floor((area.width - 60 - 14 * `${members.length}`.length) / 7.5));
+    const label = cluster.name.length > room ? `${cluster.name.slice(0, room - 1)}…` : cluster.name;
+    g.append(tip, body, symbol, write("nf-label", area.x + 26, label), count);
     cluster.g.after(g);
-    return { g, symbol, area, members: cluster.members };
+    return { g, symbol, count, tip, area, cluster, members: cluster.members };
   }
 
   foldedStates() {
     const order = ["running", "retrying", "failed", "trigger_failed", "cancelled", "paused", "pending", "success", "cached", "skipped"];
-    for (const stack of this.stacks ?? []) {
-      const states = new Set(stack.members.map((i) => this.state(this.boxes[i])));
-      const state = order.find((each) => states.has(each)) ?? "none";
-      stack.g.setAttribute("class", `nf-box nf-folded nf-${state}`);
-      stack.symbol.textContent = this.model.get("scene").looks[state] ?? "";
+    for (const { g, symbol, count, tip, cluster, members } of this.stacks) {
+      const tasks = members.filter((i) => this.boxes[i].first).map((i) => this.state(this.boxes[i]));
+      const state = order.find((each) => tasks.includes(each)) ?? "none";
+      const done = tasks.filter((each) => DONE.has(each)).length;
+      const failed = tasks.filter((each) => each === "failed").length;
+      g.classList.remove(...order.map((each) => `nf-${each}`), "nf-none");
+      g.classList.add(`nf-${state}`);
+      symbol.textContent = this.model.get("scene").looks[state] ?? "";
+      count.textContent = `${failed ? `✗${failed} ` : ""}${done}/${tasks.length} ▸`;
+      tip.textContent = [cluster.name, words(state), `${done} of ${tasks.length} tasks done${failed ? `, ${failed} failed` : ""}`].join(", ");
+      g.setAttribute("aria-label", `Unfold ${tip.textContent}`);
     }
   }
 
@@ -624,6 +650,8 @@ class View {
     this.extent = { width: left("x", "width"), height: left("y", "height") };
   }
 }
+
+const pathOf = (cluster) => cluster.path.join("\u0000");
 
 function areaOf(rect) {
   const [x, y, width, height] = ["x", "y", "width", "height"].map((name) => +rect.getAttribute(name));

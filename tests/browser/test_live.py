@@ -143,6 +143,18 @@ def test_search_filter_and_hover_leave_in_the_light_what_is_asked_for(live):
     boxes = shown.root.locator(".nf-box")
     shown.root.locator(".nf-search").fill("WEA")
     assert boxes.evaluate_all(lit) == ["weather"]
+    shown.root.locator(".nf-search").fill("RE")
+    opened = []
+    for _ in range(3):
+        shown.root.locator(".nf-search").press("Enter")
+        opened.append(shown.root.locator(".nf-pane h3").inner_text())
+    assert opened == ["report"] * 3
+    shown.root.locator(".nf-search").fill("t")
+    for _ in range(3):
+        shown.root.locator(".nf-search").press("Enter")
+        opened.append(shown.root.locator(".nf-pane h3").inner_text())
+    assert opened[3:] == ["weather", "count", "stations"], "one match after the other, from the one that is open"
+    shown.root.locator(".nf-search").press("Escape")
     shown.root.locator(".nf-search").fill("")
     shown.root.locator(".nf-state-button[data-state=failed]").click()
     assert boxes.evaluate_all(lit) == ["weather"]
@@ -157,7 +169,17 @@ def test_a_cluster_folds_and_the_graph_turns_while_the_kernel_is_busy(live):
     shown.wait_for_state("report", "running")
     shown.root.get_by_role("button", name="Fold quality").click()
     assert shown.box("report").is_hidden()
-    assert shown.root.locator(".nf-folded.nf-running").count() == 1
+    assert shown.root.locator(".nf-folded.nf-running .nf-count").text_content() == "0/1 ▸"
+    assert shown.root.get_by_role("button", name="Unfold quality, running, 0 of 1 tasks done").count() == 1
+    shown.root.locator(".nf-search").fill("wea")
+    assert "nf-dim" in shown.root.locator(".nf-folded").get_attribute("class")
+    shown.root.locator(".nf-search").fill("rep")
+    assert "nf-found" in shown.root.locator(".nf-folded").get_attribute("class")
+    shown.root.locator(".nf-search").press("Enter")
+    assert shown.box("report").is_visible(), "what is found is unfolded"
+    shown.root.locator(".nf-search").press("Escape")
+    shown.root.locator(".nf-search").fill("")
+    shown.root.get_by_role("button", name="Fold quality").click()
     shown.root.locator(".nf-folded").click()
     assert shown.box("report").is_visible()
     below = shown.box("weather").bounding_box()["y"] - shown.box("stations").bounding_box()["y"]
