@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nbflow.probe.pieces import NOTE, STDERR, STDOUT, Piece
@@ -10,12 +12,15 @@ from nbflow.probe.secrets import redact_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from nbflow.probe.pieces import Log
     from nbflow.probe.routing import Front
 
 # Each change between streams waits until what stands before it is sent; a task that changes on and on is not held up.
 _MOST_CHANGES = 200
+# What keeps a line at the bottom of a terminal makes room here for each text that is written, and comes back below it.
+ROOMS: list[Callable[[str], AbstractContextManager[None]]] = []
 
 
 class Screen:
@@ -59,9 +64,9 @@ class Screen:
 
     def header(self, header: str) -> None:
         if header and self._front is not None:
-            self._write(STDOUT, f"\x1b[34m{header}\x1b[0m\n")
+            self._write(STDOUT, f"{_painted(header, 34) if self._front.coloured else header}\n")
         elif header and sys.stderr.isatty():
-            self._write(STDERR, f"\x1b[2m{header}\x1b[0m\n")
+            self._write(STDERR, f"{header if os.environ.get('NO_COLOR') else _painted(header, 2)}\n")
 
     def text(self, piece: Piece) -> None:
         """A piece of text; of a display, which shows itself, nothing."""
@@ -87,4 +92,11 @@ class Screen:
                 getattr(sys, self._last).flush()
         self._last = name
         self._ends_line = text.endswith("\n")
-        getattr(sys, name).write(text)
+        with ExitStack() as stack:
+            for room in ROOMS:
+                stack.enter_context(room(text))
+            getattr(sys, name).write(text)
+
+
+def _painted(text: str, code: int) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m"

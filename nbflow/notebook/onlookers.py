@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from nbflow.flow import Run
+    from nbflow.model.node import Node
 
 
 def watch(run: Run, cancel: Callable[[], None] | None) -> AbstractContextManager[None]:
@@ -27,8 +28,15 @@ def watch(run: Run, cancel: Callable[[], None] | None) -> AbstractContextManager
         # A run that ends a cell is drawn once, not beside its own picture.
         shell.display_formatter.ipython_display_formatter.for_type(type(run), show_run)
         return live(run, cancel)
-    if sys.stderr.isatty():
+    # At a prompt that is free to type, and where a task asks something, a line that is rewritten is in the way.
+    if sys.stderr.isatty() and cancel is None and not any(map(_asks, run.nodes())):
         from nbflow.notebook.terminal import terminal
 
         return terminal(run)
     return nullcontext()
+
+
+def _asks(node: Node) -> bool:
+    """Whether a task's function asks the person at the keyboard."""
+    code = getattr(node.task.fn, "__code__", None)
+    return code is not None and not {"input", "breakpoint", "set_trace"}.isdisjoint(code.co_names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ class ShellFront:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+
+    @property
+    def coloured(self) -> bool:
+        return self._shell.colors.lower() != "nocolor" and not os.environ.get("NO_COLOR")
 
     def route(self) -> Callable[[], None]:
         publisher = self._shell.display_pub

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from nbflow.draw.dot import shown
 from nbflow.draw.theme import LOOKS
 from nbflow.flow.progress import Progress, Standing
+from nbflow.flow.screen import ROOMS
 from nbflow.model.state import State
 from nbflow.probe.listening import apart
 from nbflow.results.report import duration
@@ -30,6 +31,7 @@ def terminal(run: Run, stream: TextIO | None = None) -> Iterator[None]:
     """Shows a run that lasts. stream: where to; standard error by default, so that results can be piped."""
     line = Line(run, stream or sys.stderr)
     over = threading.Event()
+    ROOMS.append(line.room)
     thread = threading.Thread(target=line.follow, args=(over,), name="nbflow-line", daemon=True)
     thread.start()
     try:
@@ -37,6 +39,7 @@ def terminal(run: Run, stream: TextIO | None = None) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        ROOMS.remove(line.room)
         line.conclude()
 
 
@@ -49,6 +52,8 @@ class Line:
         self._stream = stream
         self._standing: dict[str, Standing] = {}
         self._written = False
+        self._stands = self._held = False
+        self._writing = threading.Lock()
 
     @apart()
     def follow(self, over: threading.Event) -> None:
@@ -61,9 +66,22 @@ class Line:
                 self._progress.redraw()
             self._standing.update(self._progress.changes())
             width = shutil.get_terminal_size().columns - 1
-            self._stream.write("\r\x1b[K" + self.text()[:width])
-            self._stream.flush()
-            self._written = True
+            with self._writing:
+                if not self._held:
+                    self._stream.write("\r\x1b[K" + self.text()[:width])
+                    self._stream.flush()
+                    self._written = self._stands = True
+
+    @contextmanager
+    def room(self, text: str) -> Iterator[None]:
+        """Makes room for what a task writes. Until that has ended its line, this one does not come back."""
+        with self._writing:
+            if self._stands:
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
+            self._stands = False
+            yield
+            self._held = not text.endswith("\n")
 
     def text(self) -> str:
         """The line: how many tasks are done, the time, and what runs."""
@@ -88,13 +106,13 @@ class Line:
         if not self._written:
             return
         self._standing.update(self._progress.changes())
-        rows = self.rows()
-        self._stream.write("\r\x1b[K" + "\n".join(rows) + "\n")
+        self._stream.write(("\r\x1b[K" if self._stands else "") + "\n".join(self.rows()) + "\n")
         self._stream.flush()
 
     def rows(self) -> list[str]:
         """A line a task: symbol, name, elements, state; of many only those that did not go well."""
-        items = list(self._standing.items())
+        places = {box.name: place for place, box in enumerate(self._progress.picture.boxes)}
+        items = sorted(self._standing.items(), key=lambda item: places.get(item[0], len(places)))
         if len(items) > MOST_ROWS:
             counts = Counter(now.state for _, now in items)
             summary = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in counts.items())

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 class Front(Protocol):
     """What a front end with rich displays hands in."""
 
+    @property
+    def coloured(self) -> bool:
+        """Whether text may be coloured there."""
+
     def route(self) -> Callable[[], None]:
         """From now on displays go to the capture of their context; gives what ends that."""
 

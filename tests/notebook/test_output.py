@@ -73,6 +73,11 @@ for i in range(100):
     "many": """%%task many for x in range(200)
 print("line", x)
 x""",
+    "uncoloured": """before, get_ipython().colors = get_ipython().colors, "NoColor"
+with Flow("plain") as plain:
+    task(lambda: print("said"), name="speaker", cache=False)()
+plain.run()
+get_ipython().colors = before""",
     "streams": "sys.stdout.__class__.__name__, threading.Thread.start.__module__, 'publish' in vars(get_ipython().display_pub)",
 }
 
@@ -138,6 +143,11 @@ def test_a_notebook_that_is_run_twice_saves_the_same_outputs(runs, cell):
     assert [dict(output, execution_count=None) for output in runs[1][cell]] == [
         dict(output, execution_count=None) for output in runs[0][cell]
     ]
+
+
+def test_without_colours_the_name_of_a_task_is_plain_text_too(runs):
+    assert runs[0]["uncoloured"][0].text == "speaker\nsaid\n"
+    assert "\x1b[34m" in runs[0]["flow"][0].text
 
 
 def test_elements_stand_under_a_line_with_their_name_in_their_order(runs):

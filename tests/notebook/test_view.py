@@ -1,9 +1,11 @@
 """The live graph without a browser: what is sent of a run, and what stands there at the end."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import pytest
 
@@ -11,6 +13,7 @@ from nbflow import Flow, opaque, task, unmapped
 from nbflow.flow.glance import Glances
 from nbflow.flow.progress import Progress
 from nbflow.flow.watching import WATCHERS
+from nbflow.notebook import onlookers
 from nbflow.notebook import terminal as terminal_module
 
 
@@ -135,20 +138,46 @@ def test_in_a_terminal_one_line_is_rewritten_and_ends_as_a_table(tmp_path, monke
         def flush(self):
             pass
 
-    stream = Stream()
+    def slow():
+        written = stream.written.wait(20)
+        print("said", end=" by slow\n")
+        return written
+
+    stream = opaque(Stream(), id="a terminal")
     monkeypatch.setattr(terminal_module, "QUIET_S", 0.01)
     monkeypatch.setattr(terminal_module, "STEP_S", 0.01)
     watcher = lambda run, cancel: terminal_module.terminal(run, stream)
+    monkeypatch.setattr(sys, "stdout", stream)
     with Flow("night", store=tmp_path / "s") as flow:
-        task(lambda: stream.written.wait(20), name="slow", cache=False)()
+        last = task(slow, cache=False)()
+        task(lambda: None, name="first", cache=False)() >> last
     WATCHERS.append(watcher)
     try:
         assert flow.run()["slow"]
     finally:
         WATCHERS.remove(watcher)
-    assert "\r\x1b[Knight: 0/1 tasks · " in stream.text
-    assert stream.text.count("\n") == 1
-    assert stream.text.endswith("\r\x1b[K✓ slow             success\n")
+    assert re.search(r"\r\x1b\[Knight: 1/2 tasks · [\d.]+ m?s · ▶ slow\r\x1b\[Ksaid by slow\n", stream.text)
+    table = stream.text.split("said by slow\n")[1].split("\x1b[K")[-1]
+    assert table == "✓ slow              success\n✓ first             success\n"
+
+
+def test_no_line_is_rewritten_where_somebody_types(tmp_path, monkeypatch):
+    monkeypatch.setattr(onlookers, "get_ipython", object)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+    def asks():
+        return input("name? ")
+
+    with Flow("f", store=tmp_path / "s") as asking:
+        task(asks)()
+    with Flow("g", store=tmp_path / "s") as plain:
+        task(lambda: 1, name="one")()
+    plain_run = plain.run()
+    shown = [
+        not isinstance(onlookers.watch(run, cancel), nullcontext)
+        for run, cancel in ((asking.run(), None), (plain_run, print), (plain_run, None))
+    ]
+    assert shown == [False, False, True]
 
 
 def test_a_flow_written_in_python_waits_for_no_magics(tmp_path):
