@@ -532,6 +532,23 @@ def test_an_argument_without_identity_is_named(store):
     assert 'config["lock"]' in str(run.error("use"))
 
 
+def test_each_task_that_reaches_what_has_no_identity_is_told_the_same(store):
+    lost = weakref.ref(Exception)
+
+    def helper():
+        return lost
+
+    @task
+    def use(n):
+        return helper(), n
+
+    with Flow("f", store=store) as flow:
+        use(1)
+        use(2)
+    run = flow.run()
+    assert ["`lost` is a" in str(run.error(name)) for name in ("use", "use-2")] == [True, True]
+
+
 def test_a_task_that_changes_its_argument_is_named_and_harms_nobody(store):
     @task
     def make():

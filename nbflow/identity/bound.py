@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 # What a search looks at, at most: what a task reaches lies near.
 _MOST_UNITS, _MOST_PARTS, _DEPTH = 2_000, 200, 3
 # Modules that keep the state of what they show or draw for the whole process.
-_MODULES = ("matplotlib.pyplot", "matplotlib.pylab", "pylab", "seaborn", "IPython", "ipykernel", "turtle", "tkinter")
+_MODULES = (
+    *("matplotlib.pyplot", "matplotlib.pylab", "pylab", "seaborn", "IPython", "ipykernel", "turtle", "tkinter"),
+    # Only one can ask at a time.
+    *("builtins.input", "builtins.breakpoint", "getpass"),
+)
 # What makes a handle that only the thread can use which made it.
 MAKERS = frozenset({"sqlite3.connect"})
 # Attributes through which tables draw with pyplot, whatever object they are taken from.

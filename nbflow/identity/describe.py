@@ -41,19 +41,27 @@ class Descriptions:
             unit = Unit(thing, kind_of(thing), name)
             # Before it is filled: what leads back to it finds it.
             self._units[key] = unit
-            if isinstance(thing, types.ModuleType):
-                # Its parts are components of their own.
-                self._module(unit, thing)
-                return unit
-            if isinstance(thing, type):
-                self._class(unit, thing)
-                own = unit.local
-            else:
-                # Without the values it reaches, which are components of their own.
-                own = self._function(unit, thing)
-            text = self._around.sources.text_of(thing)
-            unit.components.insert(0, Component(unit.kind, unit.name, own, text))
+            try:
+                self._fill(unit, thing)
+            except BaseException:
+                # Who asks again is told the same, and finds no half of it.
+                del self._units[key]
+                raise
         return self._units[key]
+
+    def _fill(self, unit: Unit, thing: Any) -> None:
+        if isinstance(thing, types.ModuleType):
+            # Its parts are components of their own.
+            self._module(unit, thing)
+            return
+        if isinstance(thing, type):
+            self._class(unit, thing)
+            own = unit.local
+        else:
+            # Without the values it reaches, which are components of their own.
+            own = self._function(unit, thing)
+        text = self._around.sources.text_of(thing)
+        unit.components.insert(0, Component(unit.kind, unit.name, own, text))
 
     def _function(self, unit: Unit, fn: types.FunctionType) -> bytes:
         meaning = self._around.meanings.of(fn)

@@ -23,7 +23,7 @@ def followed(fn: types.FunctionType, reach: Reach, origins: Origins) -> tuple[An
         passed = [reach.module]
     else:
         first = names.pop(0)
-        value = fn.__globals__.get(first, vars(builtins).get(first, MISSING))
+        value = fn.__globals__[first] if first in fn.__globals__ else _builtin(first)
         passed = [first]
     while names and isinstance(value, types.ModuleType) and origins.of_module(value.__name__) is None:
         passed.append(names.pop(0))
@@ -37,6 +37,12 @@ def followed(fn: types.FunctionType, reach: Reach, origins: Origins) -> tuple[An
             value = put
             passed.append(names.pop(0))
     return value, ".".join(passed), tuple(names)
+
+
+def _builtin(name: str) -> Any:
+    value = vars(builtins).get(name, MISSING)
+    # A kernel puts a method of its own in the place of `input`: what counts is which, not all that the kernel holds.
+    return value.__func__ if isinstance(value, types.MethodType) else value
 
 
 def module_named(name: str, level: int = 0, namespace: dict[str, Any] | None = None) -> Any:

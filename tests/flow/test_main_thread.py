@@ -193,6 +193,7 @@ def test_an_interrupt_of_a_main_thread_task_beside_others_ends_the_run(flow):
         ("from IPython.display import display\ndef f(x):\n    display", True),
         ("def helper():\n    import matplotlib.pyplot as p\n    p.plot\ndef f(x):\n    helper()", True),
         ("def f(x):\n    return x.plot()", True),
+        ("def helper():\n    return input()\ndef f(x):\n    return helper()", True),
         ("import json\ndef f(x):\n    return json.dumps(x)", False),
         ("def f(x):\n    return pd.DataFrame({'x': [x]}).groupby('x').mean()", False),
         ("import threading\nlock = threading.Lock()\ndef f(x):\n    with lock:\n        return x", False),

@@ -137,6 +137,29 @@ def test_a_connection_from_another_cell_is_used_by_two_tasks_of_a_map(kernel):
     assert kernel.value("made") == [1, 3]
 
 
+def test_tasks_ask_one_after_the_other_and_the_answers_are_kept(kernel):
+    kernel(
+        "@task\ndef asks(question):\n    return input(question), is_main()\n"
+        "with Flow('asking') as flow:\n    asks('name? ', name='one'), asks('town? ', name='two')"
+    )
+    asked = []
+
+    def answer(message):
+        asked.append(message["content"]["prompt"])
+        kernel.client.input(asked[-1].upper())
+
+    kernel.client.execute_interactive(
+        "run = flow.run()", allow_stdin=True, stdin_hook=answer, timeout=30, output_hook=lambda message: None
+    )
+    assert sorted(asked) == ["name? ", "town? "]
+    kernel("again = flow.run()")
+    assert kernel.value("[run['one'], again['two'], again.state('one').label]") == [
+        ("NAME? ", True),
+        ("TOWN? ", True),
+        "cached",
+    ]
+
+
 WAITING = """
 with Flow("waiting") as flow:
     def wait(x):
