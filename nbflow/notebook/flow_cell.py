@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.errors import CellError, HeadError, NbflowError
 from nbflow.flow import Flow
 from nbflow.notebook.failures import cell_failure
-from nbflow.notebook.source import as_python
+from nbflow.notebook.source import as_python, kept
 from nbflow.notebook.tracebacks import BodyUnreadable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run_flow_cell(session: Session, line: str, cell: str, commands: Collection[s
 def _compiled(session: Session, head: str, cell: str) -> Any:
     """The cell as any plain cell: what it reads of tasks is brought up to date, what it must not do is refused."""
     body = as_python(session.shell, session.forms, cell)
-    filename = session.shell.compile.cache(f"# {head}\n{body}")
+    filename = kept(session.shell, f"# {head}\n{body}")
     try:
         tree = ast.parse(f"\n{body}", filename)
         if session.plain is not None:

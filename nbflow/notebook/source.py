@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.compilerop import code_name
 
 from nbflow.notebook.comment import is_task_comment, parse_comment
 from nbflow.notebook.header import Head, parse_head, split_head
@@ -37,7 +40,20 @@ def read_source(shell: Any, forms: CellForms, line: str, cell: str) -> CellSourc
         # The head stands in as a comment: tracebacks show it, and equal bodies under other heads differ.
         head_text = "\n".join(f"# {each}" for each in f"%%task {text}".split("\n"))
     body = as_python(shell, forms, body)
-    return CellSource(head, body, shell.compile.cache(f"{head_text}\n{body}"), head_lines + 1)
+    return CellSource(head, body, kept(shell, f"{head_text}\n{body}"), head_lines + 1)
+
+
+def kept(shell: Any, text: str) -> str:
+    """Keeps the text of the cell that runs where tracebacks look for it; gives its file name, the same for equal texts.
+
+    Not under the name that a kernel would give it: of a file that ends in .py and is not there, IPython shows the lines
+    of a function wrongly, unless they begin with its `def`.
+    """
+    name = code_name(text)
+    linecache.cache[name] = (len(text), None, [f"{line}\n" for line in text.splitlines()], name)
+    # As `shell.compile.cache` does it, which leaves no choice of the name: "Cell In[3]" in tracebacks.
+    shell.compile._filename_map[name] = shell.execution_count
+    return name
 
 
 def as_python(shell: Any, forms: CellForms, body: str) -> str:

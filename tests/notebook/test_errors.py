@@ -75,6 +75,14 @@ def test_a_task_cell_shows_the_element_the_line_and_the_ways_on(kernel):
     assert "%flow frame halves" in text
 
 
+def test_tb_then_marks_the_line_of_the_cell(kernel):
+    number = 1 + int(kernel("get_ipython().execution_count"))
+    kernel(HALVES)
+    shown = kernel("%tb")
+    assert re.search(rf"Cell In\[{number}\], line 2, in halves", shown), shown
+    assert re.search(r"-> 2 y = 1 / x  # here", shown), shown
+
+
 def test_tb_then_shows_the_whole_traceback(kernel):
     kernel("%%task below\ndeep(40)")
     text = kernel("%tb")
