@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbflow.errors import Interrupted
 from nbflow.executors.home import Home, running_loop
 from nbflow.flow.displays import Displayed
 from nbflow.model.state import State
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from nbflow.flow.finished import Run
     from nbflow.flow.running import Job
+
+# As long as a run takes that ends at once.
+_ENDING_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +75,24 @@ class Background(Displayed):
     def wait(self, timeout_s: float | None = None) -> Run:
         """The Run, once it has ended. Raises TimeoutError after timeout_s; the run goes on then."""
         left_s = timeout_s
-        if threading.get_ident() == self._home.thread:
-            self._home.serve(timeout_s)
-            left_s = None if timeout_s is None else 0.0
         try:
+            if threading.get_ident() == self._home.thread:
+                self._home.serve(timeout_s)
+                left_s = None if timeout_s is None else 0.0
             return self._over.result(left_s)
         except TimeoutError:
             if self._over.done():
                 raise
             raise TimeoutError(f"{self!r}: still at it after {timeout_s} s; it goes on") from None
+        except KeyboardInterrupt as stop:
+            # One that met a task of the run on this thread ends the run.
+            if not self.ended.wait(_ENDING_S):
+                name = self._job.flow.name
+                self._job.flow.tell(
+                    f"{name}: only the waiting has ended, the run goes on in the background ({self.progress}); "
+                    f"cancel() of its handle ends it"
+                )
+            raise Interrupted from stop
 
     def when_over(self, act: Callable[[], None]) -> None:
         """Calls something when it has ended, in whichever way; at once where it has."""

@@ -62,10 +62,7 @@ def perform(session: Session, line: str) -> Any:
         name, rest = "help", []
     command = COMMANDS.get(name)
     if name in _ENDING:
-        raise HeadError(
-            f"%flow has no {name!r}: a run is ended by the kernel's interrupt (■ in the toolbar), and one in the "
-            f"background by the Cancel button under it, or by `handle.cancel()` where `handle = flow.start()` began it"
-        )
+        raise HeadError(f"%flow has no {name!r}: {_how_to_end(session.namespace)}")
     if command is None:
         near = f"; did you mean {_MEANT[name]!r}?" if name in _MEANT else nearest(name, COMMANDS) or "."
         raise HeadError(f"%flow has no {name!r}{near} `%flow help` lists them")
@@ -73,6 +70,26 @@ def perform(session: Session, line: str) -> Any:
         print(help_of(name))
         return None
     return command.act(session, read_given(session, name, command.takes, command.options, rest))
+
+
+def _how_to_end(namespace: Mapping[str, Any]) -> str:
+    """How a run is ended; of one that goes on in the background, by what it is called."""
+    from nbflow.flow.background import Background
+
+    handles = {name: each for name, each in namespace.items() if isinstance(each, Background) and not each.done}
+    # `_5` is what the cell with that number gave; `_` is another thing soon.
+    names = sorted((name for name in handles if name.strip("_")), key=lambda name: name.startswith("_"))
+    here = "a run is ended by the kernel's interrupt (■ in the toolbar)"
+    if not names:
+        return (
+            f"{here}, and one in the background by the Cancel button under it, or by `handle.cancel()` where "
+            f"`handle = flow.start()` began it; none runs there now"
+        )
+    handle = handles[names[0]]
+    return (
+        f"{here}; {handle.run.flow.name!r}, which runs in the background ({handle.progress}), by the Cancel button "
+        f"under it, or by `{names[0]}.cancel()`"
+    )
 
 
 def flow_help() -> str:

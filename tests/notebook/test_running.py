@@ -336,6 +336,20 @@ with Flow("blocked") as flow:
     assert kernel.value("value") == 1
 
 
+def test_who_stops_waiting_or_asks_how_to_stop_is_told_of_the_run_that_goes_on(kernel, tmp_path):
+    kernel(WAITING)
+    reply, text = kernel.interrupted("(FOLDER / 'waits').touch()\nhandle.wait()", tmp_path / "waits")
+    assert reply["traceback"] == ["stopped"]
+    assert "waiting: only the waiting has ended, the run goes on in the background (0 of 4 done)" in text
+    reply = kernel.client.execute_interactive("%flow stop", timeout=30, output_hook=lambda message: None)
+    told = "\n".join(reply["content"]["traceback"])
+    assert "'waiting', which runs in the background (0 of 4 done)" in told
+    assert "or by `handle.cancel()`" in told
+    (tmp_path / "go").touch()
+    kernel("run = handle.wait()")
+    assert kernel.value("run['wait']") == [0, 10, 20, 30]
+
+
 def test_an_interrupt_says_how_much_is_kept_and_the_next_run_goes_on_from_there(kernel, tmp_path):
     kernel("%flow lazy on")
     kernel("""%%task xs for x in range(12) --ignore FOLDER
