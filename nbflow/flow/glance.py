@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
@@ -54,6 +55,8 @@ class Glances:
         """Why a node runs, is reused, waits or does not run."""
         run, track = self._run, self._run.track(node)
         state = track.state()
+        if isinstance(node, Parameter):
+            return ""
         if state is State.CACHED:
             return "reused: nothing that it depends on changed"
         if state is State.SKIPPED:
@@ -79,7 +82,7 @@ class Glances:
         """What is told of a node that has ended: seconds, output, error, traceback, log."""
         book, track = self._run.ledger.books[node], self._run.track(node)
         told: dict[str, Any] = {}
-        if track.state() is not State.CACHED:
+        if track.state() is not State.CACHED and not isinstance(node, Parameter):
             told["seconds"] = round(sum(book.seconds), 4)
         if track.state() in UNSUCCESSFUL and book.errors:
             index, error = first_error(self._run, node)
@@ -98,8 +101,9 @@ class Glances:
         values = self._run.ledger.books[node].values
         if not node.mapped:
             return None if not values or values[0] is MISSING else preview(values[0], node.name)
-        first = [value for value in values[:5] if value is not MISSING]
-        return {"kind": "list", "total": len(values), "items": [short_text(v, node.name, 120) for v in first]}
+        there = ((i, value) for i, value in enumerate(values) if value is not MISSING)
+        first = [(i, short_text(value, node.name, 120)) for i, value in islice(there, 5)]
+        return {"kind": "list", "total": len(values), "items": first}
 
 
 def _user_trace(error: BaseException) -> str:

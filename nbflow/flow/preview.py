@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import sys
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
@@ -22,7 +23,11 @@ def preview(value: Any, name: str) -> dict[str, Any]:
     for module, kind, show in _KINDS:
         known = getattr(sys.modules.get(module), kind, None)
         if known is not None and isinstance(value, known):
-            return show(value, name)
+            try:
+                return show(value, name)
+            # It runs code of libraries, and of the user's columns and artists, beside the run.
+            except Exception as error:  # noqa: BLE001 (told in its place)
+                return {"kind": "text", "text": f"{kind}, which cannot be shown here: {type(error).__name__}"}
     if isinstance(value, (list, tuple, dict, set, frozenset)) and len(value) > MOST_ITEMS:
         # The text of all of a large container would take long, and hold up the run.
         first = type(value)(islice(value.items() if isinstance(value, dict) else value, 10))
@@ -70,6 +75,11 @@ def _axes(value: Any, name: str) -> dict[str, Any]:
 
 
 def _cell(value: Any, name: str) -> str:
+    if isinstance(value, (date, datetime)):
+        value = str(value)
+    elif type(value).__module__ == "numpy":
+        # Not `np.float64(0.5)`.
+        value = value.item() if value.dtype.kind in "biufc" else str(value)
     return value[:MOST_CELL] if isinstance(value, str) else short_text(value, name, MOST_CELL)
 
 

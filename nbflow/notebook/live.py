@@ -18,6 +18,7 @@ from nbflow.flow.failing import failure_line
 from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
+from nbflow.model.node import Parameter
 from nbflow.model.state import State
 from nbflow.notebook.places import LINE, leave_picture, message_id, place_of
 from nbflow.probe.listening import apart
@@ -187,7 +188,8 @@ class View:
         rows, told = [], {}
         for name, now in changes.items():
             number = self._numbers[name]
-            rows.append((number, now.state, now.done, now.total, now.failed, now.running, now.retries))
+            if not isinstance(self._progress.members[name][0], Parameter):
+                rows.append((number, now.state, now.done, now.total, now.failed, now.running, now.retries))
             finished = now.state in _FINISHED
             kind = "called" if now.state in _CALLED else now.state
             if (finished and now.total > 1) or (name, kind) not in self._explained:

@@ -508,9 +508,9 @@ class View {
       head, chip, facts.children.length ? facts : null,
       told.error ? make("p", "nf-error", {}, told.error) : null,
       told.trace ? part("trace", "Traceback", make("pre", "", {}, told.trace), open.has("trace")) : null,
-      told.output ? part("output", "Output", output(told.output), true) : null,
+      told.output ? part("output", box.kind === "parameter" ? "Value" : "Output", output(told.output), true) : null,
       told.log ? part("log", "Log", make("pre", "", {}, told.log), open.has("log") || !told.output) : null,
-      text ? part("source", box.kind === "parameter" ? "Default" : "Source", numbered(text), true) : null,
+      text ? box.kind === "parameter" ? part("source", "Default", make("pre", "", {}, text), true) : part("source", "Source", numbered(text), true) : null,
     ].filter(Boolean));
     this.pane.scrollTop = scrolled;
   }
@@ -690,7 +690,7 @@ function output(told) {
     shown.append(make("img", "", { src: `data:image/png;base64,${told.png}`, alt: told.text }));
   } else if (told.kind === "list") {
     const more = told.total - told.items.length;
-    shown.append(make("ol", "", { start: "0" }, ...told.items.map((text) => make("li", "", {}, text))));
+    shown.append(make("ol", "", {}, ...told.items.map(([i, text]) => make("li", "", { value: i }, text))));
     if (more > 0) shown.append(make("p", "nf-quiet", {}, `… ${more} more`));
     return shown;
   } else {

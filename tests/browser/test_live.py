@@ -110,6 +110,9 @@ def test_a_click_opens_the_pane_while_the_kernel_is_busy(live):
     assert "def weather(station, gate):" in pane.locator(".nf-source").inner_text()
     pane.locator("summary", has_text="Traceback").click()
     assert 'raise ValueError(f"no answer from {station}")' in pane.inner_text()
+    assert pane.locator("li").evaluate_all("items => items.map(item => item.value)") == [0, 1, 2, 4, 5]
+    shown.box("count").click()
+    assert pane.inner_text().split() == ["count", "×", "Used", "by", "stations", "Value", "6", "Default", "6"]
     shown.box("stations").click()
     assert "['station 0', 'station 1'" in pane.inner_text()
     shown.notebook.page.keyboard.press("Escape")
