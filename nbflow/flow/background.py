@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from nbflow.flow.finished import Run
     from nbflow.flow.running import Job
 
-# As long as a run takes that ends at once.
-_ENDING_S = 0.3
+# As long as a run takes that ends at once. How often who awaits a run looks whether it was interrupted.
+_ENDING_S, _LOOK_S = 0.3, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +118,23 @@ class Background(Displayed):
             self.ended.set()
 
     def __await__(self) -> Generator[Any, None, Run]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Run:
         import asyncio
 
+        over = asyncio.wrap_future(self._over)
         try:
-            return (yield from asyncio.wrap_future(self._over).__await__())
-        except asyncio.CancelledError:
+            while not over.done():
+                # A kernel's interrupt cancels the cell, and wakes up no loop that sleeps.
+                await asyncio.wait([over], timeout=_LOOK_S)
+        except asyncio.CancelledError as stop:
             self.cancel()
+            # What it says of that stands above the error.
+            self.ended.wait(_ENDING_S)
+            vars(stop)["_render_traceback_"] = Interrupted()._render_traceback_
             raise
+        return over.result()
 
     @property
     def how(self) -> str:

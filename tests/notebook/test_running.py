@@ -336,6 +336,26 @@ with Flow("blocked") as flow:
     assert kernel.value("value") == 1
 
 
+@pytest.mark.parametrize("call", ["await flow.arun()", "handle = flow.start()\nawait handle"])
+def test_an_interrupt_ends_an_awaited_run_at_once(kernel, tmp_path, call):
+    kernel("""
+async def wait(x):
+    if x > 1:
+        (FOLDER / "begun").touch()
+        await asyncio.sleep(60)
+    return x
+with Flow("awaited") as flow:
+    task(ignore="FOLDER")(wait).map(range(4))
+""")
+    started = time.monotonic()
+    reply, text = kernel.interrupted(call, tmp_path / "begun")
+    assert time.monotonic() - started < 45
+    assert reply["traceback"] == ["stopped"]
+    assert "awaited: cancelled; 2 finished results are kept" in text
+    kernel.until("flow.last_run.overall.label == 'cancelled'")
+    kernel.until("flow.plan()['wait'].fresh == 2")
+
+
 def test_who_stops_waiting_or_asks_how_to_stop_is_told_of_the_run_that_goes_on(kernel, tmp_path):
     kernel(WAITING)
     reply, text = kernel.interrupted("(FOLDER / 'waits').touch()\nhandle.wait()", tmp_path / "waits")
