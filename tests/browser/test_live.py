@@ -93,6 +93,8 @@ def test_states_are_seen_while_it_runs_and_after_it(live):
     assert shown.box("weather").locator(".nf-count").text_content() == "✗1 5/6"
     assert "1 failed" in shown.root.locator(".nf-summary").inner_text()
     assert "▶ report" in shown.root.locator(".nf-summary").inner_text()
+    legend = shown.root.locator(".nf-state-button").all_inner_texts()
+    assert legend == ["▶ 1 running", "✓ 1 success", "✗ 1 failed"]
     shown.let_go()
     states = dict(shown.area.locator(".nf-box").evaluate_all("bs => bs.map(b => [b.dataset.node, b.dataset.state])"))
     assert states == {"count": "", "gate": "", "stations": "fresh", "report": "fresh", "weather": "failed"}
@@ -209,6 +211,14 @@ def test_the_wheel_zooms_only_with_a_modifier(live):
         "([w]) => document.querySelector('.nf-box[data-node=stations]').getBoundingClientRect().width > 1.3 * w",
         arg=[before],
     )
+    start = shown.box("stations").bounding_box()
+    page.mouse.move(start["x"] + 5, start["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 65, start["y"] + 35, steps=4)
+    page.mouse.up()
+    moved = shown.box("stations").bounding_box()
+    assert (moved["x"] - start["x"], moved["y"] - start["y"]) == pytest.approx((60, 30), abs=2)
+    assert shown.root.locator(".nf-pane").is_hidden(), "a drag is no click"
     shown.let_go()
 
 
@@ -280,6 +290,11 @@ def test_the_graph_follows_the_dark_theme(live):
     paper = shown.root.evaluate("(root) => getComputedStyle(root).backgroundColor")
     assert min(map(int, re.findall(r"\d+", ink))) > 180
     assert max(map(int, re.findall(r"\d+", paper)[:3])) < 60
+    moves = "(box) => getComputedStyle(box).animationName"
+    body = shown.box("report").locator(".nf-body")
+    assert body.evaluate(moves) == "nf-breathe"
+    shown.notebook.page.emulate_media(reduced_motion="reduce")
+    assert body.evaluate(moves) == "none"
     shown.let_go()
 
 
