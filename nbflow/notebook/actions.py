@@ -9,6 +9,7 @@ from nbflow.errors import HeadError, MissingExtra
 from nbflow.notebook.edited import edited_text
 from nbflow.notebook.export import export as write_module
 from nbflow.notebook.frames import run_to_look_at
+from nbflow.notebook.modes import goes_on_text
 from nbflow.notebook.params import form_of, given_values, is_given, set_values
 from nbflow.notebook.stored import cache_text, clear
 
@@ -63,6 +64,9 @@ def frame(session: Session, given: Given) -> Any:
 def status(session: Session, given: Given) -> None:
     for line in session.build().status().lines():
         print(line)
+    goes_on = goes_on_text(session.behind)
+    if goes_on:
+        print(goes_on)
     _tell_edited(session)
     print(f"results are kept in {os.path.relpath(session.store)}")
 

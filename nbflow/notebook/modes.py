@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from nbflow.errors import HeadError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from nbflow.flow.background import Background
     from nbflow.results.report import PlanRow
 
 SLOW_S = 60.0
@@ -64,10 +65,13 @@ class Modes:
             return "auto: the cell of a task also runs what depends on it"
         return "not auto: what depends on a task is run when it is read, or by `%flow run`"
 
-    def stop_text(self, read: Sequence[str], rows: Sequence[PlanRow], lazy_names: Collection[str]) -> str | None:
+    def stop_text(
+        self, read: Sequence[str], rows: Sequence[PlanRow], lazy_names: Collection[str], goes_on: str = ""
+    ) -> str | None:
         """What a plain cell is told that reads these outputs; None where it may bring them up to date and run.
 
-        rows: of the plan, what is not fresh; lazy_names: nodes whose cells have `--lazy`.
+        rows: of the plan, what is not fresh; lazy_names: nodes whose cells have `--lazy`; goes_on: of a run in the
+        background.
         """
         if not rows:
             return None
@@ -78,12 +82,22 @@ class Modes:
         names = ", ".join(f"`{name}`" for name in read)
         lines = [f"This cell reads {names}, and was not run, because this is not up to date:"]
         lines += _table(rows)
+        if goes_on:
+            lines.append(f"{goes_on}; when that has ended, run this cell again.")
+            return "\n".join(lines)
         lines.append(_how_long(rows, took_s) + f" To run it: `%flow run {' '.join(read)}`, then this cell again.")
         if self.lazy:
             lines.append("`%flow lazy off` lets cells do so by themselves.")
         elif not asked:
             lines.append(f"`%flow lazy after {math.ceil(took_s) + 1}` lets cells do so by themselves.")
         return "\n".join(lines)
+
+
+def goes_on_text(behind: Background | None, names: Iterable[str] = ()) -> str:
+    """Of a run in the background, how far it is; empty where it has ended, or does not run all nodes of these names."""
+    if behind is None or behind.done or not {node.name for node in behind.run.nodes()}.issuperset(names):
+        return ""
+    return f"A run goes on in the background ({behind.progress})"
 
 
 def duration(seconds: float) -> str:

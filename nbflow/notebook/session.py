@@ -22,7 +22,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.givens import Givens
 from nbflow.notebook.maker import CellMaker
-from nbflow.notebook.modes import Modes
+from nbflow.notebook.modes import Modes, goes_on_text
 from nbflow.notebook.output import ready_figures
 from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
@@ -62,6 +62,8 @@ class Session:
         self.givens = Givens(self)
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
+        # The last run that was begun in the background.
+        self.behind: Background | None = None
         self._preparing: set[str] = set()
 
     @property
@@ -173,7 +175,7 @@ class Session:
             if sum(took) <= self.modes.slow_s:
                 return None
         rows = [row for row in flow.plan(targets).rows if row.freshness is not Freshness.FRESH and not row.skipped]
-        return self.modes.stop_text(names, rows, lazy)
+        return self.modes.stop_text(names, rows, lazy, goes_on_text(self.behind, (row.name for row in rows)))
 
     # Building and running
 
@@ -234,7 +236,8 @@ class Session:
     def start(self, names: Sequence[str] | None = None, *, force: bool = False) -> Background:
         """As `run`, in the background; cells run meanwhile."""
         flow, targets, forced = self._asked(names, force=force)
-        return flow.start(targets=targets, force=forced)
+        self.behind = flow.start(targets=targets, force=forced)
+        return self.behind
 
     def _asked(self, names: Sequence[str] | None, *, force: bool) -> tuple[Flow, list[str] | None, list[str] | None]:
         """The flow as it is declared now, the nodes that are to run (None: all), and those that are forced to."""

@@ -219,11 +219,15 @@ def test_flow_run_background_gives_a_handle_that_cancels(kernel, tmp_path):
 while not (FOLDER / "go").exists():
     time.sleep(0.02)
 x""")
-    kernel("%flow lazy off")
     outputs = kernel("%flow run --background")
+    reply = kernel.client.execute_interactive("waits[0]", timeout=30, output_hook=lambda message: None)
+    told = "\n".join(reply["content"]["traceback"])
+    assert "A run goes on in the background (0 of 3 done); when that has ended, run this cell again." in told
+    assert "A run goes on in the background" in texts(kernel("%flow status"))
+    kernel("%flow lazy off")
     shown = [m["content"]["data"] for m in outputs if "data" in m["content"]]
     assert any("runs in the background" in data.get("text/plain", "") for data in shown)
-    kernel("handle = _")
+    kernel("handle = next(each for each in Out.values() if hasattr(each, 'cancel'))")
     kernel.until("(FOLDER / 'begun 0').exists()")
     kernel("handle.cancel()\nstate = handle.wait(20).overall.label")
     assert kernel.value("state") == "cancelled"
