@@ -44,7 +44,7 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
     from nbflow.results.shown import ShownFrame
 
     count = len(track.states)
-    states = [ledger.state(node, i) for i in range(count)]
+    states = ledger.states(node)
     indices = [i for i, state in enumerate(states) if state in SUCCESSFUL]
     found = iter(values_of(node, ledger, indices))
     present = [state in SUCCESSFUL for state in states]
@@ -151,7 +151,7 @@ def _own_columns(node: Node, ledger: Ledger, track: Track, states: Sequence[Stat
         "error": errors,
         "seconds": book.seconds[: len(states)],
         "cached": [state is State.CACHED for state in states],
-        "attempts": [_attempts(state, track.attempts.get(i, 0)) for i, state in enumerate(states)],
+        "attempts": _attempts(states, track.attempts),
     }
 
 
@@ -159,6 +159,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
 
 
-def _attempts(state: State, retries: int) -> int:
-    called = state in {State.SUCCESS, State.FAILED}
-    return retries + 1 if called else 0
+def _attempts(states: Sequence[State], retries: dict[int, int]) -> list[int]:
+    """How often each element was called."""
+    attempts = [int(state in _CALLED) for state in states]
+    for i, more in retries.items():
+        attempts[i] += more if states[i] in _CALLED else 0
+    return attempts
+
+
+_CALLED = frozenset({State.SUCCESS, State.FAILED})
