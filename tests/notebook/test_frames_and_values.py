@@ -42,6 +42,28 @@ def test_failed_elements_are_shown_with_their_errors(notebook):
     assert "ZeroDivisionError" in shown.value["error"][1]
 
 
+def test_a_frame_tells_what_the_cell_just_ran(notebook):
+    notebook("n = 2")
+    notebook(task("ys for x in range(n)", "x"))
+    notebook("n = 3")
+    notebook(task("ys for x in range(n)", "x"))
+    shown = notebook("%flow frame ys")
+    assert shown.ran == []
+    assert shown.value.headline == "3 elements: 2 reused, 1 run"
+    notebook("n = 2")
+    assert notebook("%flow frame ys").value.headline == "2 elements: 2 reused", "another run's elements are not these"
+
+
+def test_a_frame_is_of_the_value_that_the_parameters_give_now(notebook):
+    notebook("n = 2")
+    notebook(task("ys for x in [1, 0]", "n / x"))
+    notebook("n = 3")
+    notebook(task("ys for x in [1, 0]", "n / x"))
+    notebook("n = 2")
+    shown = notebook("%flow frame ys")
+    assert list(shown.value["result"].dropna()) == [2.0]
+
+
 @pytest.fixture
 def rated(notebook):
     notebook("import nbflow\nrate = 1\ngain = nbflow.Parameter('gain', default=10)")
