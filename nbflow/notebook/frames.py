@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbflow.model.state import SUCCESSFUL, Freshness
+from nbflow.model.state import SUCCESSFUL, Freshness, State
 
 if TYPE_CHECKING:
     from nbflow.flow import Run
@@ -19,8 +19,10 @@ def run_to_look_at(session: Session, name: str) -> tuple[Run, str]:
     last = _last_with(session, planned, name)
     if row is None or row.freshness is Freshness.FRESH or not row.count or not row.fresh:
         return last or session.run([name], check=False), ""
-    missing = f"{row.count - row.fresh:,} of {row.count:,} have no result yet: %flow run {name}"
-    return (last or planned), missing
+    shown = last or planned
+    # Those that failed are told of by the frame itself.
+    left = row.count - row.fresh - shown.ledger.states(shown.find(name)).count(State.FAILED)
+    return shown, f"{left:,} of {row.count:,} have no result yet: %flow run {name}" if left else ""
 
 
 def _last_with(session: Session, planned: Run, name: str) -> Run | None:

@@ -40,6 +40,8 @@ def test_failed_elements_are_shown_with_their_errors(notebook):
     shown = notebook("%flow frame ys")
     assert shown.ran == []
     assert "ZeroDivisionError" in shown.value["error"][1]
+    assert shown.value.headline == "2 elements: 1 run, 1 failed"
+    assert "no result yet" not in shown.text, "it was tried"
 
 
 def test_a_frame_tells_what_the_cell_just_ran(notebook):
