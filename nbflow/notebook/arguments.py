@@ -136,6 +136,9 @@ def _one(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], 
     names = _names(session, words)
     if len(names) != 1:
         raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {_example(session)}`")
+    task = names[0].partition("[")[0]
+    if names[0] not in _known(session) and task in _known(session):
+        raise HeadError(f"%flow {name} takes a whole task: `%flow {name} {task}`; %flow why, log and debug take one element")
     return [session.task_name(names[0])], None
 
 

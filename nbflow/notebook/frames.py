@@ -17,9 +17,11 @@ def run_to_look_at(session: Session, name: str) -> tuple[Run, str]:
     planned = flow.run(targets=[name], dry=True)
     row = next((each for each in planned.plan if each.name == name), None)
     last = _last_with(session, planned, name)
-    if row is None or row.freshness is Freshness.FRESH or not row.count or not row.fresh:
+    if row is None or not row.count or not row.fresh:
         return last or session.run([name], check=False), ""
     shown = last or planned
+    if row.freshness is Freshness.FRESH:
+        return shown, ""
     # Those that failed are told of by the frame itself.
     left = row.count - row.fresh - shown.ledger.states(shown.find(name)).count(State.FAILED)
     return shown, f"{left:,} of {row.count:,} have no result yet: %flow run {name}" if left else ""
