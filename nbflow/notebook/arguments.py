@@ -138,7 +138,8 @@ def _one(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], 
         raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {_example(session)}`")
     task = names[0].partition("[")[0]
     if names[0] not in _known(session) and task in _known(session):
-        raise HeadError(f"%flow {name} takes a whole task: `%flow {name} {task}`; %flow why, log and debug take one element")
+        whole = f"%flow {name} takes a whole task: `%flow {name} {task}`"
+        raise HeadError(f"{whole}; %flow why, log and debug take one element")
     return [session.task_name(names[0])], None
 
 
