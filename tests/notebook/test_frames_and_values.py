@@ -42,6 +42,7 @@ def test_failed_elements_are_shown_with_their_errors(notebook):
     assert "ZeroDivisionError" in shown.value["error"][1]
     assert shown.value.headline == "2 elements: 1 run, 1 failed"
     assert "no result yet" not in shown.text, "it was tried"
+    assert notebook("%flow frame ys --grid").ran == []
 
 
 def test_a_frame_tells_what_the_cell_just_ran(notebook):
