@@ -1026,3 +1026,13 @@ def test_the_garbage_collector_is_as_the_user_left_it(store, executor, enabled):
         assert gc.isenabled() == enabled
     finally:
         gc.enable() if before else gc.disable()
+
+
+def test_the_picture_of_a_run_tells_the_parameters_that_it_was_given(tmp_path):
+    with Flow("f", store=tmp_path / "store") as flow:
+        task(lambda n: n, name="same")(Parameter("n", default=1))
+    run = flow.run(n=5)
+    for each in (run, flow):
+        assert "n = 5" in each._repr_mimebundle_()["text/plain"]
+    flow.run()
+    assert "n = 1" in flow._repr_mimebundle_()["text/plain"]

@@ -41,9 +41,9 @@ def seal(value: Any, hashes: Mapping[Place, bytes] | None = None) -> Sealed:
 
 def unseal(codec: str, data: Buffer) -> Any:
     """The value in sealed bytes; arrays use the memory of data, without a copy. Only for verified bytes."""
-    form = codec.partition(" ")[0]
-    if form == PICKLE:
+    if codec == PICKLE:
         return pickled.unseal(data)
+    form = codec.partition(" ")[0]
     if form == "npy":
         from nbflow.codecs import arrays
 

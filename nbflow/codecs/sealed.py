@@ -49,6 +49,8 @@ def digest_of(codec: str, key: bytes, data: Buffer) -> bytes:
     if form == "npy" and head.isdecimal():
         view = memoryview(data)
         return _of_array(codec, key, view[: int(head)], buffer_hash(view[int(head) :]))
+    if isinstance(data, bytes) and len(data) <= INLINE_BYTES:
+        return xxh3_128_digest(key + data)
     state = xxh3_128(key)
     state.update(data)
     return state.digest()

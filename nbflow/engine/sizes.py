@@ -89,13 +89,14 @@ def _combined(book: Book) -> int:
     items = book.items
     positions = list(itertools.product(*(range(len(each)) for each in items.values())))
     labels = []
+    numbered = frozenset(name for name, each in items.items() if each.index is None)
     for place, (name, each) in enumerate(items.items()):
         taken = [position[place] for position in positions]
         items[name] = Items(Spread(each.values, taken), None)
         index = range(len(each)) if each.index is None else each.index
         labels.append([index[at] for at in taken])
     first = next(iter(items))
-    items[first] = Items(items[first].values, Levels(tuple(items), tuple(labels)))
+    items[first] = Items(items[first].values, Levels(tuple(items), tuple(labels), numbered))
     return len(positions)
 
 

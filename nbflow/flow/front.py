@@ -28,7 +28,7 @@ from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, stor
 from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
-from nbflow.model.node import BUILDING, Builder, Node, ancestors
+from nbflow.model.node import BUILDING, Builder, Node, ancestors, check_name
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Flow:
         reference: Iterable[Node] | None = None,
         on_state: Callable[[StateChange], Any] | None = None,
     ) -> None:
+        check_name(name, f"Flow({name!r})")
         if executor not in {"threads", "sync"}:
             raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, ["threads", "sync"]))
         if loop not in {"own", "notebook"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
@@ -18,6 +19,8 @@ from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.probe.secrets import error_text, redact, short_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbflow.engine.why import Reason
     from nbflow.flow.causes import Causes
     from nbflow.flow.finished import Run
@@ -26,10 +29,11 @@ MOST_SOURCE, MOST_TRACE, MOST_LOG = 6_000, 6_000, 4_000
 _CALLED = {State.RUNNING, State.RETRYING, State.SUCCESS, State.FAILED}
 
 
-def source_of(node: Node) -> str:
-    """The text of a node's function, not too long; of a parameter its value."""
+def source_of(node: Node, given: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The text of a node's function, not too long; of a parameter its value. given: those that are not the defaults."""
     if isinstance(node, Parameter):
-        return "" if node.required else short_text(node.default_value, node.name, 200)
+        value = given.get(node.name, node.default_value)
+        return "" if value is ... else short_text(value, node.name, 200)
     if node.task in DERIVED:
         return ""
     return shortened(redact(SOURCES.text_of(node.task.fn)), MOST_SOURCE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
@@ -25,12 +26,12 @@ def flow_picture(graph: Graph, run: Run | None = None) -> Picture:
     """The flow as it stands; with states of its last run, where that knew the nodes."""
     if run is None:
         return _picture(graph, _plain)
-    return _with_children(_picture(graph, _lasting(_run_state(run))), run, lasting=True)
+    return _with_children(_picture(graph, _lasting(_run_state(run)), run.parameters), run, lasting=True)
 
 
 def run_picture(run: Run) -> Picture:
     """The flow of a run with the states that the run left."""
-    return _with_children(_picture(run.graph, _run_state(run)), run, lasting=False)
+    return _with_children(_picture(run.graph, _run_state(run), run.parameters), run, lasting=False)
 
 
 def live_picture(run: Run) -> Picture:
@@ -42,7 +43,7 @@ def live_picture(run: Run) -> Picture:
             return {}
         return with_room if node.mapped else {"state": State.PENDING.label}
 
-    return _with_children(_picture(run.graph, describe), run, lasting=False)
+    return _with_children(_picture(run.graph, describe, run.parameters), run, lasting=False)
 
 
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
@@ -63,7 +64,8 @@ def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
     return _picture(graph, describe)
 
 
-def _picture(graph: Graph, describe: Describe) -> Picture:
+def _picture(graph: Graph, describe: Describe, given: Mapping[str, Any] = MappingProxyType({})) -> Picture:
+    """given: the values of parameters, where they are not the defaults."""
     nodes = list(graph.nodes.values())
     used = {up for node in nodes for up in node.data} | set(graph.outputs.values())
     # A part that something uses is drawn as the label of the arrow to it.
@@ -72,17 +74,17 @@ def _picture(graph: Graph, describe: Describe) -> Picture:
     boxes = [Box(name=f"{name} (missing)", label=name, kind="missing") for name in missing]
     captured = {name: label for node in shown for name, label in node.captured.items()}
     boxes += [Box(name=f"{name} (input)", label=label, kind="input") for name, label in captured.items()]
-    boxes += [_box(node, describe) for node in shown]
+    boxes += [_box(node, describe, given) for node in shown]
     arrows = dict.fromkeys(arrow for node in shown for arrow in _arrows(node))
     arrows.update(dict.fromkeys(loop for node in shown if (loop := _loop(node, describe)) is not None))
     return Picture(name=graph.name, boxes=tuple(boxes), arrows=tuple(arrows))
 
 
-def _box(node: Node, describe: Describe) -> Box:
+def _box(node: Node, describe: Describe, given: Mapping[str, Any]) -> Box:
     cluster = (*node.cluster, *(up.name for up in node.resources))
     if isinstance(node, Parameter):
-        default = node.default_value
-        label = node.name if node.required else f"{node.name} = {short_text(default, node.name, 24)}"
+        value = given.get(node.name, node.default_value)
+        label = node.name if value is ... else f"{node.name} = {short_text(value, node.name, 24)}"
         return Box(name=node.name, label=label, kind="parameter", cluster=cluster)
     described = {key: value for key, value in describe(node).items() if key != "loops"}
     if node.task is RESOURCE:

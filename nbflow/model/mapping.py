@@ -42,10 +42,14 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The labels of a product's elements: for each argument its name, and one label an element."""
+    """The labels of a product's elements: for each argument its name, and one label an element.
+
+    numbered: the arguments whose sources have no labels, so that theirs are numbers.
+    """
 
     names: tuple[str, ...]
     labels: tuple[Sequence[Any], ...]
+    numbered: frozenset[str] = frozenset()
 
 
 class Spread(Sequence[Any]):

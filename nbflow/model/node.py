@@ -74,6 +74,8 @@ class Node(Operators):
         self.resources: tuple[Resource, ...] = ()
         # The nested flows it stands in, the outermost first.
         self.cluster: tuple[str, ...] = ()
+        if name is not None:
+            check_name(name, f"{task.name}: name={name!r}")
         self.explicit_name = name
         self.name = name or task.name
         self.owner: Owner | None = None
@@ -225,7 +227,7 @@ class Parameter(Node):
     """
 
     def __init__(self, name: str, default: Any = ..., *, help: str = "") -> None:  # noqa: A002 (the word users expect)
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise ParameterError(f"Parameter({name!r}): a name such as 'n' or 'max_rows' is needed")
         if name in RESERVED_PARAMETERS:
             raise ParameterError(
@@ -336,3 +338,9 @@ BUILDING: ContextVar[Builder | None] = ContextVar("nbflow_building", default=Non
 # The nodes that a running task makes; None outside of tasks.
 MAKING: ContextVar[list[Node] | None] = ContextVar("nbflow_making", default=None)
 FLOW_FACTORY: list[Callable[[list[Node]], Owner]] = []
+
+
+def check_name(name: object, written: str) -> None:
+    """GraphError for what cannot be a name. written: as it stands in the user's code."""
+    if not isinstance(name, str) or not name.strip():
+        raise GraphError(f"{written}: a name is a text, such as 'clean east'")

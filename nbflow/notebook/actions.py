@@ -50,14 +50,14 @@ def why(session: Session, given: Given) -> None:
 
 def frame(session: Session, given: Given) -> Any:
     name = given.words[0]
-    if given.has("grid"):
-        try:
-            return session.run(given.words, check=False).grid(name)
-        except MissingExtra as missing:
-            print(missing)
     run, left_out = run_to_look_at(session, name)
     if left_out:
         print(left_out)
+    if given.has("grid"):
+        try:
+            return run.grid(name)
+        except MissingExtra as missing:
+            print(missing)
     return run.frame(name)
 
 

@@ -45,7 +45,9 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What a command takes. text: for its usage; offers: what completion proposes, "tasks", "elements", "files" or "".
+    """What a command takes. text: for its usage; offers: what completion proposes.
+
+    That is "tasks", "elements", "parameters", "tasks and parameters", "files", "commands", or nothing.
 
     read: the words checked, and the element, for a command of that name. Raises HeadError, UnknownName.
     choices: the words that may stand there, where they are few.
@@ -134,6 +136,10 @@ def _one(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], 
     names = _names(session, words)
     if len(names) != 1:
         raise HeadError(f"%flow {name} takes one task, such as `%flow {name} {_example(session)}`")
+    task = names[0].partition("[")[0]
+    if names[0] not in _known(session) and task in _known(session):
+        whole = f"%flow {name} takes a whole task: `%flow {name} {task}`"
+        raise HeadError(f"{whole}; %flow why, log and debug take one element")
     return [session.task_name(names[0])], None
 
 
@@ -192,7 +198,7 @@ def _words(session: Session, name: str, words: list[str]) -> tuple[Sequence[str]
 
 NOTHING = Takes("", _nothing, offers="")
 ANY = Takes("[NAME …]", _any)
-TO_RUN = Takes("[NAME …] [PARAMETER=VALUE …]", _any_and_values)
+TO_RUN = Takes("[NAME …] [PARAMETER=VALUE …]", _any_and_values, offers="tasks and parameters")
 EDITED = Takes("NAME …", _some("tasks that were edited"))
 WAITING = Takes("NAME …", _some("tasks that wait"))
 SOME = Takes("NAME …", _some("tasks"))
@@ -201,6 +207,7 @@ FEW = Takes("[NAME]", _few)
 ELEMENT = Takes("NAME[ELEMENT]", _element, offers="elements")
 RUNS = Takes("[RUN [RUN]]", _runs, offers="")
 STORED = Takes("[NAME …]", _stored)
+COMMAND = Takes("[COMMAND]", _words, offers="commands")
 FILE = Takes("FILE.py", _file, offers="files")
 VALUES = Takes("[NAME=VALUE …]", _values, offers="parameters")
 LAZY = Takes("[on|off|after SECONDS]", _words, offers="", choices=("on", "off", "after"))

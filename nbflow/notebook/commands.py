@@ -9,6 +9,7 @@ from nbflow.errors import HeadError, nearest
 from nbflow.notebook import actions
 from nbflow.notebook.arguments import (
     ANY,
+    COMMAND,
     EDITED,
     ELEMENT,
     FEW,
@@ -129,7 +130,12 @@ def help_of(name: str) -> str:
 
 
 def _help(session: Session, given: Given) -> None:
-    print(flow_help())
+    for name in given.words:
+        if name not in COMMANDS:
+            raise HeadError(f"%flow has no {name!r}" + nearest(name, COMMANDS))
+        print(help_of(name))
+    if not given.words:
+        print(flow_help())
 
 
 COMMANDS: dict[str, Command] = {
@@ -235,5 +241,5 @@ COMMANDS: dict[str, Command] = {
         "call a task, or one element, again under the debugger; nothing is stored",
         ("%flow debug daily", "%flow debug daily[3]"),
     ),
-    "help": Command(_help, NOTHING, "this text"),
+    "help": Command(_help, COMMAND, "this text, or one command with its options and examples", ("%flow help run",)),
 }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbflow.model.state import SUCCESSFUL, Freshness
+from nbflow.model.state import SUCCESSFUL, Freshness, State
 
 if TYPE_CHECKING:
     from nbflow.flow import Run
     from nbflow.notebook.session import Session
-    from nbflow.results.report import PlanRow
 
 
 def run_to_look_at(session: Session, name: str) -> tuple[Run, str]:
@@ -17,17 +16,27 @@ def run_to_look_at(session: Session, name: str) -> tuple[Run, str]:
     flow = session.build()
     planned = flow.run(targets=[name], dry=True)
     row = next((each for each in planned.plan if each.name == name), None)
-    if row is None or row.freshness is Freshness.FRESH or not row.count or not row.fresh:
-        return session.run([name], check=False), ""
-    missing = f"{row.count - row.fresh:,} of {row.count:,} have no result yet: %flow run {name}"
-    return (_last_with(session, row) or planned), missing
+    last = _last_with(session, planned, name)
+    if row is None or not row.count or not row.fresh:
+        return last or session.run([name], check=False), ""
+    shown = last or planned
+    if row.freshness is Freshness.FRESH:
+        return shown, ""
+    # Those that failed are told of by the frame itself.
+    left = row.count - row.fresh - shown.ledger.states(shown.find(name)).count(State.FAILED)
+    return shown, f"{left:,} of {row.count:,} have no result yet: %flow run {name}" if left else ""
 
 
-def _last_with(session: Session, row: PlanRow) -> Run | None:
-    """The last run, where it left the task as it stands now: it also knows the errors."""
-    run = session.last_with(row.name)
-    if run is None:
+def _last_with(session: Session, planned: Run, name: str) -> Run | None:
+    """The last run, where it left the task as it stands now: it also knows the errors, and what it ran."""
+    run = session.last_with(name)
+    if run is None or not any(state in SUCCESSFUL for state in run.ledger.states(run.find(name))):
         return None
-    states = run.track(run.find(row.name)).states
-    done = sum(state in SUCCESSFUL for state in states)
-    return run if (len(states), done) == (row.count, row.fresh) else None
+    return run if _results(run, name) == _results(planned, name) else None
+
+
+def _results(run: Run, name: str) -> list[bytes | None]:
+    """The ids of a node's results, None for elements that have none."""
+    node = run.find(name)
+    out = run.ledger.books[node].out
+    return [out[i] if state in SUCCESSFUL else None for i, state in enumerate(run.ledger.states(node))]

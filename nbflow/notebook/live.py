@@ -166,7 +166,7 @@ class View:
         return {"name": picture.name, "looks": looks, **parts}
 
     def _texts(self) -> dict[str, Any]:
-        sources = {name: source_of(nodes[0]) for name, nodes in self._progress.members.items()}
+        sources = {name: source_of(nodes[0], self._run.parameters) for name, nodes in self._progress.members.items()}
         return {str(self._numbers[name]): text for name, text in sources.items() if text}
 
     def _step(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
 from nbflow.errors import RunFailed
@@ -15,10 +17,11 @@ from nbflow.notebook.flow_cell import run_flow_cell
 from nbflow.notebook.header import head_help
 from nbflow.notebook.output import SHELLS, ready_figures
 from nbflow.notebook.places import one_line
-from nbflow.notebook.plain import PREPARE, PlainCells
+from nbflow.notebook.plain import PREPARE, PlainCells, misplaced_text
 from nbflow.notebook.session import Session
 from nbflow.notebook.shown import state_line
 
+WHOLE_CELLS = ("task", "flow")
 _SESSIONS: dict[int, Session] = {}
 
 
@@ -32,6 +35,9 @@ def load(shell: Any) -> Session:
     magics = Magics(session)
     shell.register_magic_function(magics.task, "cell", "task")
     shell.register_magic_function(magics.flow, "line_cell", "flow")
+    for name in WHOLE_CELLS:
+        # IPython looks for it where the cell that loads nbflow goes on with such a cell.
+        shell.register_magic_function(partial(_misplaced, name), "line", f"%{name}")
     session.plain = PlainCells(session)
     shell.ast_transformers.append(session.plain)
     shell.input_transformers_cleanup.append(session.forms)
@@ -50,7 +56,7 @@ def unload(shell: Any) -> None:
     session = _SESSIONS.pop(id(shell), None)
     if session is None:
         return
-    for kind, name in (("cell", "task"), ("cell", "flow"), ("line", "flow")):
+    for kind, name in (("cell", "task"), ("cell", "flow"), ("line", "flow"), *(("line", f"%{n}") for n in WHOLE_CELLS)):
         shell.magics_manager.magics[kind].pop(name, None)
     if session.plain in shell.ast_transformers:
         shell.ast_transformers.remove(session.plain)
@@ -64,6 +70,10 @@ def unload(shell: Any) -> None:
     if session.matcher in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(session.matcher)
     session.close()
+
+
+def _misplaced(name: str, line: str) -> None:
+    raise UsageError(misplaced_text(name, consequence=""))
 
 
 class Magics:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 PREPARE = "__nbflow_prepare__"
 _MISPLACED = (
-    "`%%{0}` takes a whole cell and stands in its first line, with no more than comments above it, so the cell was not "
-    "run: put it and what is below it into a cell of its own"
+    "`%%{0}` takes a whole cell and stands in its first line, with no more than comments above it{1}: put it and what "
+    "is below it into a cell of its own"
 )
+_ONE_SIGN = "`%task` has one percent sign, so the cell was not run: the cell of a task begins with `%%task`"
 
 
 class CellStopped(InputRejected, NbflowError):
@@ -34,6 +35,11 @@ class CellStopped(InputRejected, NbflowError):
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
+
+
+def misplaced_text(magic: str, consequence: str = ", so the cell was not run") -> str:
+    """What to say of a magic for whole cells that stands elsewhere."""
+    return _MISPLACED.format(magic, consequence)
 
 
 class PlainCells(ast.NodeTransformer):
@@ -52,7 +58,7 @@ class PlainCells(ast.NodeTransformer):
             self._session.leave_cell()
         misplaced = next((magic for magic in _magics(tree) if magic in {"%task", "%%task", "%%flow"}), None)
         if misplaced is not None:
-            raise CellStopped(_MISPLACED.format(misplaced.lstrip("%")))
+            raise CellStopped(_ONE_SIGN if misplaced == "%task" else misplaced_text(misplaced[2:]))
         if _is_our_magic(tree, "task", "flow"):
             return tree
         outputs = self._session.outputs()

@@ -7,7 +7,9 @@ import hashlib
 import os
 import re
 import reprlib
+import sys
 from itertools import islice, zip_longest
+from numbers import Number
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -233,5 +235,20 @@ def error_text(error: BaseException) -> str:
     return redact(in_words(error))
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    """Dicts in their own order, NumPy's numbers as numbers."""
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        if level <= 0 and x:
+            return "{...}"
+        parts = [f"{self.repr1(k, level - 1)}: {self.repr1(x[k], level - 1)}" for k in [*x][: self.maxdict]]
+        return f"{{{', '.join([*parts, '...'] if len(x) > self.maxdict else parts)}}}"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if type(x).__module__ == "numpy" and isinstance(x, (Number, sys.modules["numpy"].bool_)):
+            return str(x)
+        return super().repr_instance(x, level)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = 100

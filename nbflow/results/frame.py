@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.collector import Collector
-from nbflow.model.mapping import Levels
+from nbflow.model.mapping import Levels, Spread
 from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL, UNSUCCESSFUL, State
-from nbflow.probe.secrets import error_text
+from nbflow.probe.secrets import error_text, is_secret_name
 from nbflow.results.arguments import argument_columns, unpacked, values_of
 from nbflow.results.report import shared_text, shared_with
 from nbflow.results.spread import as_series, result_columns
@@ -17,7 +18,7 @@ from nbflow.results.spread import as_series, result_columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbflow.engine.ledger import Ledger
+    from nbflow.engine.ledger import Book, Ledger
     from nbflow.engine.track import Track
     from nbflow.results.shown import ShownFrame
 
@@ -30,7 +31,8 @@ def make_frame(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
 
     Columns: the arguments of the root sources, mapped arguments (large values as a short summary), the result (what
     has named parts spread into columns), then state, error (text), seconds, cached (bool), attempts. Where one of the
-    user's has such a name, it becomes `result.state` or `argument.state`.
+    user's has such a name, or that of a level of the index, it becomes `result.state`, `argument.state` or
+    `index.state`.
     """
     collector = Collector()
     collector.rest()
@@ -44,7 +46,7 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
     from nbflow.results.shown import ShownFrame
 
     count = len(track.states)
-    states = [ledger.state(node, i) for i in range(count)]
+    states = ledger.states(node)
     indices = [i for i, state in enumerate(states) if state in SUCCESSFUL]
     found = iter(values_of(node, ledger, indices))
     present = [state in SUCCESSFUL for state in states]
@@ -54,13 +56,15 @@ def _made(node: Node, ledger: Ledger, track: Track) -> ShownFrame:
     if isinstance(index, Levels):
         # Levels and columns of one name are ambiguous to pandas.
         arguments = {name: column for name, column in arguments.items() if not _is_level(index, name, column)}
-    columns = _named(arguments, results) | _own_columns(node, ledger, track, states)
+    labels = None if index is None else _labels(index)[:count]
+    levels = frozenset() if labels is None else frozenset(labels.names) - {None}
+    columns = _named(arguments, results, levels) | _own_columns(node, ledger, track, states)
     frame = ShownFrame(
         {name: as_series(column, count) for name, column in columns.items()},
         index=None if count else range(0),
     )
-    if index is not None:
-        frame.index = _labels(index)[:count]
+    if labels is not None:
+        frame.index = labels
     frame.headline = headline(states, mapped=node.mapped, shared=len(shared_with(track, ledger.books[node])))
     return frame
 
@@ -93,9 +97,11 @@ _WORDS = {State.CACHED: "reused", State.SUCCESS: "run"} | {
 }
 
 
-def _named(arguments: dict[str, Sequence[Any]], results: dict[str, list[Any]]) -> dict[str, Sequence[Any]]:
-    """The user's columns, with a longer name for those whose name is taken."""
-    taken = {*OWN_COLUMNS} | ({"result"} & results.keys())
+def _named(
+    arguments: dict[str, Sequence[Any]], results: dict[str, list[Any]], levels: frozenset[Hashable]
+) -> dict[str, Sequence[Any]]:
+    """The user's columns, with a longer name for those whose name is taken. levels: the names of the index."""
+    taken = {*OWN_COLUMNS, *levels} | ({"result"} & results.keys())
     columns: dict[str, Sequence[Any]] = {}
     for prefix, given in (("argument", arguments), ("result", results)):
         for name, column in given.items():
@@ -120,8 +126,23 @@ def index_of(node: Node, ledger: Ledger) -> Any:
             items = ledger.books[node].items.get(argument.name)
             index = items.index if items is not None else None
         if index is not None:
-            return index
+            return _by_values(index, ledger.books[node]) if isinstance(index, Levels) else index
     return None
+
+
+def _by_values(levels: Levels, book: Book) -> Levels:
+    """The labels of a product, where plain values stand for themselves, and not their numbers."""
+    labels = list(levels.labels)
+    for at, name in enumerate(levels.names):
+        items = book.items[name].values
+        once = items.base if isinstance(items, Spread) else items
+        if name in levels.numbered and not is_secret_name(name) and all(type(value) in _PLAIN for value in once):
+            labels[at] = list(items)
+    return Levels(levels.names, tuple(labels))
+
+
+# Without None, of which an index makes NaN.
+_PLAIN = frozenset({int, float, str, bool, bytes, dt.date, dt.datetime, dt.timedelta})
 
 
 def _is_level(index: Levels, name: str, column: Sequence[Any]) -> bool:
@@ -134,9 +155,14 @@ def _labels(index: Any) -> Any:
     import pandas as pd
 
     if isinstance(index, Levels):
-        labels = [list(each) for each in index.labels]
-        return pd.MultiIndex.from_arrays(labels, names=list(index.names))
-    return pd.Index(index)
+        made: Any = pd.MultiIndex.from_arrays([list(each) for each in index.labels], names=list(index.names))
+    else:
+        # An index of several levels would become one of tuples.
+        made = index if isinstance(index, pd.Index) else pd.Index(index)
+    return made.set_names([f"index.{name}" if name in _TAKEN else name for name in made.names])
+
+
+_TAKEN = frozenset({*OWN_COLUMNS, "result"})
 
 
 def _own_columns(node: Node, ledger: Ledger, track: Track, states: Sequence[State]) -> dict[str, Sequence[Any]]:
@@ -151,7 +177,7 @@ def _own_columns(node: Node, ledger: Ledger, track: Track, states: Sequence[Stat
         "error": errors,
         "seconds": book.seconds[: len(states)],
         "cached": [state is State.CACHED for state in states],
-        "attempts": [_attempts(state, track.attempts.get(i, 0)) for i, state in enumerate(states)],
+        "attempts": _attempts(states, track.attempts),
     }
 
 
@@ -159,6 +185,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
 
 
-def _attempts(state: State, retries: int) -> int:
-    called = state in {State.SUCCESS, State.FAILED}
-    return retries + 1 if called else 0
+def _attempts(states: Sequence[State], retries: dict[int, int]) -> list[int]:
+    """How often each element was called."""
+    attempts = [int(state in _CALLED) for state in states]
+    for i, more in retries.items():
+        attempts[i] += more if states[i] in _CALLED else 0
+    return attempts
+
+
+_CALLED = frozenset({State.SUCCESS, State.FAILED})

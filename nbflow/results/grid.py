@@ -45,10 +45,9 @@ class ElementGrid:
         self._positions: list[int] = []
         self._line = ipywidgets.Label()
         self._told = ipywidgets.Label()
-        self.states = ipywidgets.Dropdown(description="state", layout={"width": "260px"})
+        self.states = ipywidgets.Dropdown(options=self._choices(), description="state", layout={"width": "260px"})
         self.button = ipywidgets.Button(description="Retry selected", icon="refresh", disabled=True)
         self.table = ITable(_as_table(frame.iloc[:0], frame), **_OPTIONS)
-        self._show_states()
         self.states.observe(self._filter, "value")
         self.table.observe(self._note_selection, "selected_rows")
         self.button.on_click(self._run_again)
@@ -61,17 +60,17 @@ class ElementGrid:
         """The positions of the selected elements in the frame."""
         return [self._positions[row] for row in self.table.selected_rows]
 
-    def _show_states(self) -> None:
+    def _choices(self) -> list[tuple[str, str]]:
+        """The states that occur, as they are told, each with its name; first all of them."""
         counts = self.frame["state"].value_counts()
         order = sorted(counts.index, key=lambda state: (state not in _FIRST, state))
-        before = self.states.value
         every = (f"all ({len(self.frame):,})", "")
-        self.states.options = [
-            every,
-            *((f"{LOOKS.get(s, NONE).symbol} {s.replace('_', ' ')} ({counts[s]:,})", s) for s in order),
-        ]
-        if before in order:
-            self.states.value = before
+        return [every, *((f"{LOOKS.get(s, NONE).symbol} {s.replace('_', ' ')} ({counts[s]:,})", s) for s in order)]
+
+    def _show_states(self) -> None:
+        before, choices = self.states.value, self._choices()
+        self.states.options = choices
+        self.states.value = before if before in dict(choices).values() else ""
 
     def _filter(self, _change: Any = None) -> None:
         """Puts the elements of the chosen state into the table; where they are too many, the failed ones first."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from nbflow.probe.pieces import Log
     from nbflow.store.rows import Last
 
+# The forms of values that the database does not hold.
+_ELSEWHERE = frozenset({LIVE, GONE})
 COMMIT_S = 1.0
 AT_ONCE = 900
 
@@ -103,24 +105,25 @@ class Store(Records):
         """The values of many rows, in their order; for one that is damaged or missing, the DamagedEntry itself."""
         for start in range(0, len(rows), AT_ONCE):
             some = rows[start : start + AT_ONCE]
-            keys = list({row.key for row in some if row.blob is None and row.codec not in {LIVE, GONE}})
+            # In their order, which mostly is that in which they lie there.
+            keys = list(dict.fromkeys(row.key for row in some if row.blob is None and row.codec not in _ELSEWHERE))
             with self._lock:
                 found = self._read(LOAD_MANY.format(",".join("?" * len(keys))), keys) if keys else []
-            stored = {each[:2]: each for each in found}
+            payloads = {(key, trace): payload for key, trace, payload in found}
             for row in some:
                 try:
-                    yield self._loaded(row, stored.get((row.key, row.trace)))
+                    yield self._loaded(row, payloads.get((row.key, row.trace)))
                 except DamagedEntry as damage:
                     yield damage
 
-    def _loaded(self, row: Row, stored: tuple[Any, ...] | None) -> Any:
-        """stored: what the database holds of the row, where that was read already."""
+    def _loaded(self, row: Row, payload: bytes | None) -> Any:
+        """payload: what the database holds under the row's key and trace, where that was read already."""
         if row.codec == LIVE:
             return self.live.value(row)
         if row.codec == GONE:
             raise self._gone(row)
         if row.blob is None:
-            codec, content = self._inline(row, stored)
+            codec, content = self._inline(row, payload)
         else:
             codec, content = row.codec, self._mapped(row)
         try:
@@ -290,13 +293,16 @@ class Store(Records):
         # As _make does, which takes twice as long to count the columns.
         return [tuple.__new__(Row, row) for row in self._read_proven(LOOK_UP.format(",".join("?" * len(keys))), keys)]
 
-    def _inline(self, row: Row, stored_row: tuple[Any, ...] | None) -> tuple[str, bytearray]:
+    def _inline(self, row: Row, payload: bytes | None) -> tuple[str, bytearray]:
         """The bytes of a small value, in the form in which they lie there, which another kernel may have written."""
+        if payload is not None and digest_of(row.codec, row.key, payload) == row.digest:
+            # The row proved itself when it was looked up, and these are the bytes it was written with.
+            return row.codec, bytearray(payload)
         with self._lock:
             pending = self._pending.get((row.key, row.trace))
             if pending is not None and pending[1] is not None:
                 return pending[1].codec, bytearray().join(pending[1].parts)
-            found = [stored_row] if stored_row is not None else self._read(LOAD, (row.key, row.trace))
+            found = self._read(LOAD, (row.key, row.trace))
         if not found:
             raise DamagedEntry(row.key, "is missing from the store")
         *columns, checked, payload = found[0]

@@ -56,7 +56,7 @@ TRIGGERS = (
 COLUMNS = "key, trace, out, members, kind, codec, digest, size, blob, seconds, made, expires, session, task, row_digest"
 LOOK_UP = f"SELECT {COLUMNS} FROM entry WHERE key IN ({{}}) ORDER BY made DESC"  # noqa: S608 (constants)
 LOAD = f"SELECT {COLUMNS}, payload FROM entry WHERE key = ? AND trace = ?"  # noqa: S608 (constants)
-LOAD_MANY = f"SELECT {COLUMNS}, payload FROM entry WHERE key IN ({{}})"  # noqa: S608 (constants)
+LOAD_MANY = "SELECT key, trace, payload FROM entry WHERE key IN ({})"
 # Of two kernels that computed the same the first stays; another result, one with an end, or none, gives way.
 PUT = (
     "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "

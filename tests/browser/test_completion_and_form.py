@@ -28,7 +28,13 @@ def proposals(page, number, text):
 def test_completion_pops_up_behind_flow(session):
     found = proposals(session, 3, "%flow ")
     assert {"run", "plan", "why", "export", "debug"} <= set(found)
-    assert "doubled" in proposals(session, 3, "%flow run ")
+    # JupyterLab adds words of the cell behind them.
+    assert proposals(session, 3, "%flow run ")[:2] == ["doubled", "n="]
+    assert proposals(session, 3, "%flow params n=")[:1] == ["n=4"]
+    assert proposals(session, 3, "%flow export ")[0].endswith(".py")
+    session.edit(3, "%%task parts for x in [5, 6]\nx")
+    session.run(3)
+    assert proposals(session, 3, "%flow why parts[")[:2] == ["parts[0]", "parts[1]"]
 
 
 def test_a_chosen_completion_is_put_in_its_place(session):

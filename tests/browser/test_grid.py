@@ -21,6 +21,8 @@ def test_the_grid_filters_selects_and_runs_again(notebook):
     grid = page.run(2)
     grid.locator("table.dataTable tbody tr").first.wait_for()
     assert "2,000 elements: 1,998 run, 2 failed" in grid.inner_text()
+    chosen = "document.querySelector('.jp-OutputArea select').selectedOptions[0]?.label === 'all\\u00a0(2,000)'"
+    page.page.wait_for_function(chosen)
     page.run(3)
     grid.locator("select").first.select_option(label="✗ failed (2)")
     page.page.wait_for_function("document.querySelectorAll('table.dataTable tbody tr').length === 2")
@@ -31,6 +33,7 @@ def test_the_grid_filters_selects_and_runs_again(notebook):
     page.screenshot("grid")
     button.click()
     grid.locator("text=2,000 elements: 1,998 reused, 2 run").wait_for()
+    page.page.wait_for_function(chosen)
     assert page.page.evaluate("[window.hacked, document.querySelector('#bold')]") == [None, None]
     frame = page.run(4)
     assert frame.locator("table tr").count() < 20

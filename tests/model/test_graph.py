@@ -1,5 +1,7 @@
 """Building graphs: what is allowed, what is not, and what the errors say."""
 
+import re
+
 import pytest
 
 from nbflow import Flow, Parameter, task, unmapped
@@ -111,6 +113,20 @@ def test_a_node_made_before_the_flow_joins_it():
     with Flow("f") as flow:
         join(a)
     assert list(flow.graph.nodes) == ["load", "join"]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (lambda: Flow(5), "Flow(5): a name is a text"),
+        (lambda: Flow(""), "Flow(''): a name is a text"),
+        (lambda: load(name=5), "load: name=5: a name is a text"),
+        (lambda: Parameter(5), "Parameter(5): a name such as"),
+    ],
+)
+def test_a_name_that_is_none_is_told_where_it_is_given(written, message):
+    with pytest.raises((GraphError, ParameterError), match=re.escape(message)):
+        written()
 
 
 def test_an_option_that_does_not_exist_proposes_the_nearest():

@@ -15,9 +15,10 @@ __all__ = ["notebook"]
 def completed(notebook, request):
     """What is proposed at the end of a text, each put in its place; where nbflow proposes nothing, [] for what others do."""
     notebook.shell.Completer.use_jedi = request.param == "jedi"
-    notebook(task("weather", "[1, 2, 3]"))
-    notebook(task("daily for x in weather", "x * 2"))
     notebook("number = 5\nfrom math import floor")
+    notebook(task("weather", "[1, 2, 3]"))
+    notebook(task("daily for x in weather", "x * number"))
+    notebook("%%flow boxes\n1")
 
     def at_the_end_of(text):
         with provisionalcompleter():
@@ -36,9 +37,9 @@ def completed(notebook, request):
         ("%flow ", [f"%flow {name}" for name in COMMANDS]),
         ("%flow st", ["%flow status"]),
         ("x = 1\n%flow st", ["x = 1\n%flow status"]),
-        ("%flow run ", ["%flow run weather", "%flow run daily"]),
+        ("%flow run ", ["%flow run weather", "%flow run daily", "%flow run number="]),
         ("%flow run we", ["%flow run weather"]),
-        ("%flow run weather ", ["%flow run weather daily"]),
+        ("%flow plan weather ", ["%flow plan weather daily"]),
         ("%flow run weather,d", ["%flow run weather,daily"]),
         ("%flow run --f", ["%flow run --force"]),
         ("%flow run --force --f", []),
@@ -48,8 +49,16 @@ def completed(notebook, request):
         ("%flow why nosuch[", []),
         ("%flow lazy ", ["%flow lazy on", "%flow lazy off", "%flow lazy after"]),
         ("%flow auto o", ["%flow auto on", "%flow auto off"]),
-        ("%flow status ", []),
-        ("%flow nosuch ", []),
+        ("%flow status ", ["%flow status -h"]),
+        ("%flow nosuch ", ["%flow nosuch -h"]),
+        ("%flow compare ", ["%flow compare -h"]),
+        ("%flow help la", ["%flow help lazy"]),
+        ("%flow run n", ["%flow run number="]),
+        ("%flow run number=", ["%flow run number=5"]),
+        ("%flow run number=6 n", []),
+        ("%flow params ", ["%flow params number="]),
+        ("%%flow ", ["%%flow boxes"]),
+        ("# words\n%%flow b", ["# words\n%%flow boxes"]),
     ],
 )  # fmt: skip
 def test_in_a_line(completed, text, wanted):
@@ -85,6 +94,24 @@ def test_in_a_head(completed, text, wanted):
     assert completed(text) == wanted
 
 
+def test_elements_are_proposed_after_a_restart_too(completed):
+    book = completed.notebook
+    book("%reload_ext nbflow\n%flow lazy on")
+    book(task("weather", "[1, 2, 3]"))
+    book(task("daily for x in weather", "x * number"))
+    assert completed("%flow why daily[") == [f"%flow why daily[{i}]" for i in range(3)]
+    assert completed("%flow why weather[") == []
+
+
+def test_a_module_to_export_to_is_named_after_the_notebook_or_is_there(completed, tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.py", "b.csv", ".hidden.py", "sub/deep.py"):
+        (tmp_path / name).touch()
+    assert completed("%flow export ") == [f"%flow export {x}" for x in ("notebook.py", "a.py", "store/", "sub/")]
+    assert completed("%flow export sub/d") == ["%flow export sub/deep.py"]
+    assert completed("%flow export nosuch/d") == []
+
+
 def test_below_a_head_nothing_is_taken_over(completed):
     assert completed("%%task report\nda") == []
     assert completed("%%task report for d in daily\n--retr") == []
@@ -97,7 +124,7 @@ def test_before_any_task_there_are_only_commands(notebook):
         found = [each.text for each in notebook.shell.Completer.completions("%flow r", 7)]
         names = [each._origin for each in notebook.shell.Completer.completions("%flow run ", 10)]
     assert found == ["run", "rm"]
-    assert "nbflow" not in names
+    assert names == ["nbflow"], "what the command takes, and no names of Python"
 
 
 def test_completing_runs_and_evaluates_nothing(completed):

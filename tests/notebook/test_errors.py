@@ -161,7 +161,7 @@ def test_frame_with_grid_is_a_widget_and_without_the_extra_a_frame(kernel):
     kernel("import sys\nsys.modules['itables'] = sys.modules['itables.widget'] = None")
     text = kernel("%flow frame doubles --grid")
     assert "pip install 'nbflow[grid]'" in text
-    assert "2 elements: 2 reused" in text
+    assert "2 elements: 2 run" in text
 
 
 # What users do wrong, and what the message must hold: what, and the next step.

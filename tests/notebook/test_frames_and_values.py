@@ -40,6 +40,46 @@ def test_failed_elements_are_shown_with_their_errors(notebook):
     shown = notebook("%flow frame ys")
     assert shown.ran == []
     assert "ZeroDivisionError" in shown.value["error"][1]
+    assert shown.value.headline == "2 elements: 1 run, 1 failed"
+    assert "no result yet" not in shown.text, "it was tried"
+    assert notebook("%flow frame ys --grid").ran == []
+
+
+def test_a_frame_tells_what_the_cell_just_ran(notebook):
+    notebook("n = 2")
+    notebook(task("ys for x in range(n)", "x"))
+    notebook("n = 3")
+    notebook(task("ys for x in range(n)", "x"))
+    shown = notebook("%flow frame ys")
+    assert shown.ran == []
+    assert shown.value.headline == "3 elements: 2 reused, 1 run"
+    notebook("n = 2")
+    assert notebook("%flow frame ys").value.headline == "2 elements: 2 reused", "another run's elements are not these"
+
+
+def test_a_frame_of_one_element_is_told_to_be_of_the_whole_task(notebook):
+    notebook(task("ys for x in [1, 2]", "x"))
+    assert "takes a whole task: `%flow frame ys`" in notebook("%flow frame ys[1]").text
+
+
+def test_a_frame_of_what_is_known_from_the_store_runs_nothing_and_is_whole(notebook):
+    notebook(task("ys for x in [1, 2]", "x"))
+    notebook("%reload_ext nbflow\n%flow lazy on")
+    notebook(task("ys for x in [1, 2]", "x"))
+    shown = notebook("%flow frame ys")
+    assert shown.ran == []
+    assert shown.value.headline == "2 elements: 2 reused"
+    assert list(shown.value["result"]) == [1, 2]
+
+
+def test_a_frame_is_of_the_value_that_the_parameters_give_now(notebook):
+    notebook("n = 2")
+    notebook(task("ys for x in [1, 0]", "n / x"))
+    notebook("n = 3")
+    notebook(task("ys for x in [1, 0]", "n / x"))
+    notebook("n = 2")
+    shown = notebook("%flow frame ys")
+    assert list(shown.value["result"].dropna()) == [2.0]
 
 
 @pytest.fixture

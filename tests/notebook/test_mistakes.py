@@ -1,5 +1,8 @@
 """What is easily mistyped, or done in the wrong order: the message names it, and the way on."""
 
+import re
+import warnings
+
 import pytest
 
 from tests.notebook.test_session import notebook, task
@@ -83,3 +86,24 @@ def test_who_wants_to_end_a_run_is_told_how(notebook, word):
 def test_commands_that_need_names_show_so(notebook, command):
     assert f"%flow {command} NAME …" in notebook("%flow help").text
     assert f"%flow {command} takes the names of tasks" in notebook(f"%flow {command}").text
+
+
+STARTS = """import subprocess
+from nbflow import Flow, task
+with Flow("starting") as flow:
+    task(lambda: subprocess.run(["true"]).returncode, name="starts")()
+"""
+
+
+def test_what_a_flow_in_a_plain_cell_has_to_say_is_a_line_and_no_warning_with_a_file(notebook, monkeypatch):
+    notebook(STARTS)
+    monkeypatch.setattr(warnings, "filters", [("default", None, Warning, None, 0)])
+    said = notebook("flow.run()").text
+    assert re.search(r"^nbflow: starts started another process", said, re.MULTILINE), said
+    assert "NbflowWarning" not in said
+
+
+def test_a_warning_that_is_not_wanted_is_not_told(notebook, monkeypatch):
+    notebook(STARTS)
+    monkeypatch.setattr(warnings, "filters", [("ignore", None, UserWarning, None, 0)])
+    assert "process" not in notebook("flow.run()").text

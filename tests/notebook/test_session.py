@@ -752,12 +752,26 @@ def test_a_task_cell_that_becomes_a_plain_cell_is_no_task_any_more(notebook):
     assert "y: " not in notebook("%flow status", "c4").text
 
 
-@pytest.mark.parametrize("cell", ["n = 1\n%%task y\n4", "%task y\n4", "if True:\n    %%flow f\nn = 1"])
+@pytest.mark.parametrize("cell", ["n = 1\n%%task y\n4", "if True:\n    %%flow f\nn = 1"])
 def test_a_magic_for_whole_cells_below_the_first_line_is_told_and_nothing_runs(notebook, cell):
     said = notebook(cell).text
     assert "takes a whole cell and stands in its first line" in said
     assert "put it and what is below it into a cell of its own" in said
     assert "n" not in notebook
+
+
+def test_a_task_with_one_percent_sign_is_told(notebook):
+    assert "the cell of a task begins with `%%task`" in notebook("n = 1\n%task y\n4").text
+    assert "n" not in notebook
+
+
+@pytest.mark.parametrize("magic", ["task", "flow"])
+def test_a_cell_that_loads_nbflow_and_goes_on_with_a_task_is_told(notebook, magic):
+    notebook("%unload_ext nbflow")
+    said = notebook(f"%load_ext nbflow\n%%{magic} y\n4").text
+    assert f"UsageError: `%%{magic}` takes a whole cell and stands in its first line" in said
+    assert "so the cell was not run" not in said, "nbflow is loaded"
+    assert notebook("%%task y\n4").value == 4
 
 
 def test_a_name_that_a_cell_gave_before_is_told_with_what_it_gives_now(notebook):

@@ -71,6 +71,14 @@ def test_large_values_are_summed_up():
     assert len(short_text("x" * 10_000)) <= 120
 
 
+def test_dicts_keep_their_order_and_numbers_are_numbers():
+    import numpy as np
+
+    value = {"z": np.float64(1.5), "a": [np.float32(0.1), np.bool_(True)], "n": np.int64(3)}
+    assert short_text(value) == "{'z': 1.5, 'a': [0.1, True], 'n': 3}"
+    assert short_text({number: 0 for number in range(9)}) == "{0: 0, 1: 0, 2: 0, 3: 0, ...}"
+
+
 def test_a_secret_that_begins_like_another_is_taken_out_whole():
     note_secret("planted")
     note_secret("planted-longer")

@@ -106,6 +106,10 @@ INDEXES = {
     "dict": ({"oslo": 1, "rome": 2}, pd.Index(["oslo", "rome"])),
     "series": (pd.Series([1, 2], index=pd.Index([7, 9], name="station")), pd.Index([7, 9], name="station")),
     "frame": (pd.DataFrame({"v": [1, 2]}, index=pd.Index(["a", "b"], name="k")), pd.Index(["a", "b"], name="k")),
+    "levels": (
+        pd.Series([1, 2], index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["p", "q"])),
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["p", "q"]),
+    ),
     "list": ([1, 2], pd.RangeIndex(2)),
 }
 
@@ -117,12 +121,44 @@ def test_the_index_is_that_of_the_source(store, source, index):
     assert frame.index.name == index.name
 
 
-def test_a_product_has_a_level_for_each_argument(store):
+def test_a_product_has_a_level_for_each_argument_which_plain_values_stand_in(store):
     with Flow("f", store=store) as flow:
-        task(lambda city, n: n, name="each").product({"oslo": 1, "rome": 2}, [5, 6])
-    frame = flow.run().frame("each")
+        task(lambda city, n: {"v": n}, name="each").product({"oslo": 1, "rome": 2}, [5, 6])
+    run = flow.run()
+    frame = run.frame("each")
     assert list(frame.index.names) == ["city", "n"]
-    assert frame.loc[("rome", 1), "n"] == 6
+    assert list(frame.columns[:2]) == ["argument.city", "v"]
+    assert frame.loc[("rome", 6), "argument.city"] == 2
+    assert "('rome', 6)" in str(run.why("each", element=("rome", 6)))
+
+
+def test_products_of_large_values_are_numbered(store):
+    with Flow("f", store=store) as flow:
+        task(lambda frame, n: n, name="each").product([np.zeros(3), np.ones(3)], [5, 6])
+    frame = flow.run().frame("each")
+    assert list(frame.index) == [(0, 5), (0, 6), (1, 5), (1, 6)]
+    assert frame["argument.frame"].tolist() == ["ndarray 3"] * 4
+
+
+SAME_NAMES = {
+    "product": lambda each: each.product({"a": 1}, [1, 2]),
+    "product of one's own state": lambda each: task(lambda state, error: 1, name="each").product({"a": 1}, [1, 2]),
+    "series": lambda each: each.map(pd.Series([1], index=pd.Index([7], name="x")), [2]),
+    "result": lambda each: each.map(pd.Series([1], index=pd.Index([7], name="v")), [2]),
+    "state": lambda each: each.map(pd.Series([1], index=pd.Index([7], name="state")), [2]),
+    "levels": lambda each: each.map(pd.Series([1], index=pd.MultiIndex.from_tuples([("a", 1)], names=["x", "q"])), [2]),
+}
+
+
+@pytest.mark.parametrize("mapped", SAME_NAMES.values(), ids=list(SAME_NAMES))
+def test_no_level_of_the_index_has_the_name_of_a_column(store, mapped):
+    with Flow("f", store=store) as flow:
+        mapped(task(lambda x, y: {"v": x + y}, name="each"))
+    frame = flow.run().frame("each")
+    flat = frame.reset_index()
+    for name in (*frame.index.names, "state"):
+        assert len(flat.groupby(name)) == len(set(flat[name]))
+        assert len(frame.groupby(name)) == len(set(flat[name]))
 
 
 def test_a_node_that_is_not_mapped_has_one_row(store):
