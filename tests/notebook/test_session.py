@@ -291,6 +291,67 @@ def test_what_a_query_names_in_its_text_is_brought_up_to_date(notebook, tmp_path
     assert (notebook("count_of_rows").value, notebook(query).value) == (2, 2)
 
 
+BY_TEXT = {
+    "eval": ("", "eval('rate * 2')"),
+    "eval beside others": ("", "eval('rate * k', {'rate': rate, 'k': 2})"),
+    "eval of the globals": ("", "eval('rate * 2', globals())"),
+    "exec": ("", "made = {}\nexec('twice = rate * 2', globals(), made)\nmade['twice']"),
+    "globals": ("", "globals()['rate'] * 2"),
+    "get": ("", "globals().get('rate') * 2"),
+    "in": ("", "4 if 'rate' in globals() and globals()['rate'] == 2 else 10"),
+    "a list of names": ("", "sum(globals()[name] for name in ['rate', 'rate'])"),
+    "format": ("", "2 * int('{rate}'.format(**globals()))"),
+    "pandas": ("import pandas", "pandas.eval('rate * 2')"),
+    "frame": ("import pandas as pd", "int(pd.DataFrame({'n': [2]}).eval('n * @rate')[0])"),
+    "helper": ("def doubled():\n    return eval('rate * 2')", "doubled()"),
+    "helper of globals": ("def doubled():\n    return globals()['rate'] * 2", "doubled()"),
+}
+
+
+@pytest.mark.parametrize(("helper", "call"), BY_TEXT.values(), ids=list(BY_TEXT))
+@pytest.mark.parametrize("rate", ["rate = {}", "%%task rate\n{}"], ids=["variable", "task"])
+def test_what_code_names_in_a_text_counts(notebook, helper, call, rate):
+    notebook(helper or "pass")
+    notebook(rate.format(2))
+    assert notebook(task("twice", call)).value == 4
+    notebook("other = 1")
+    assert notebook("%flow run").ran == []
+    notebook(rate.format(5))
+    plan = notebook("%flow plan").text
+    ran = notebook("%flow run")
+    assert (ran.ran, "stale" in plan) == (["twice"], True)
+    assert notebook("twice").value == 10
+    assert ("made while it runs" in ran.text) == ("for name in" in call)
+
+
+@pytest.mark.parametrize("call", ["locals()['rate'] * 2", "vars().get('rate') * 2"])
+def test_a_task_that_asks_its_own_variables_for_another_ones_output_gets_it(notebook, call):
+    notebook("%%task rate\n2")
+    assert notebook(task("twice", call)).value == 4
+    notebook("%%task rate\n5")
+    assert notebook("twice").value == 10
+
+
+def test_a_method_or_function_of_the_users_that_is_called_eval_reads_no_text(notebook):
+    notebook("rate = 2\nclass Model:\n    def eval(self, text):\n        return len(text)")
+    notebook("def exec(text):\n    return len(text)")
+    notebook(task("size", "Model().eval('rate') + exec('rate')"))
+    notebook("rate = 5")
+    assert notebook("%flow run").ran == []
+
+
+UNSEEN = ["globals()[''.join(parts)]", "globals().get(''.join(parts))", "eval(''.join(parts))", "eval('ra' + parts[1])"]
+
+
+@pytest.mark.parametrize("call", UNSEEN)
+def test_a_text_that_is_made_as_the_task_runs_is_told(notebook, call):
+    notebook("rate, parts = 2, ['ra', 'te']")
+    told = notebook(task("twice", f"{call} * 2")).text
+    assert f"twice gives {call.partition('(')[0]}() a text that is made while it runs" in told
+    assert "depends_on=[...]" in told
+    assert "made while" not in notebook(f"# task: depends_on=[rate]\nagain = {call} * 3").text
+
+
 def test_a_table_of_the_name_of_what_is_made_of_it_is_no_circle(notebook):
     notebook("import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.execute('create table totals (n)')")
     notebook("%%task found --ignore db,LOG\nLOG.append('found')\ndb.execute('select n from totals').fetchall()")
