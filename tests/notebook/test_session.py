@@ -268,6 +268,36 @@ def test_what_a_helper_reads_through_anything_is_brought_up_to_date(notebook, tm
     assert (notebook("count_of_rows").value, notebook(call).value) == (2, 2)
 
 
+LOOKS = {
+    "%flow plan": "(?m)count_of_rows +fresh",
+    "%flow status": "✓ count_of_rows: fresh",
+    "%flow why count_of_rows": "is fresh",
+}
+
+
+@pytest.mark.parametrize(("line", "fresh"), LOOKS.items())
+@pytest.mark.parametrize("head", ["rows", "rows, more"])
+def test_a_look_finds_what_a_helper_reads_as_a_run_does(notebook, tmp_path, line, fresh, head):
+    (tmp_path / "rows.txt").write_text("1")
+    notebook("def count():\n    return len(rows)")
+    body = ["from pathlib import Path", "rows = Path('rows.txt').read_text().split()", "more = 2"]
+    notebook(task(head, *body))
+    notebook(task("by", "count()"))
+    # Another one's helper reads what is made with a helper.
+    notebook("def by_count():\n    return by")
+    notebook(task("count_of_rows", "by_count()"))
+    for name in ("rows", "more", "by"):
+        notebook.shell.user_ns.pop(name, None)
+    looked = notebook(line)
+    assert re.search(fresh, looked.text + repr(looked.value))
+    assert "rows" in notebook
+    (tmp_path / "rows.txt").write_text("1 2")
+    stale = notebook(line)
+    assert not re.search(fresh, stale.text + repr(stale.value)), "the helper would read another value"
+    assert notebook("%flow run").ran == [head.partition(",")[0], "by", "count_of_rows"]
+    assert notebook("count_of_rows").value == 2
+
+
 QUERIES = {
     "query": "len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))",
     "in a comprehension": "[len(frame.query('n in @rows')) for frame in [pd.DataFrame({'n': ['1', '2']})]][0]",
