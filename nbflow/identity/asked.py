@@ -5,32 +5,56 @@ from __future__ import annotations
 import builtins
 import re
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.called import taken_by
+from nbflow.identity.nested import nested_code
+from nbflow.identity.reach import Reach
+from nbflow.identity.texts import named_in, reads_names
 
 if TYPE_CHECKING:
     import dis
     from collections.abc import Iterable, Iterator, Sequence
     from types import FunctionType
 
-    from nbflow.identity.reach import Reach
-
 # By the last part of how they are called; what they are is looked at in the function that calls them.
 READERS = frozenset({"eval", "exec", "globals", "evaluate"})
 _OWN = frozenset({"eval", "exec", "globals"})
 _LIBRARIES = frozenset({("pandas", "eval"), ("numexpr", "evaluate"), *(("builtins", name) for name in _OWN)})
 _WORD = re.compile(r"[^\W\d]\w*")
+_PLACE = re.compile(r"(?:[{(]\s*|\$\{?)([^\W\d]\w*)")
+# A table of texts is short; what is longer is data.
+_MOST_TEXTS = 100
 _METHODS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _USES = ("CALL", "BINARY_SUBSCR", "CONTAINS_OP")
 
 
-def with_asked(fn: FunctionType, reaches: Iterable[Reach]) -> Iterator[Reach]:
-    """Paths, each followed by what the texts name that it reads, where it is Python's own or a known library's."""
+def with_asked(fn: FunctionType, reaches: Sequence[Reach]) -> Iterator[Reach]:
+    """Paths, and what texts name that Python or a known library reads: those in the code, and in globals it uses."""
+    texts: list[str] | None = None
     for reach in reaches:
         yield reach
-        if reach.asked and reads_texts(fn, reach):
-            yield from reach.asked
+        if reach.asked is None or not reads_texts(fn, reach):
+            continue
+        yield from reach.asked
+        if reach.any_of is not None:
+            texts = texts if texts is not None else list(_texts_in(fn, reaches))
+            yield from (Reach((word,), guessed=True) for word in words_in(texts, fn.__code__, reach.any_of))
+    called = {name for code in (fn.__code__, *nested_code(fn.__code__)) for name in code.co_names}
+    if reads_names(called):
+        texts = texts if texts is not None else list(_texts_in(fn, reaches))
+        yield from (Reach((name,), guessed=True) for name in named_in(called, texts))
+
+
+def _texts_in(fn: FunctionType, reaches: Sequence[Reach]) -> Iterator[str]:
+    """The texts that a function uses as globals, also those in a short list or table."""
+    for reach in reaches:
+        value: Any = fn.__globals__.get(reach.names[0]) if reach.module is None else None
+        parts: Sequence[Any] = (
+            list(value.values()) if type(value) is dict else value if type(value) in {list, tuple} else [value]
+        )
+        if len(parts) <= _MOST_TEXTS:
+            yield from (part for part in parts if type(part) is str)
 
 
 def reads_texts(fn: FunctionType, reach: Reach) -> bool:
@@ -61,6 +85,8 @@ def text_given(instructions: Sequence[dis.Instruction], at: int, name: str) -> t
         return ("" if looks else None), False
     if taker.opname in {"STORE_SUBSCR", "DELETE_SUBSCR"}:
         return "", False
+    if taker.opname == "BINARY_OP" and taker.argrepr != "[]":
+        return None, False
     place = {"CONTAINS_OP": at - 2, "LOAD_ATTR": call + 2, "LOAD_METHOD": call + 2}.get(taker.opname, call + 1)
     text = _text(instructions, place)
     return text, text is None and taker.opname in {"BINARY_SUBSCR", "BINARY_OP", "CONTAINS_OP", *_METHODS}
@@ -80,22 +106,34 @@ def compiled(text: str) -> CodeType | None:
         return None
 
 
-def words_in(code: CodeType, *, alone: bool) -> Iterator[str]:
-    """The words in all texts of a code object and of all inside it, but for its variables: any may be asked for.
+def words_in(texts: Iterable[str], code: CodeType, any_of: str) -> list[str]:
+    """The names in texts that may be asked for, but for the variables of the code that asks, in alphabetical order.
 
-    alone: only texts that are one word and no more.
+    any_of: "names" for texts that are a name and no more, "words" for all, "places" for what text with places to fill
+    in, such as "{K}", or Python names.
     """
-    todo: list[object] = list(code.co_consts)
     found: set[str] = set()
+    for text in texts:
+        if text.isidentifier():
+            found.add(text)
+        elif any_of == "words" or (any_of == "places" and compiled(text) is not None):
+            found.update(_WORD.findall(text))
+        elif any_of == "places":
+            found.update(_PLACE.findall(text))
+    return sorted(found.difference(code.co_varnames, code.co_cellvars))
+
+
+def texts_in(code: CodeType) -> Iterator[str]:
+    """The texts among the constants of a code object and of all inside it."""
+    todo: list[object] = list(code.co_consts)
     while todo:
         match todo.pop():
             case str() as text:
-                found.update([text] if text.isidentifier() else [] if alone else _WORD.findall(text))
+                yield text
             case tuple() | frozenset() as several:
                 todo.extend(several)
             case CodeType() as inside:
                 todo.extend(inside.co_consts)
-    yield from sorted(found.difference(code.co_varnames, code.co_cellvars))
 
 
 def _text(instructions: Sequence[dis.Instruction], at: int) -> str | None:

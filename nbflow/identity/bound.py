@@ -9,8 +9,9 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.asked import with_asked
-from nbflow.identity.bytecode import nested_code, reaches_of
+from nbflow.identity.bytecode import reaches_of
 from nbflow.identity.modules import module_of
+from nbflow.identity.nested import nested_code
 from nbflow.identity.parts import MISSING, cell_value
 
 if TYPE_CHECKING:

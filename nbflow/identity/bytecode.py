@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
-from nbflow.identity.asked import READERS, compiled, is_alone, text_given, words_in
+from nbflow.identity.asked import READERS, compiled, is_alone, text_given, texts_in, words_in
 from nbflow.identity.called import is_called
 from nbflow.identity.encoding import atom_id, framed, set_id, tuple_id
 from nbflow.identity.imported import bound_by_import, stored_name
+from nbflow.identity.nested import nested_code
 from nbflow.identity.reach import Reach
 from nbflow.identity.texts import names_in_texts
 
@@ -66,14 +67,6 @@ def reaches_of(code: CodeType) -> tuple[Reach, ...]:
     if known is None or known[0] is not code:
         known = _REACHES[id(code)] = (code, tuple(dict.fromkeys(_reaches(_listed(code), {}, code))))
     return known[1]
-
-
-def nested_code(code: CodeType) -> Iterator[CodeType]:
-    """The code objects inside one, from the outside to the inside, in order."""
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant
-            yield from nested_code(constant)
 
 
 def same_code(one: CodeType, other: CodeType) -> bool:
@@ -256,13 +249,16 @@ def _asked(listing: _Listing, at: int, path: tuple[str, ...], whole: CodeType) -
     # What the function itself binds before hides a global of that name.
     hidden = {name for each in instructions[:at] if (name := stored_name(each)) is not None}
     hidden.update(listing.code.co_varnames[: _parameter_count(listing.code)])
+    any_of = None
     if text is None:
-        found: Iterable[Reach] = (Reach((name,)) for name in words_in(whole, alone=unseen and path[-1] == "globals"))
+        any_of = "words" if path[-1] != "globals" else "names" if unseen else "places"
+        words = words_in(texts_in(whole), whole, any_of)
+        found: Iterable[Reach] = (Reach((name,)) for name in words if name not in hidden)
     elif path[-1] == "globals":
         found = [Reach((text,))] if text else []
     else:
         found = _in_text(text, hidden if is_alone(instructions, behind) else set())
-    return {"asked": tuple(replace(each, guessed=True) for each in found), "unseen": unseen}
+    return {"asked": tuple(replace(each, guessed=True) for each in found), "any_of": any_of, "unseen": unseen}
 
 
 def _in_text(text: str, hidden: Collection[str]) -> Iterator[Reach]:

@@ -13,7 +13,8 @@ class Reach:
     at the end of the path is called there, and nothing else is done with it. text: what it is asked for first:
     "HOME" in `os.environ["HOME"]`, `getenv("HOME")` or `"HOME" in environ`. guessed: found in a text, so that there may
     be no such name. asked: what the text names that it gets, should it be a reader of texts, such as Python's own eval;
-    unseen: whether that text is made only as the code runs.
+    any_of: what of other texts it may be that it gets (`words_in`), None for none; unseen: whether it is made only as
+    the code runs.
     """
 
     names: tuple[str, ...]
@@ -22,5 +23,6 @@ class Reach:
     called: bool = False
     text: str | None = None
     guessed: bool = False
-    asked: tuple[Reach, ...] = ()
+    asked: tuple[Reach, ...] | None = None
+    any_of: str | None = None
     unseen: bool = False

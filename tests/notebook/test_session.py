@@ -331,6 +331,13 @@ BY_TEXT = {
     "in": ("", "4 if 'rate' in globals() and globals()['rate'] == 2 else 10"),
     "a list of names": ("", "sum(globals()[name] for name in ['rate', 'rate'])"),
     "format": ("", "2 * int('{rate}'.format(**globals()))"),
+    "percent": ("", "2 * int('%(rate)s' % globals())"),
+    "a text of another cell": ("text = '{rate} per day'", "2 * int(text.format(**globals()).split()[0])"),
+    "a table of formulas": ("formulas = {'a': 'rate * 2'}", "sum(eval(each) for each in formulas.values())"),
+    "a condition of another cell": (
+        "import pandas as pd\ncondition = 'n < @rate'",
+        "2 * len(pd.DataFrame({'n': range(9)}).query(condition))",
+    ),
     "pandas": ("import pandas", "pandas.eval('rate * 2')"),
     "frame": ("import pandas as pd", "int(pd.DataFrame({'n': [2]}).eval('n * @rate')[0])"),
     "helper": ("def doubled():\n    return eval('rate * 2')", "doubled()"),
@@ -351,7 +358,7 @@ def test_what_code_names_in_a_text_counts(notebook, helper, call, rate):
     ran = notebook("%flow run")
     assert (ran.ran, "stale" in plan) == (["twice"], True)
     assert notebook("twice").value == 10
-    assert ("made while it runs" in ran.text) == ("for name in" in call)
+    assert ("made while it runs" in ran.text) == (" for " in call)
 
 
 @pytest.mark.parametrize("call", ["locals()['rate'] * 2", "vars().get('rate') * 2"])
