@@ -65,9 +65,17 @@ class ByHelpers:
         return {name for name, maker in makers.items() if maker in fresh}
 
     def _read_by(self, readers: Iterable[Declared]) -> set[str]:
-        """The outputs of other tasks that tasks read by helpers, or in texts such as `frame.query("n > @k")`."""
-        found: set[str] = set()
+        """The outputs of other tasks that tasks read by helpers, or in texts such as `frame.query("n > @k")`.
+
+        A text may hold the name of what is made behind the task, by chance: the task finds no value under it.
+        """
+        session, found, behind = self._session, set[str](), set[str]()
         for declared in readers:
-            reached = names_reached_from(declared.built.functions, self._session.namespace)
-            found |= (reached & self._session.outputs()) - {*declared.built.outputs, *declared.built.all_inputs}
-        return found
+            reached = names_reached_from(declared.built.functions, session.namespace) & session.outputs()
+            reached -= {*declared.built.outputs, *declared.built.all_inputs}
+            node = session.node_of(declared)
+            later = {name for name in reached if node in session.flow.graph.needed([session.output_node(name)])}
+            found |= reached - later
+            behind |= later
+        session.published.drop(behind)
+        return found - behind

@@ -377,6 +377,15 @@ def test_a_method_or_function_of_the_users_that_is_called_eval_reads_no_text(not
     assert notebook("%flow run").ran == []
 
 
+def test_a_text_that_happens_to_name_what_is_made_behind_the_task_makes_no_circle(notebook):
+    notebook("rate, parts = 2, ['ra', 'te']")
+    notebook(task("made", "made = {'report': globals()[''.join(parts)]}"))
+    assert notebook(task("report", "made['report'] * 2")).ran == ["report"]
+    assert notebook("%flow run").ran == []
+    assert notebook("report").value == 4
+    assert "stale" not in notebook("%flow status").text
+
+
 UNSEEN = ["globals()[''.join(parts)]", "globals().get(''.join(parts))", "eval(''.join(parts))", "eval('ra' + parts[1])"]
 
 
