@@ -68,6 +68,7 @@ class Keeper:
             return
         if self._drifted(node):
             return
+        self._tell_unseen(node)
         book = self._ledger.books[node]
         session = self._session_of(batch, node, outcomes)
         entries: list[Entry] = []
@@ -194,6 +195,16 @@ class Keeper:
             f'if it never matters for the result, name it: ignore=["{name}"]',
         )
         return True
+
+    def _tell_unseen(self, node: Node) -> None:
+        unseen = self._resolver.code_of(node.task).unseen
+        if unseen and not node.task.options.depends_on:
+            self._once(
+                node,
+                "by text",
+                f"{node.name} gives {unseen[0]}() a text that is made while it runs: what it names there counts only "
+                f"as far as its code holds the name; depends_on=[...] makes anything count",
+            )
 
     def _session_of(self, batch: Batch, node: Node, outcomes: Iterable[Outcome]) -> str | None:
         """The session that results are good for, where they depend on the outside world."""

@@ -59,7 +59,7 @@ class Keying:
     def code_of(self, task: Task) -> CodeIdentity:
         """The code id of a task's function; tasks that share a function share it."""
         if task.frozen_code is not None:
-            return CodeIdentity(task.frozen_code, (), (), (), lambda _value, _name: b"")
+            return CodeIdentity(task.frozen_code, (), (), (), (), lambda _value, _name: b"")
         options = task.options
         asked = (id(task.fn), options.ignore, *map(id, options.depends_on))
         if asked not in self._codes_of:

@@ -193,6 +193,8 @@ def _came(part: Part) -> Reason:
     noun = _NOUNS.get(part.kind, part.kind)
     if part.kind == "option":
         return Reason(f"{noun} {part.name} is given now: {_line(part.text)}")
+    if part.kind == "missing":
+        return Reason(f"`{part.name}` has no value now")
     return Reason(f"{noun} `{part.name}` is used now")
 
 

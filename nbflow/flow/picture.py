@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 Describe = Callable[[Node], dict[str, Any]]
 
 
-def flow_picture(graph: Graph, run: Run | None = None) -> Picture:
-    """The flow as it stands; with states of its last run, where that knew the nodes."""
+def flow_picture(graph: Graph, run: Run | None = None, rows: Iterable[PlanRow] = ()) -> Picture:
+    """The flow as it stands; with states of its last run, where that knew the nodes. rows: how the others stand."""
     if run is None:
         return _picture(graph, _plain)
-    return _with_children(_picture(graph, _lasting(_run_state(run)), run.parameters), run, lasting=True)
+    lasting, planned = _lasting(_run_state(run)), _planned(rows)
+    picture = _picture(graph, lambda node: lasting(node) if run.takes_part(node) else planned(node), run.parameters)
+    return _with_children(picture, run, lasting=True)
 
 
 def run_picture(run: Run) -> Picture:
@@ -48,6 +50,10 @@ def live_picture(run: Run) -> Picture:
 
 def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
     """The flow with what is new, stale, fresh or not known yet."""
+    return _picture(graph, _planned(rows))
+
+
+def _planned(rows: Iterable[PlanRow]) -> Describe:
     by_name = {row.name: row for row in rows}
 
     def describe(node: Node) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def plan_picture(graph: Graph, rows: Iterable[PlanRow]) -> Picture:
             {"done": row.fresh, "total": row.count} if row.mapped and row.count is not None else {}
         )
 
-    return _picture(graph, describe)
+    return describe
 
 
 def _picture(graph: Graph, describe: Describe, given: Mapping[str, Any] = MappingProxyType({})) -> Picture:

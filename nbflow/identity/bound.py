@@ -8,12 +8,16 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from nbflow.identity.bytecode import Reach, nested_code, reaches_of
+from nbflow.identity.asked import with_asked
+from nbflow.identity.bytecode import reaches_of
 from nbflow.identity.modules import module_of
+from nbflow.identity.nested import nested_code
 from nbflow.identity.parts import MISSING, cell_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from nbflow.identity.reach import Reach
 
 # What a search looks at, at most: what a task reaches lies near.
 _MOST_UNITS, _MOST_PARTS, _DEPTH = 2_000, 200, 3
@@ -143,7 +147,7 @@ def _reached(thing: Any, is_installed: Callable[[str], bool]) -> Iterator[tuple[
 
 
 def _of_function(fn: types.FunctionType, is_installed: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    for reach in reaches_of(fn.__code__):
+    for reach in with_asked(fn, reaches_of(fn.__code__)):
         yield from _followed(fn, reach, is_installed)
     for code in (fn.__code__, *nested_code(fn.__code__)):
         for name in _DRAWING.intersection(code.co_names):

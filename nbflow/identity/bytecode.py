@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dis
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
+from nbflow.identity.asked import READERS, compiled, is_alone, text_given, texts_in, words_in
 from nbflow.identity.called import is_called
 from nbflow.identity.encoding import atom_id, framed, set_id, tuple_id
+from nbflow.identity.imported import bound_by_import, stored_name
+from nbflow.identity.nested import nested_code
+from nbflow.identity.reach import Reach
 from nbflow.identity.texts import names_in_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 # Code that looks at its own variables by name: their names count.
 LOOKS_AT_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
@@ -29,25 +33,6 @@ CALLED_CHAINS = frozenset({(), ("map",), ("product",)})
 _CHAIN = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _LOADS = ("LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
-_STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """A global path that code uses: `numpy.random.rand`, `helper`.
-
-    module: where an import in the body leads, None for globals; level: of a relative import. called: whether what lies
-    at the end of the path is called there, and nothing else is done with it. text: what it is asked for first:
-    "HOME" in `os.environ["HOME"]`, `getenv("HOME")` or `"HOME" in environ`. guessed: found in a text, so that there may
-    be no such name.
-    """
-
-    names: tuple[str, ...]
-    module: str | None = None
-    level: int = 0
-    called: bool = False
-    text: str | None = None
-    guessed: bool = False
 
 
 @dataclass(slots=True)
@@ -73,23 +58,15 @@ def meaning_of(code: CodeType) -> Meaning:
     free = tuple(sorted(code.co_freevars, key=lambda name: numbers.number(name)[1]))
     called = frozenset(free) - frozenset(_used_otherwise(listing))
     attributes = frozenset(name for each in (code, *nested_code(code)) for name in each.co_names)
-    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(listing, {}))), called, attributes)
+    return Meaning(digest, free, tuple(dict.fromkeys(_reaches(listing, {}, code))), called, attributes)
 
 
 def reaches_of(code: CodeType) -> tuple[Reach, ...]:
     """The global paths that a function's code and all code inside it use; remembered."""
     known = _REACHES.get(id(code))
     if known is None or known[0] is not code:
-        known = _REACHES[id(code)] = (code, tuple(dict.fromkeys(_reaches(_listed(code), {}))))
+        known = _REACHES[id(code)] = (code, tuple(dict.fromkeys(_reaches(_listed(code), {}, code))))
     return known[1]
-
-
-def nested_code(code: CodeType) -> Iterator[CodeType]:
-    """The code objects inside one, from the outside to the inside, in order."""
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant
-            yield from nested_code(constant)
 
 
 def same_code(one: CodeType, other: CodeType) -> bool:
@@ -218,13 +195,16 @@ def _parameter_count(code: CodeType) -> int:
     return code.co_argcount + code.co_kwonlyargcount + stars
 
 
-def _reaches(listing: _Listing, around: dict[str, tuple[Reach, ...]]) -> Iterator[Reach]:
-    """The global paths of a code object and of all inside it. around: names that imports bound further out."""
+def _reaches(listing: _Listing, around: dict[str, tuple[Reach, ...]], whole: CodeType) -> Iterator[Reach]:
+    """The global paths of a code object and of all inside it.
+
+    around: names that imports bound further out. whole: the code that it is a part of.
+    """
     instructions = listing.instructions
     own: dict[str, tuple[Reach, ...]] = {}
     for at, instruction in enumerate(instructions):
         if instruction.opname == "IMPORT_NAME":
-            for name, reach in _bound_by_import(instructions, at):
+            for name, reach in bound_by_import(instructions, at):
                 # Two branches may import the same name from two places: both count.
                 own[name] = (*own.get(name, ()), reach)
     imported = {**around, **own}
@@ -232,16 +212,19 @@ def _reaches(listing: _Listing, around: dict[str, tuple[Reach, ...]]) -> Iterato
         chain = tuple(_chain(instructions, at + 1))
         if instruction.opname in _GLOBAL and instruction.argval not in imported:
             called, text = is_called(instructions, at, len(chain)), _asked_for(instructions, at, len(chain))
-            yield Reach((instruction.argval, *chain), called=called, text=text)
+            path = (instruction.argval, *chain)
+            yield Reach(path, called=called, text=text, **_asked(listing, at, path, whole))
         for name in _loaded_locals(listing.code, instruction):
             for origin in imported.get(name, ()):
                 called = is_called(instructions, at, len(chain))
                 text = _asked_for(instructions, at, len(chain))
-                yield Reach((*origin.names, *chain), origin.module, origin.level, called, text)
+                path = (*origin.names, *chain)
+                asked = _asked(listing, at, path[-1 - len(chain) :], whole)
+                yield Reach(path, origin.module, origin.level, called, text, **asked)
     for name in names_in_texts(listing.code):
         yield Reach((name,), guessed=True)
     for inside in listing.inside.values():
-        yield from _reaches(inside, imported)
+        yield from _reaches(inside, imported, whole)
 
 
 def _asked_for(instructions: list[dis.Instruction], at: int, length: int) -> str | None:
@@ -255,6 +238,41 @@ def _asked_for(instructions: list[dis.Instruction], at: int, length: int) -> str
     if following is None or following.opname != "LOAD_CONST" or not isinstance(following.argval, str):
         return None
     return following.argval
+
+
+def _asked(listing: _Listing, at: int, path: tuple[str, ...], whole: CodeType) -> dict[str, Any]:
+    """What a text names that a reader of texts gets. path: from what is loaded at a place to the reader."""
+    if not path or path[-1] not in READERS:
+        return {}
+    instructions, behind = listing.instructions, at + len(path)
+    text, unseen = text_given(instructions, behind, path[-1])
+    # What the function itself binds before hides a global of that name.
+    hidden = {name for each in instructions[:at] if (name := stored_name(each)) is not None}
+    hidden.update(listing.code.co_varnames[: _parameter_count(listing.code)])
+    any_of = None
+    if text is None:
+        any_of = "words" if path[-1] != "globals" else "names" if unseen else "places"
+        words = words_in(texts_in(whole), whole, any_of)
+        found: Iterable[Reach] = (Reach((name,)) for name in words if name not in hidden)
+    elif path[-1] == "globals":
+        found = [Reach((text,))] if text else []
+    else:
+        found = _in_text(text, hidden if is_alone(instructions, behind) else set())
+    return {"asked": tuple(replace(each, guessed=True) for each in found), "any_of": any_of, "unseen": unseen}
+
+
+def _in_text(text: str, hidden: Collection[str]) -> Iterator[Reach]:
+    code = compiled(text)
+    if code is None:
+        return
+    listing = _listed(code)
+    first: dict[str, bool] = {}
+    for each in listing.instructions:
+        if each.opname in {"LOAD_NAME", "STORE_NAME"}:
+            first.setdefault(each.argval, each.opname == "STORE_NAME")
+    for reach in _reaches(listing, {}, code):
+        if reach.module is not None or not (reach.names[0] in hidden or first.get(reach.names[0])):
+            yield reach
 
 
 def _used_otherwise(listing: _Listing) -> Iterator[str]:
@@ -286,44 +304,6 @@ def _chain(instructions: list[dis.Instruction], at: int) -> Iterator[str]:
     while at < len(instructions) and instructions[at].opname in _CHAIN:
         yield instructions[at].argval
         at += 1
-
-
-def _bound_by_import(instructions: list[dis.Instruction], at: int) -> Iterator[tuple[str, Reach]]:
-    """The names that one import statement in a body binds, and where they lead."""
-    module = instructions[at].argval
-    level, wanted = instructions[at - 2].argval, instructions[at - 1].argval
-    if wanted is None:
-        names, dotted = _as_names(instructions, at)
-        top = module.split(".")[0]
-        yield (names, Reach((), module if dotted else top, 0))
-        return
-    position = at + 1
-    while position < len(instructions) and instructions[position].opname == "IMPORT_FROM":
-        name = instructions[position].argval
-        stored = _stored_name(instructions[position + 1])
-        if stored is not None:
-            yield stored, Reach((name,), module, level)
-        position += 2
-
-
-def _as_names(instructions: list[dis.Instruction], at: int) -> tuple[str, bool]:
-    """The name that `import a.b` or `import a.b as c` binds, and whether it is bound to the module at the end."""
-    dotted = False
-    for instruction in instructions[at + 1 :]:
-        if instruction.opname == "IMPORT_FROM":
-            dotted = True
-        stored = _stored_name(instruction)
-        if stored is not None:
-            return stored, dotted or "." not in instructions[at].argval
-    return "", False
-
-
-def _stored_name(instruction: dis.Instruction) -> str | None:
-    """The variable that an instruction binds; from 3.13 on one may bind a variable and load another."""
-    if instruction.opname in _STORES:
-        name: str = instruction.argval
-        return name
-    return instruction.argval[0] if instruction.opname.startswith("STORE_FAST_") else None
 
 
 # By the id of a code object, which is held here, so that the id stays its own.

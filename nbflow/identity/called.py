@@ -1,4 +1,4 @@
-"""Whether what code loads is called there, and nothing else is done with it. Where that is not plain: no."""
+"""What becomes of what code loads: whether it is called there, and nothing else. Where that is not plain: no."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def is_called(instructions: Sequence[dis.Instruction], at: int, chain_length: in
     """
     behind = _pushed_to_be_called(instructions, at, chain_length)
     return behind is not None and _call_takes_it(instructions, behind)
+
+
+def taken_by(instructions: Sequence[dis.Instruction], at: int) -> dis.Instruction | None:
+    """The instruction that takes what the one at a place leaves on the stack; None where that is not plain."""
+    height = 1
+    for instruction in instructions[at + 1 : at + _MOST_STEPS]:
+        pops = _pops(instruction)
+        if pops is None or pops >= height:
+            return instruction if pops is not None else None
+        height += _effect(instruction, jumps=False)
+    return None
 
 
 def _pushed_to_be_called(instructions: Sequence[dis.Instruction], at: int, chain_length: int) -> int | None:
@@ -128,9 +139,9 @@ _FIXED = (
     | dict.fromkeys(
         (
             "BINARY_OP", "BINARY_SUBSCR", "COMPARE_OP", "IS_OP", "CONTAINS_OP", "MAP_ADD", "FORMAT_WITH_SPEC",
-            "SET_FUNCTION_ATTRIBUTE", "END_FOR",
+            "SET_FUNCTION_ATTRIBUTE", "END_FOR", "DELETE_SUBSCR",
         ),
         2,
     )
-    | {"BINARY_SLICE": 3}
+    | {"BINARY_SLICE": 3, "STORE_SUBSCR": 3}
 )  # fmt: skip

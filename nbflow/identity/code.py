@@ -88,6 +88,7 @@ class CodeIds:
             tuple(first_as_code(components)),
             tuple(dict.fromkeys(name for unit in reached for name in unit.inputs)),
             tuple(capture for unit in reached for capture in unit.captures),
+            tuple(dict.fromkeys(name for unit in reached for name in unit.unseen)),
             self._digest_now,
         )
 

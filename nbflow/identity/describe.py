@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.accessors import accessors_in
+from nbflow.identity.asked import reads_texts, with_asked
 from nbflow.identity.bytecode import CALLED_CHAINS
 from nbflow.identity.classes import class_parts
 from nbflow.identity.encoding import framed
@@ -20,8 +21,8 @@ from nbflow.identity.parts import MISSING, Capture, Component, Unit, cell_value,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbflow.identity.bytecode import Reach
     from nbflow.identity.holes import Holes, Surroundings
+    from nbflow.identity.reach import Reach
 
 
 class Descriptions:
@@ -83,7 +84,9 @@ class Descriptions:
         for name, value in sorted(vars(fn).items()):
             if name not in self._ignored:
                 parts += [name.encode(), self._holes.value(unit, value, f"{unit.name}.{name}")]
-        for reach in meaning.reaches:
+        for reach in with_asked(fn, meaning.reaches):
+            if reach.unseen and reads_texts(fn, reach):
+                unit.unseen.append(reach.names[-1])
             parts += ["|".join([*reach.names, str(reach.module)]).encode(), self._global(unit, fn, reach)]
         for name, accessor in accessors_in(meaning.attributes, lambda cls: self._around.origins.of(cls) is None):
             if name not in self._ignored:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nbflow.identity.parts import MISSING
 
 if TYPE_CHECKING:
-    from nbflow.identity.bytecode import Reach
     from nbflow.identity.origin import Origins
+    from nbflow.identity.reach import Reach
 
 
 def followed(fn: types.FunctionType, reach: Reach, origins: Origins) -> tuple[Any, str, tuple[str, ...]]:

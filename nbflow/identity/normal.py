@@ -8,7 +8,8 @@ import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbflow.identity.bytecode import nested_code, same_code
+from nbflow.identity.bytecode import same_code
+from nbflow.identity.nested import nested_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -42,12 +42,16 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class CodeIdentity:
-    """A code id and what it was made of. inputs: global names that hold nodes, which are no part of it."""
+    """A code id and what it was made of. inputs: global names that hold nodes, which are no part of it.
+
+    unseen: functions such as eval that it gives texts to which cannot be seen.
+    """
 
     id: bytes
     components: tuple[Component, ...]
     inputs: tuple[str, ...]
     captures: tuple[Capture, ...]
+    unseen: tuple[str, ...]
     digest_of: Callable[[Any, str], bytes]
 
     def drifted(self) -> str | None:
@@ -73,6 +77,7 @@ class Unit:
     components: list[Component] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     captures: list[Capture] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
 
 
 def short(value: Any) -> str:

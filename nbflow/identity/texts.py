@@ -30,6 +30,11 @@ def names_in_texts(code: CodeType) -> Iterator[str]:
     yield from named_in(code.co_names, code.co_consts)
 
 
+def reads_names(called: Collection[str]) -> bool:
+    """Whether one of the methods called may read a text that names variables."""
+    return any(not methods.isdisjoint(called) for methods, _, _ in _READERS)
+
+
 def named_in(called: Collection[str], constants: Collection[object]) -> Iterator[str]:
     """The variables that texts among constants name, where the methods called there read such texts."""
     for methods, pattern, libraries in _READERS:

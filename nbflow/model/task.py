@@ -38,10 +38,10 @@ class Options:
     seed: `random` and NumPy are seeded with it and the key before each call. by_position: with a seed, equal elements
     of a map are different draws, each known by its place. ignore: names of globals and closures that do not count.
     depends_on: objects, or names of modules, that count although the code does not show them: what is reached by a
-    string alone, through `getattr`, `globals()`, `import_module`, `eval` or `__subclasses__`, is seen by nobody else
-    (`depends_on=["mymodule", helper]`). env: names of environment variables that count. outputs: files or folders that
-    it writes: paths, which may name arguments ("plots/{name}.png"), or functions of the arguments that give a path;
-    where one was changed or deleted, the task runs again.
+    string that is made only as the code runs, through `getattr`, `globals()`, `import_module` or `eval`, is seen by
+    nobody else (`depends_on=["mymodule", helper]`). env: names of environment variables that count. outputs: files or
+    folders that it writes: paths, which may name arguments ("plots/{name}.png"), or functions of the arguments that
+    give a path; where one was changed or deleted, the task runs again.
 
     Loops: max_loops: iterations after which a LOOP is taken for a runaway. loop_times: runs it so many times (an
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of

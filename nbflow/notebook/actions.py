@@ -40,11 +40,11 @@ def run(session: Session, given: Given) -> Run | Background:
 
 def plan(session: Session, given: Given) -> Plan:
     _tell_edited(session)
-    return session.build().plan(given.words or None)
+    return session.by_helpers.as_in_a_run().plan(given.words or None)
 
 
 def why(session: Session, given: Given) -> None:
-    print(session.build().why(given.words[0], given.element))
+    print(session.by_helpers.as_in_a_run().why(given.words[0], given.element))
     _tell_edited(session)
 
 
@@ -62,7 +62,7 @@ def frame(session: Session, given: Given) -> Any:
 
 
 def status(session: Session, given: Given) -> None:
-    for line in session.build().status().lines():
+    for line in session.by_helpers.as_in_a_run().status().lines():
         print(line)
     goes_on = goes_on_text(session.behind)
     if goes_on:

@@ -13,7 +13,7 @@ from nbflow.notebook.magic_text import read_magic
 from nbflow.notebook.scopes import Scope, names_inside, postpones, walrus_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 # What IPython puts into every namespace.
 SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
@@ -131,6 +131,8 @@ class _Walk(ast.NodeVisitor):
             each = todo.pop()
             if isinstance(each, ast.Call):
                 self._note_magic(each)
+            if isinstance(each, ast.Call | ast.Subscript):
+                self._load_all(_named_by_text(each))
             handle = getattr(self, f"visit_{type(each).__name__}", None)
             if handle is not None:
                 handle(each)
@@ -339,6 +341,24 @@ class _Walk(ast.NodeVisitor):
     visit_ImportFrom = visit_Import  # noqa: N815
     visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # noqa: N815
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda  # noqa: N815
+
+
+def _named_by_text(node: ast.Call | ast.Subscript) -> Iterator[str]:
+    """The names that code asks for by a text and that may be those of its own variables: `eval("K")`, `vars()["K"]`."""
+    match node:
+        case ast.Call(func=ast.Name(id="eval" | "exec"), args=[ast.Constant(value=str(text))], keywords=[]):
+            try:
+                yield from read_cell(ast.parse(text.strip())).reads
+            except (SyntaxError, ValueError):
+                return
+        case (
+            ast.Subscript(value=ast.Call(func=ast.Name(id="locals" | "vars"), args=[]), slice=ast.Constant(str(name)))
+            | ast.Call(
+                func=ast.Attribute(value=ast.Call(func=ast.Name(id="locals" | "vars"), args=[]), attr="get"),
+                args=[ast.Constant(str(name)), *_],
+            )
+        ):
+            yield name
 
 
 def _awaits(node: ast.AST) -> bool:

@@ -57,7 +57,7 @@ def perform(session: Session, line: str) -> Any:
     """Does what stands behind `%flow`; a line alone draws. Raises HeadError, UnknownName."""
     words = split_words(line)
     if not words:
-        return session.build().plan().drawing()
+        return session.by_helpers.as_in_a_run().plan().drawing()
     name, *rest = words
     if name in HELP:
         name, rest = "help", []

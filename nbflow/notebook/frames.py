@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run_to_look_at(session: Session, name: str) -> tuple[Run, str]:
     """(a run whose frame is to be shown, what to say of what is missing); a task without any result runs."""
-    flow = session.build()
+    flow = session.by_helpers.as_in_a_run()
     planned = flow.run(targets=[name], dry=True)
     row = next((each for each in planned.plan if each.name == name), None)
     last = _last_with(session, planned, name)

@@ -11,11 +11,12 @@ from nbflow.notebook.cells import read_cell
 from nbflow.notebook.conflicts import Conflict
 from nbflow.notebook.edited import LocalModules
 from nbflow.notebook.frontend import cell_id
+from nbflow.notebook.published import FILES, changed_files
 from nbflow.notebook.recorded import RecordedCells
 from nbflow.notebook.variables import GivenParameter, PlainVariables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from nbflow.notebook.cells import CellNames
     from nbflow.notebook.session import Session
@@ -34,10 +35,17 @@ class Givens:
         self._changed: set[str] = set()
         # The outputs that the present cell reads behind what it assigns as it did before.
         self._trusted: dict[str, Conflict] = {}
+        self._read: tuple[str, ...] = ()
 
     def begin(self, text: str) -> None:
         """A cell is about to run. text: the cell, IPython's syntax transformed."""
         self._cell_text = text
+        self._read = ()
+
+    def prepare(self, outputs: Sequence[str]) -> None:
+        """Brings up to date what a plain cell reads, at its head."""
+        self._session.publish(outputs)
+        self._read = tuple(outputs)
 
     def statements(self) -> Iterator[Written]:
         """What plain cells said, in the order in which they first ran."""
@@ -101,10 +109,22 @@ class Givens:
             if any(row.freshness is Freshness.STALE for row in flow.plan([self._session.output_node(output)]).rows):
                 flow.tell(conflict.after_text())
 
+    def _tell_written(self) -> None:
+        """A word where what a cell read is out of date by now: it wrote itself a file that this is made from."""
+        read, self._read = self._read, ()
+        read = tuple(name for name in read if name in self._session.outputs())
+        if not read:
+            return
+        flow = self._session.build()
+        for name, row in changed_files(flow, {name: self._session.maker_node(name) for name in read}):
+            what = next(reason.text for reason in row.reasons if reason.text.startswith(FILES))
+            flow.tell(f"the `{name}` that this cell read was made before: {what}. Read `{name}` in a cell below")
+
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
         self._modules.note()
         self._tell_untrue()
+        self._tell_written()
         changed, self._changed = self._changed, set()
         if changed and self._session.published.names():
             stale = [

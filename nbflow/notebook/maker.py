@@ -12,7 +12,7 @@ from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.notebook.build import build_task
 from nbflow.notebook.failures import cell_failure
-from nbflow.notebook.reach import reached_names
+from nbflow.notebook.reach import names_reached_from, reached_names
 from nbflow.notebook.tracebacks import BodyUnreadable
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class CellMaker:
         """The names that a task reads, also through functions of the notebook."""
         loop = declared.built.loop
         own = {*declared.built.free_names, *declared.built.all_inputs, *(loop.free_names if loop is not None else ())}
-        return own | reached_names(own, self._namespace)
+        by_text = names_reached_from(declared.built.functions, self._namespace)
+        return own | by_text | reached_names(own, self._namespace)
 
     def uses(self, declared: Declared) -> set[str]:
         """The names that a task reads and that count."""

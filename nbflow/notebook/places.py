@@ -107,14 +107,20 @@ def output_cleared() -> None:
 
 def leave_picture(run: Run, handle: Any) -> None:
     """Puts the static picture of a run into a place."""
-    handle.update(mime_bundle(flow_picture(run.graph, run)), raw=True)
+    handle.update(_picture_of(run), raw=True)
     _SHOWN[run] = message_id()
 
 
 def show_run(run: Run) -> None:
     """Displays a run that is a cell's result; nothing where its picture stands in that cell already."""
     if _SHOWN.get(run) != message_id():
-        show(mime_bundle(flow_picture(run.graph, run)))
+        show(_picture_of(run))
+
+
+def _picture_of(run: Run) -> dict[str, str]:
+    """The flow as a run left it: what took no part is coloured by how it stands."""
+    apart = run.graph is run.flow.graph and not all(map(run.takes_part, run.graph.nodes.values()))
+    return mime_bundle(flow_picture(run.graph, run, run.flow.status().rows if apart else ()))
 
 
 def show_background(handle: Background) -> None:

@@ -75,7 +75,7 @@ class PlainCells(ast.NodeTransformer):
             self._stop_if_asked(tree, cell, needed)
         self._session.givens.note(tree, cell)
         if needed:
-            self._session.namespace[PREPARE] = self._session.publish
+            self._session.namespace[PREPARE] = self._session.givens.prepare
             tree.body.insert(0, _call(PREPARE, needed))
             ast.fix_missing_locations(tree)
         return tree

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from nbflow.model.state import Freshness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nbflow.flow import Flow, Run
     from nbflow.model.node import Node
+    from nbflow.results.report import PlanRow
 
+# How reasons begin that tell of files.
+FILES = ("file ", "folder ")
 # Elements that are looked at before every plain cell for what it does not read.
 _MOST_CHECKED = 2_000
 
@@ -53,14 +56,24 @@ class Published:
 
 def still_fresh(flow: Flow, nodes: Mapping[str, Node]) -> set[str]:
     """The names whose nodes are fresh; those that take long to check are not among them, and come back when read."""
+    rows = {row.name: row for row in _quick_rows(flow, nodes)}
+    return {name for name, node in nodes.items() if node.name in rows and rows[node.name].freshness is Freshness.FRESH}
+
+
+def changed_files(flow: Flow, nodes: Mapping[str, Node]) -> Iterator[tuple[str, PlanRow]]:
+    """The names whose nodes are made from a file that is another one by now, with the row that says so."""
+    rows = [row for row in _quick_rows(flow, nodes) if any(each.text.startswith(FILES) for each in row.reasons)]
+    for name, node in nodes.items() if rows else ():
+        needed = {each.name for each in flow.graph.needed([node])}
+        yield from [(name, row) for row in rows if row.name in needed][:1]
+
+
+def _quick_rows(flow: Flow, nodes: Mapping[str, Node]) -> list[PlanRow]:
+    """How nodes and what they need stand, but for those that take long to check."""
     counts = {name: last.count for name, last in flow.store.last(flow.name).items()}
-    quick = {
-        name: node
-        for name, node in nodes.items()
+    quick = [
+        node
+        for node in nodes.values()
         if sum(counts.get(each.name) or 1 for each in flow.graph.needed([node])) <= _MOST_CHECKED
-    }
-    if not quick:
-        return set()
-    rows = flow.plan(list(quick.values())).rows
-    fresh = {row.name for row in rows if row.freshness is Freshness.FRESH}
-    return {name for name, node in quick.items() if node.name in fresh}
+    ]
+    return flow.plan(quick).rows if quick else []

@@ -7,6 +7,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.flow import Flow
+from nbflow.identity.asked import with_asked
 from nbflow.identity.bytecode import reaches_of
 from nbflow.model.node import Node, ancestors
 from nbflow.model.task import Task
@@ -38,7 +39,8 @@ def names_reached_from(values: Iterable[Any], namespace: dict[str, Any]) -> set[
             continue
         seen[id(value)] = value
         if isinstance(value, FunctionType) and value.__globals__ is namespace:
-            fresh = {reach.names[0] for reach in reaches_of(value.__code__) if reach.module is None} - found
+            reaches = with_asked(value, reaches_of(value.__code__))
+            fresh = {reach.names[0] for reach in reaches if reach.module is None} - found
             found |= fresh
             todo.extend(namespace.get(name) for name in fresh)
         todo.extend(_parts(value, namespace))

@@ -16,6 +16,7 @@ from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness
 from nbflow.notebook.assembly import Assembly
+from nbflow.notebook.by_helpers import ByHelpers
 from nbflow.notebook.declarations import Declarations, Declared
 from nbflow.notebook.failures import raise_first_failure, refuse_missing
 from nbflow.notebook.forms import CellForms
@@ -26,7 +27,6 @@ from nbflow.notebook.modes import Modes, goes_on_text
 from nbflow.notebook.output import ready_figures
 from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
-from nbflow.notebook.reach import names_reached_from
 from nbflow.notebook.shown import has_value, is_made
 from nbflow.notebook.source import read_source
 from nbflow.store import find_store
@@ -60,11 +60,11 @@ class Session:
         self._assembly = Assembly(self.flow.graph, (), shell.user_ns, self.maker.refresh)
         self._nodes: dict[Declared, Node] = {}
         self.givens = Givens(self)
+        self.by_helpers = ByHelpers(self)
         # Whether tasks are running: code that they hand to magics must not prepare anything once more.
         self.busy = False
         # The last run that was begun in the background.
         self.behind: Background | None = None
-        self._preparing: set[str] = set()
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -111,6 +111,10 @@ class Session:
     def output_node(self, name: str) -> Node:
         """What an output's name stands for in the notebook, in the flow as it was last built."""
         return self._assembly.output_node(name)
+
+    def maker_node(self, name: str) -> Node:
+        """The node of the task that makes an output, in the flow as it was last built."""
+        return self._assembly.task_node(name)
 
     def names(self) -> list[str]:
         """The names of the tasks and outputs, in the order of their cells."""
@@ -244,34 +248,10 @@ class Session:
         flow = self.build()
         wanted = [flow.graph[name] for name in names] if names is not None else list(flow.graph.nodes.values())
         refuse_missing(flow.graph.needed(wanted), self.declarations, self.namespace)
-        if self._publish_for_helpers(names):
+        if self.by_helpers.bring(names):
             flow = self.build()
         targets = list(names) if names is not None else None
         return flow, targets, (targets or list(flow.graph.nodes)) if force else None
-
-    def _publish_for_helpers(self, names: Sequence[str] | None) -> bool:
-        """Puts outputs that helpers of the tasks read through globals into the namespace, as a plain cell's would be.
-
-        They count then like any global that a task reaches.
-        """
-        graph = self.flow.graph
-        wanted = graph.needed([graph[name] for name in names] if names is not None else graph.nodes.values())
-        needed = {name for d, node in self._nodes.items() if node in wanted for name in self._by_helpers(d)}
-        needed -= self._preparing
-        if not needed:
-            return False
-        self._preparing |= needed
-        try:
-            self.publish(sorted(needed))
-        finally:
-            self._preparing -= needed
-        return True
-
-    def _by_helpers(self, declared: Declared) -> set[str]:
-        """The outputs of other tasks that a task reads by its helpers, or in texts such as `frame.query("n > @k")`."""
-        reached = names_reached_from(declared.built.functions, self.namespace)
-        own = {*declared.built.outputs, *declared.built.all_inputs}
-        return (reached & self.outputs()) - own
 
     def update(self, declared: Declared) -> Run | None:
         """Brings one cell's task up to date, with whatever it needs; None where the cell only declares."""
@@ -332,7 +312,7 @@ class Session:
 
     def _drop_outdated(self, names: Iterable[str]) -> None:
         """Takes values out of the namespace that are no longer what their task would give."""
-        nodes = {name: self._assembly.task_node(name) for name in names if name in self.outputs()}
+        nodes = {name: self.maker_node(name) for name in names if name in self.outputs()}
         self.published.drop(set(names) - still_fresh(self.flow, nodes))
 
     # Details

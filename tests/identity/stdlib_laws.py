@@ -23,8 +23,9 @@ from pathlib import Path
 from mutations import mutants
 
 from nbflow.identity import meanings
-from nbflow.identity.bytecode import meaning_of, nested_code
+from nbflow.identity.bytecode import meaning_of
 from nbflow.identity.code import CodeIds
+from nbflow.identity.nested import nested_code
 from nbflow.identity.normal import Normalizer
 from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources

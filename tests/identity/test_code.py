@@ -12,8 +12,9 @@ import textwrap
 import pytest
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.bytecode import meaning_of, nested_code
+from nbflow.identity.bytecode import meaning_of
 from nbflow.identity.code import CodeIds
+from nbflow.identity.nested import nested_code
 from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources
 

@@ -436,6 +436,13 @@ R.spawn(1)
 def f(v):
     return R.bit_generator.seed_seq.n_children_spawned
 """
+PATCHED = """
+import pandas as pd
+pd.DataFrame.twice = lambda self: self.n * 2
+pd.Series.more = property(lambda self: self + 1)
+def f(v):
+    return int(pd.DataFrame({'n': [v]}).twice()[0])
+"""
 ACCESSOR = """
 import pandas as pd
 @pd.api.extensions.register_dataframe_accessor('zz')
@@ -490,6 +497,9 @@ EDITS = [
     edit("what lies below a mask", "import numpy as np\nM = np.ma.array([1, 2], mask=[0, 1])\ndef f(v):\n    return M.data.tolist()\n", "[1, 2]", "[1, 3]", "ab"),
     edit("function put into an installed module", "import statistics\ndef p(v):\n    return v + 1\nstatistics.mean = p\ndef f(v):\n    return statistics.mean(v)\n", "v + 1", "v + 2", "ab"),
     edit("accessor of a frame", ACCESSOR, "* 2", "* 3", "ab"),
+    edit("method put into a frame", PATCHED, "* 2", "* 3", "ab"),
+    edit("property put into a series", PATCHED, "+ 1", "+ 2", "ab", body="return int(pd.Series([x]).more[0])"),
+    edit("method put into a frame, not used", PATCHED, "* 2", "* 3", "", body="return x"),
     edit("accessor that is not used", ACCESSOR, "* 2", "* 3", "", body="return x"),
     edit("subclass found by __subclasses__", SUBCLASSES, "return 1", "return 2", "ab"),
     edit("subclass of a frame", FRAME_KIND, "* 2", "* 3", "ab"),

@@ -98,3 +98,17 @@ def test_a_cell_run_again_that_gives_another_value_says_so(notebook):
     late(notebook, cell)
     assert "nbflow" not in notebook(cell, "plain").text
     assert "this time the cell gave another value to `rate`, which task `scaled` uses" in notebook(cell, "plain").text
+
+
+@pytest.mark.parametrize("read", ["rows", "count"])
+def test_a_cell_that_writes_a_file_and_reads_what_is_made_from_it_is_told(notebook, tmp_path, read):
+    (tmp_path / "rows.txt").write_text("1")
+    notebook("from pathlib import Path")
+    notebook(task("rows", "Path('rows.txt').read_text()"))
+    notebook(task("count", "len(rows)"))
+    assert "made before" not in notebook(f"Path('other.txt').write_text('1 2')\n{read}").text
+    told = notebook(f"Path('rows.txt').write_text('1 2')\n{read}")
+    assert f"the `{read}` that this cell read was made before: file rows.txt changed" in told.text
+    again = notebook(f"Path('rows.txt').write_text('1 2')\n{read}")
+    assert "made before" not in again.text
+    assert again.value in {"1 2", 3}

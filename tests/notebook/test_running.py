@@ -235,6 +235,16 @@ x""")
     (tmp_path / "go").touch()
 
 
+def test_what_takes_no_part_in_a_run_is_drawn_as_it_stands(kernel):
+    for cell in ("%%task a\n1", "%%task b\na + 1", "%%task c --lazy\n3", "%%task late --lazy\nb + 1"):
+        kernel(cell)
+    (drawn,) = [m["content"]["data"] for m in kernel("%flow run a") if "image/svg+xml" in m["content"].get("data", {})]
+    lines = [line.split()[:3] for line in drawn["text/plain"].splitlines()]
+    assert [line for line in lines if len(line) == 3] == [
+        ["●", "a", "fresh"], ["●", "b", "fresh"], ["○", "c", "new"], ["○", "late", "new"],
+    ]  # fmt: skip
+
+
 def test_arun_is_awaited_in_a_cell(kernel):
     kernel("with Flow('awaited') as flow:\n    task(name='answer')(lambda: 42)()\nrun = await flow.arun()")
     assert kernel.value("run['answer']") == 42

@@ -268,6 +268,36 @@ def test_what_a_helper_reads_through_anything_is_brought_up_to_date(notebook, tm
     assert (notebook("count_of_rows").value, notebook(call).value) == (2, 2)
 
 
+LOOKS = {
+    "%flow plan": "(?m)count_of_rows +fresh",
+    "%flow status": "✓ count_of_rows: fresh",
+    "%flow why count_of_rows": "is fresh",
+}
+
+
+@pytest.mark.parametrize(("line", "fresh"), LOOKS.items())
+@pytest.mark.parametrize("head", ["rows", "rows, more"])
+def test_a_look_finds_what_a_helper_reads_as_a_run_does(notebook, tmp_path, line, fresh, head):
+    (tmp_path / "rows.txt").write_text("1")
+    notebook("def count():\n    return len(rows)")
+    body = ["from pathlib import Path", "rows = Path('rows.txt').read_text().split()", "more = 2"]
+    notebook(task(head, *body))
+    notebook(task("by", "count()"))
+    # Another one's helper reads what is made with a helper.
+    notebook("def by_count():\n    return by")
+    notebook(task("count_of_rows", "by_count()"))
+    for name in ("rows", "more", "by"):
+        notebook.shell.user_ns.pop(name, None)
+    looked = notebook(line)
+    assert re.search(fresh, looked.text + repr(looked.value))
+    assert "rows" in notebook
+    (tmp_path / "rows.txt").write_text("1 2")
+    stale = notebook(line)
+    assert not re.search(fresh, stale.text + repr(stale.value)), "the helper would read another value"
+    assert notebook("%flow run").ran == [head.partition(",")[0], "by", "count_of_rows"]
+    assert notebook("count_of_rows").value == 2
+
+
 QUERIES = {
     "query": "len(pd.DataFrame({'n': ['1', '2']}).query('n in @rows'))",
     "in a comprehension": "[len(frame.query('n in @rows')) for frame in [pd.DataFrame({'n': ['1', '2']})]][0]",
@@ -289,6 +319,83 @@ def test_what_a_query_names_in_its_text_is_brought_up_to_date(notebook, tmp_path
     (tmp_path / "rows.txt").write_text("1\n2")
     notebook("%flow run")
     assert (notebook("count_of_rows").value, notebook(query).value) == (2, 2)
+
+
+BY_TEXT = {
+    "eval": ("", "eval('rate * 2')"),
+    "eval beside others": ("", "eval('rate * k', {'rate': rate, 'k': 2})"),
+    "eval of the globals": ("", "eval('rate * 2', globals())"),
+    "exec": ("", "made = {}\nexec('twice = rate * 2', globals(), made)\nmade['twice']"),
+    "globals": ("", "globals()['rate'] * 2"),
+    "get": ("", "globals().get('rate') * 2"),
+    "in": ("", "4 if 'rate' in globals() and globals()['rate'] == 2 else 10"),
+    "a list of names": ("", "sum(globals()[name] for name in ['rate', 'rate'])"),
+    "format": ("", "2 * int('{rate}'.format(**globals()))"),
+    "percent": ("", "2 * int('%(rate)s' % globals())"),
+    "a text of another cell": ("text = '{rate} per day'", "2 * int(text.format(**globals()).split()[0])"),
+    "a table of formulas": ("formulas = {'a': 'rate * 2'}", "sum(eval(each) for each in formulas.values())"),
+    "a condition of another cell": (
+        "import pandas as pd\ncondition = 'n < @rate'",
+        "2 * len(pd.DataFrame({'n': range(9)}).query(condition))",
+    ),
+    "pandas": ("import pandas", "pandas.eval('rate * 2')"),
+    "frame": ("import pandas as pd", "int(pd.DataFrame({'n': [2]}).eval('n * @rate')[0])"),
+    "helper": ("def doubled():\n    return eval('rate * 2')", "doubled()"),
+    "helper of globals": ("def doubled():\n    return globals()['rate'] * 2", "doubled()"),
+}
+
+
+@pytest.mark.parametrize(("helper", "call"), BY_TEXT.values(), ids=list(BY_TEXT))
+@pytest.mark.parametrize("rate", ["rate = {}", "%%task rate\n{}"], ids=["variable", "task"])
+def test_what_code_names_in_a_text_counts(notebook, helper, call, rate):
+    notebook(helper or "pass")
+    notebook(rate.format(2))
+    assert notebook(task("twice", call)).value == 4
+    notebook("other = 1")
+    assert notebook("%flow run").ran == []
+    notebook(rate.format(5))
+    plan = notebook("%flow plan").text
+    ran = notebook("%flow run")
+    assert (ran.ran, "stale" in plan) == (["twice"], True)
+    assert notebook("twice").value == 10
+    assert ("made while it runs" in ran.text) == (" for " in call)
+
+
+@pytest.mark.parametrize("call", ["locals()['rate'] * 2", "vars().get('rate') * 2"])
+def test_a_task_that_asks_its_own_variables_for_another_ones_output_gets_it(notebook, call):
+    notebook("%%task rate\n2")
+    assert notebook(task("twice", call)).value == 4
+    notebook("%%task rate\n5")
+    assert notebook("twice").value == 10
+
+
+def test_a_method_or_function_of_the_users_that_is_called_eval_reads_no_text(notebook):
+    notebook("rate = 2\nclass Model:\n    def eval(self, text):\n        return len(text)")
+    notebook("def exec(text):\n    return len(text)")
+    notebook(task("size", "Model().eval('rate') + exec('rate')"))
+    notebook("rate = 5")
+    assert notebook("%flow run").ran == []
+
+
+def test_a_text_that_happens_to_name_what_is_made_behind_the_task_makes_no_circle(notebook):
+    notebook("rate, parts = 2, ['ra', 'te']")
+    notebook(task("made", "made = {'report': globals()[''.join(parts)]}"))
+    assert notebook(task("report", "made['report'] * 2")).ran == ["report"]
+    assert notebook("%flow run").ran == []
+    assert notebook("report").value == 4
+    assert "stale" not in notebook("%flow status").text
+
+
+UNSEEN = ["globals()[''.join(parts)]", "globals().get(''.join(parts))", "eval(''.join(parts))", "eval('ra' + parts[1])"]
+
+
+@pytest.mark.parametrize("call", UNSEEN)
+def test_a_text_that_is_made_as_the_task_runs_is_told(notebook, call):
+    notebook("rate, parts = 2, ['ra', 'te']")
+    told = notebook(task("twice", f"{call} * 2")).text
+    assert f"twice gives {call.partition('(')[0]}() a text that is made while it runs" in told
+    assert "depends_on=[...]" in told
+    assert "made while" not in notebook(f"# task: depends_on=[rate]\nagain = {call} * 3").text
 
 
 def test_a_table_of_the_name_of_what_is_made_of_it_is_no_circle(notebook):

@@ -158,6 +158,6 @@ def test_a_task_whose_input_was_removed_is_not_told_of_other_code(made):
     made("%flow rm ys")
     assert made("%flow why total").text.splitlines() == [
         "total is stale:",
-        "  undefined name `ys` is used now",
+        "  `ys` has no value now",
         "  upstream `ys` is no longer used",
     ]
