@@ -17,6 +17,7 @@ from nbflow.model.mapping import Spread
 from nbflow.model.node import Argument, Node, Parameter
 from nbflow.model.tree import CONTAINERS, fill, leaves
 from nbflow.probe.secrets import is_secret_name, note_secrets, short_text
+from nbflow.identity.value import output_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from nbflow.identity.value import Identifier
     from nbflow.model.task import Task
     from nbflow.store import Store
-
-# How the id of a result begins that has no identity of its own: it cannot be compared with anything.
-ANONYMOUS = bytes(6)
 
 
 class Keying:
@@ -206,17 +204,3 @@ def _all_in_order(indices: Sequence[int], count: int) -> bool:
     if len(indices) != count:
         return False
     return isinstance(indices, range) or all(i == at for at, i in enumerate(indices))
-
-
-def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
-    """The id of a result, and its members' ids where it is a list or tuple.
-
-    What has no identity gets an id of its own each time, never one that another value could have.
-    """
-    try:
-        members = identifier.members(value, "result")
-        if members is None:
-            return identifier(value, "result"), None
-        return (list_id(members) if type(value) is list else tuple_id(members)), members
-    except UnidentifiableError:
-        return ANONYMOUS + os.urandom(10), None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbflow.engine.keying import ANONYMOUS
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import DamagedEntry, NotStorable, UnknownName
 from nbflow.flow.pairing import Pairs, pair_named, pair_unnamed
@@ -16,6 +15,7 @@ from nbflow.results.comparison import ADDED, CHANGED, REMOVED, SAME, UNKNOWN, Co
 from nbflow.results.differences import Difference, difference
 from nbflow.store import VALUE
 from nbflow.store.runs import ID_BYTES, NO_ID, NodeRecord, RunRecord
+from nbflow.identity.value import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

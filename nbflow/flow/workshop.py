@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.collector import Collector
-from nbflow.engine.keying import output_id
 from nbflow.engine.ledger import Ledger
 from nbflow.engine.machine import Machine
 from nbflow.engine.resolve import Resolver
@@ -22,6 +21,7 @@ from nbflow.probe.packages import Packages
 from nbflow.probe.secrets import is_secret_name
 from nbflow.probe.sources import Sources
 from nbflow.store import Store, find_store
+from nbflow.identity.value import output_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
