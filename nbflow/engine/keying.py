@@ -13,18 +13,17 @@ from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import dict_id, list_id, tuple_id
 from nbflow.identity.handles import AT_HOME
 from nbflow.identity.parts import CodeIdentity
+from nbflow.identity.value import output_id
 from nbflow.model.mapping import Spread
 from nbflow.model.node import Argument, Node, Parameter
 from nbflow.model.tree import CONTAINERS, fill, leaves
 from nbflow.probe.secrets import is_secret_name, note_secrets, short_text
-from nbflow.identity.value import output_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbflow.engine.ledger import Ledger
     from nbflow.identity.code import CodeIds
-    from nbflow.identity.value import Identifier
     from nbflow.model.task import Task
     from nbflow.store import Store
 

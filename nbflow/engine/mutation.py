@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.immutable import is_immutable
+from nbflow.identity.value import ANONYMOUS
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
 from nbflow.model.tree import leaves, pairs
-from nbflow.identity.value import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -84,9 +84,8 @@ def _pickled(error: BaseException) -> bytes:
 def _stand_in(failure: Failure) -> BaseException:
     base = getattr(builtins, failure.base)
     members = {"__str__": lambda self: failure.text, "__module__": failure.module}
-    kind = type(failure.name, (base,), members)
-    error: BaseException = kind.__new__(kind)
-    return error
+    kind: type[BaseException] = type(failure.name, (base,), members)
+    return kind.__new__(kind)
 
 
 def _described(traceback: TracebackType | None) -> dict[str, Any] | None:

@@ -193,8 +193,8 @@ def outcome_of(batch: Batch, places: Sequence[int], answer: Answer) -> Outcome:
         outcome.error = error_of(answer.failure)
     if answer.refused is not None:
         outcome.error = NotSendable(
-            f"{batch.label} ({place_of(batch.fn)}): its result {answer.refused}, so it cannot leave the worker process; "
-            f'return something that can be pickled, or give the task executor="threads"'
+            f"{batch.label} ({place_of(batch.fn)}): its result {answer.refused}, so it cannot leave the worker "
+            f'process; return something that can be pickled, or give the task executor="threads"'
         )
     if answer.previous is not None:
         outcome.previous = answer.previous.open()
@@ -285,6 +285,9 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
             # By itself it goes by name, which in a worker leads nowhere.
             return _cached, (thing.__wrapped__, thing.cache_parameters())
+        if isinstance(thing, types.CodeType):
+            # cloudpickle leaves the file's name out; tracebacks and ids need it.
+            return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
         return super().reducer_override(thing)
 
 
@@ -293,6 +296,12 @@ def _is_users(thing: Any) -> bool:
     if module == "__main__" or "<locals>" in getattr(thing, "__qualname__", ""):
         return True
     return getattr(sys.modules.get(str(module)), getattr(thing, "__qualname__", ""), None) is not thing
+
+
+def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:
+    make, arguments, *_ = reduced
+    code: types.CodeType = make(*arguments)
+    return code.replace(co_filename=file)
 
 
 def _cached(fn: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from nbflow.executors import wire
+from nbflow.executors import hatch, wire
 from nbflow.executors.nursery import IDLE, PAGE, PAGE_BYTES, PID, SPAWN, STATUS, end_process
 
 if TYPE_CHECKING:
@@ -155,10 +155,11 @@ class Pool:
 
     def _start_nursery(self) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-c", _PROGRAM, *sys.path]
+        # The kernel may have found nbflow, or what it needs, where a new process would not look.
+        command = [sys.executable, hatch.__file__, os.path.dirname(os.path.dirname(hatch.__file__)), *sys.path]
         with theirs:
             # In a session of its own: an interrupt in a terminal goes to all processes of one.
-            self._nursery = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
+            self._nursery = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603 (ours)
         self._control = ours
 
 
@@ -171,7 +172,5 @@ def how_it_ended(status: int) -> str:
     return f"killed by signal {-status}"
 
 
-# The kernel may have found nbflow, or what it needs, where a new process would not look.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from nbflow.executors.nursery import main; main()"
 POOL = Pool()
 atexit.register(POOL.close)

@@ -8,14 +8,14 @@ import queue
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
 from nbflow.executors.base import Outcome
 from nbflow.executors.failures import error_of
 from nbflow.executors.nursery import IDLE
-from nbflow.executors.parcel import Packer, outcome_of, surroundings
 from nbflow.executors.order import Done, Refused
+from nbflow.executors.parcel import Packer, outcome_of, surroundings
 from nbflow.executors.pool import POOL, Lost
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nbflow.executors.base import Batch
     from nbflow.executors.inbox import Inbox
-    from nbflow.executors.order import Answer
+    from nbflow.executors.order import Answer, Order, Unit
     from nbflow.executors.pool import WorkerProcess
 
 MOST_DEATHS = 3
@@ -36,7 +36,7 @@ _GRACE_S = 0.5
 
 
 class ProcessExecutor:
-    """Runs batches in worker processes, which live on for later runs. slots: how many at once, one a core by default."""
+    """Runs batches in worker processes, which live on for later runs. slots: how many at once; default: the cores."""
 
     def __init__(self, inbox: Inbox, slots: int | None = None) -> None:
         self.slots = slots or os.cpu_count() or 1
@@ -123,13 +123,13 @@ class _Errand:
             order.forget += forget
             try:
                 worker.send(order)
-                worker = worker if self._follow(worker, order.places) else None
+                worker = worker if self._follow(worker, order) else None
             except Lost as lost:
                 worker = None
                 self._mourn(lost)
         return worker
 
-    def _follow(self, worker: WorkerProcess, places: Sequence[int]) -> bool:
+    def _follow(self, worker: WorkerProcess, order: Order) -> bool:
         """Takes in what a worker sends until it is done; False where it had to be ended. Raises Lost."""
         cancelled_at: float | None = None
         while True:
@@ -137,13 +137,16 @@ class _Errand:
             match message:
                 case Done():
                     self._settle(message)
-                    self._receive(message.answers, places)
+                    for number in message.changed:
+                        # It has thrown away what was changed there.
+                        worker.held.pop(cast("Unit", order.columns[number]), None)
+                    self._receive(message.answers, order.places)
                     return True
                 case Refused():
                     self._refused(message)
                     return True
                 case list():
-                    self._receive(message, places)
+                    self._receive(message, order.places)
             now = time.monotonic()
             place, until = worker.at_work
             if until and now > until + _GRACE_S and place >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import os
@@ -9,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from nbflow.probe.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType, ModuleType
 
     from nbflow.executors.base import Outcome
     from nbflow.executors.order import Order, Surroundings
@@ -174,10 +175,11 @@ class Worker:
         """The shared arguments that a call changed in place; they are not used again."""
         changed = []
         for number, column in enumerate(order.columns):
-            if isinstance(column, Unit) and column in self._ids:
-                if self._state_of(self._units[column]) != self._ids[column]:
-                    changed.append(number)
-                    del self._units[column], self._ids[column]
+            if not isinstance(column, Unit) or column not in self._ids:
+                continue
+            if self._state_of(self._units[column]) != self._ids[column]:
+                changed.append(number)
+                del self._units[column], self._ids[column]
         return tuple(changed)
 
 
@@ -239,6 +241,8 @@ class _Outgoing(list["Outcome"]):
 
 
 def _answer(outcome: Outcome) -> Answer:
+    # The next iteration of a loop starts from this one's value.
+    outcome = copy.copy(outcome) if outcome.step else outcome
     answer = Answer(outcome)
     if outcome.nodes:
         answer.refused, outcome.nodes = "consists of nodes", False
@@ -268,7 +272,7 @@ def _alarm(timeout_s: float | None, label: str) -> Iterator[None]:
         yield
         return
 
-    def ring(_number: int, _frame: types.FrameType | None) -> None:
+    def ring(_number: int, _frame: FrameType | None) -> None:
         raise too_long(label, timeout_s)
 
     before = signal.signal(signal.SIGALRM, ring)
@@ -284,7 +288,7 @@ def _has_alarm() -> bool:
     return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
 
-def _main() -> types.ModuleType:
+def _main() -> ModuleType:
     return sys.modules["__main__"]
 
 

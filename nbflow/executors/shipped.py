@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
     from nbflow.executors.order import Module
@@ -37,6 +37,9 @@ class Shipped(importlib.abc.MetaPathFinder):
     ) -> ModuleSpec | None:
         module = self._modules.get(fullname)
         if module is None:
+            if any(name.startswith(f"{fullname}.") for name in self._modules):
+                # A folder without a file of its own.
+                return ModuleSpec(fullname, None, is_package=True)
             return None
         return importlib.util.spec_from_file_location(
             fullname,

@@ -11,11 +11,11 @@ from nbflow.flow.pairing import Pairs, pair_named, pair_unnamed
 from nbflow.flow.past import record_of_run
 from nbflow.flow.remember import members_of
 from nbflow.flow.standing import Standing, Standings
+from nbflow.identity.value import ANONYMOUS
 from nbflow.results.comparison import ADDED, CHANGED, REMOVED, SAME, UNKNOWN, Comparison, Moment, NodeComparison
 from nbflow.results.differences import Difference, difference
 from nbflow.store import VALUE
 from nbflow.store.runs import ID_BYTES, NO_ID, NodeRecord, RunRecord
-from nbflow.identity.value import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,13 +15,13 @@ from nbflow.engine.resolve import Resolver
 from nbflow.engine.run import session_id
 from nbflow.errors import ParameterError, nearest
 from nbflow.identity.code import CodeIds
+from nbflow.identity.value import output_id
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.probe.packages import Packages
 from nbflow.probe.secrets import is_secret_name
 from nbflow.probe.sources import Sources
 from nbflow.store import Store, find_store
-from nbflow.identity.value import output_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
