@@ -15,7 +15,6 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from types import ModuleType
 
 from nbflow.executors import wire
@@ -93,7 +92,7 @@ def _work(connection_fd: int, page_fd: int) -> None:
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.modules["__main__"] = ModuleType("__main__")
-    connection = Connection(connection_fd)
+    connection = socket.socket(fileno=connection_fd)
     page = _Page(mmap.mmap(page_fd, PAGE_BYTES))
     worker = Worker(page)
     os.close(page_fd)
@@ -112,7 +111,7 @@ def _work(connection_fd: int, page_fd: int) -> None:
         os._exit(70)
 
 
-def _performed(worker: Worker, order: Order, connection: Connection) -> Done | Refused:
+def _performed(worker: Worker, order: Order, connection: socket.socket) -> Done | Refused:
     try:
         return worker.perform(order, lambda answers: wire.send(connection, answers))
     except OSError:

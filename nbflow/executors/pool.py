@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors import hatch, wire
@@ -34,7 +33,7 @@ class Lost(Exception):
 class WorkerProcess:
     """One worker process. held: the units it has, oldest use first; around: what it was told of its surroundings."""
 
-    def __init__(self, pool: Pool, pid: int, connection: Connection, page: mmap.mmap) -> None:
+    def __init__(self, pool: Pool, pid: int, connection: socket.socket, page: mmap.mmap) -> None:
         self.pid = pid
         self.held: dict[Unit, None] = {}
         self.around: Surroundings | None = None
@@ -54,7 +53,7 @@ class WorkerProcess:
     def receive(self, wait_s: float) -> Any:
         """The next message; None where none came in that time. Raises Lost."""
         try:
-            return wire.receive(self._connection) if self._connection.poll(wait_s) else None
+            return wire.receive(self._connection) if wire.has_come(self._connection, wait_s) else None
         except (EOFError, OSError):
             raise self._lost() from None
 
@@ -97,7 +96,7 @@ class Pool:
         with self._lock:
             if self._pid != os.getpid():
                 # A fork of the kernel: the workers are its parent's.
-                self.__dict__.update(Pool().__dict__, _lock=self._lock)
+                self._idle, self._control, self._nursery, self._pid = [], None, None, os.getpid()
             return self._idle.pop() if self._idle else self._spawn()
 
     def give_back(self, worker: WorkerProcess) -> None:
@@ -128,8 +127,14 @@ class Pool:
             self._forget_nursery()
 
     def _forget_nursery(self) -> None:
-        if self._control is not None:
+        if self._control is not None and self._nursery is not None:
+            # It ends when nobody holds the other end any more, and its workers with it.
             self._control.close()
+            try:
+                self._nursery.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._nursery.kill()
+                self._nursery.wait()
         self._control = self._nursery = None
 
     def _spawn(self) -> WorkerProcess:
@@ -151,7 +156,7 @@ class Pool:
                 return self._spawn()
             finally:
                 theirs.close()
-        return WorkerProcess(self, pid, Connection(ours.detach()), page)
+        return WorkerProcess(self, pid, ours, page)
 
     def _start_nursery(self) -> None:
         ours, theirs = socket.socketpair()
@@ -172,5 +177,6 @@ def how_it_ended(status: int) -> str:
     return f"killed by signal {-status}"
 
 
+_END_S = 2.0
 POOL = Pool()
 atexit.register(POOL.close)

@@ -1,38 +1,56 @@
-"""Messages over a pipe: a pickle, and behind it its large buffers, which nobody copies on the way."""
+"""Messages over a socket: a pickle, and behind it its large buffers, which nobody copies on the way."""
 
 from __future__ import annotations
 
 import io
 import pickle
+import select
 import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+    import socket
 
 # Smaller buffers travel inside the pickle: a message of their own costs more than a copy.
 APART_BYTES = 64 * 1024
+# The length of the pickle, and how many buffers follow it.
+_HEAD = struct.Struct("<QQ")
 
 
-def send(connection: Connection, message: Any) -> None:
+def send(connection: socket.socket, message: Any) -> None:
     """Sends one message. Raises OSError where nobody listens any more, and what pickling it raises."""
     buffers: list[memoryview[int]] = []
     body = packed(message, buffers)
     sizes = [buffer.nbytes for buffer in buffers]
-    connection.send_bytes(struct.pack(f"<{len(sizes) + 1}Q", len(sizes), *sizes) + body)
+    connection.sendall(_HEAD.pack(len(body), len(sizes)) + struct.pack(f"<{len(sizes)}Q", *sizes) + body)
     for buffer in buffers:
-        connection.send_bytes(buffer)
+        connection.sendall(buffer)
 
 
-def receive(connection: Connection) -> Any:
+def receive(connection: socket.socket) -> Any:
     """The next message; waits for it. Raises EOFError or OSError where nobody sends any more."""
-    head = memoryview(connection.recv_bytes())
-    (count,) = struct.unpack_from("<Q", head)
-    sizes = struct.unpack_from(f"<{count}Q", head, 8)
-    buffers = [bytearray(size) for size in sizes]
-    for buffer in buffers:
-        connection.recv_bytes_into(buffer)
-    return pickle.loads(head[8 * (count + 1) :], buffers=buffers)
+    length, count = _HEAD.unpack(_read(connection, _HEAD.size))
+    sizes = struct.unpack(f"<{count}Q", _read(connection, 8 * count))
+    body = _read(connection, length)
+    return pickle.loads(body, buffers=[_read(connection, size) for size in sizes])
+
+
+def has_come(connection: socket.socket, wait_s: float) -> bool:
+    """Whether a message, or the end, comes within a time."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(wait_s * 1000))
+
+
+def _read(connection: socket.socket, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = connection.recv_into(view)
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return data
 
 
 def packed(message: Any, buffers: list[memoryview[int]]) -> bytes:
