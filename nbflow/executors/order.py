@@ -55,6 +55,7 @@ class Surroundings:
     modules: dict[str, Module]
     left_out: frozenset[str]
     log_level: int
+    has_shell: bool
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import itertools
 import logging
@@ -182,7 +183,14 @@ def surroundings() -> Surroundings:
         modules,
         frozenset(LEFT_OUT),
         logging.getLogger().level,
+        _has_shell(),
     )
+
+
+def _has_shell() -> bool:
+    """Whether this is a notebook's kernel, or another shell of IPython's."""
+    shells: Any = sys.modules.get("IPython.core.interactiveshell")
+    return shells is not None and bool(shells.InteractiveShell.initialized())
 
 
 def outcome_of(batch: Batch, places: Sequence[int], answer: Answer) -> Outcome:
@@ -285,6 +293,9 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
             # By itself it goes by name, which in a worker leads nowhere.
             return _cached, (thing.__wrapped__, thing.cache_parameters())
+        if isinstance(thing, types.MethodType) and thing.__name__ == "get_ipython":
+            # Magics and commands in a task are the worker's own shell's.
+            return _get_ipython, ()
         if isinstance(thing, types.CodeType):
             # cloudpickle leaves the file's name out; tracebacks and ids need it.
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
@@ -296,6 +307,10 @@ def _is_users(thing: Any) -> bool:
     if module == "__main__" or "<locals>" in getattr(thing, "__qualname__", ""):
         return True
     return getattr(sys.modules.get(str(module)), getattr(thing, "__qualname__", ""), None) is not thing
+
+
+def _get_ipython() -> Any:
+    return importlib.import_module("IPython.core.getipython").get_ipython
 
 
 def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:

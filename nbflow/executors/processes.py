@@ -111,16 +111,7 @@ class _Errand:
             if not order.places:
                 continue
             worker = worker or POOL.borrow()
-            if worker.owner is not self._packer:
-                worker.owner = self._packer
-                order.forget = tuple(worker.held)
-                worker.held.clear()
-            around = surroundings()
-            if around != worker.around:
-                order.surroundings = worker.around = around
-            forget = order.forget
-            self._packer.supply(order, worker.held)
-            order.forget += forget
+            self._furnish(worker, order)
             try:
                 worker.send(order)
                 worker = worker if self._follow(worker, order) else None
@@ -128,6 +119,21 @@ class _Errand:
                 worker = None
                 self._mourn(lost)
         return worker
+
+    def _furnish(self, worker: WorkerProcess, order: Order) -> None:
+        """Adds to an order what its worker lacks."""
+        around = surroundings()
+        known, worker.around = worker.around, around
+        if around != known:
+            order.surroundings = around
+        # What was opened before leads to modules as they were, or belongs to a run that is over.
+        outdated: tuple[Unit, ...] = ()
+        if worker.owner is not self._packer or known is None or known.modules != around.modules:
+            worker.owner = self._packer
+            outdated = tuple(worker.held)
+            worker.held.clear()
+        self._packer.supply(order, worker.held)
+        order.forget += outdated
 
     def _follow(self, worker: WorkerProcess, order: Order) -> bool:
         """Takes in what a worker sends until it is done; False where it had to be ended. Raises Lost."""

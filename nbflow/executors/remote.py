@@ -22,6 +22,7 @@ from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.failures import failure_of
 from nbflow.executors.order import Answer, Done, Packed, Unit
 from nbflow.executors.shipped import Shipped
+from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.waiting import too_long
 from nbflow.executors.worker import run_batch
 from nbflow.identity.code import CodeIds
@@ -71,6 +72,7 @@ class Worker:
         self._identifier = _installed_only(self._packages)
         self._known_classes: set[str] = set()
         self.opened = False
+        self._has_shell = False
 
     def perform(self, order: Order, hear: Callable[[list[Answer]], None]) -> Done:
         """Calls the elements of an order; `hear` gets what is finished, now and then."""
@@ -115,11 +117,10 @@ class Worker:
         for unit in order.forget:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
-        if order.surroundings is not None and self._surround(order.surroundings):
-            # What was unpickled before leads to the modules as they were.
-            for unit in list(self._units):
-                if unit not in order.units:
-                    del self._units[unit]
+        if order.surroundings is not None:
+            self._surround(order.surroundings)
+        if self._has_shell and order.code in order.units and needs_stage(order.units[order.code].body):
+            set_stage()
         names = {unit: name for name, unit in order.names.items()}
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
             value = self._units[unit] = packed.open(shared=True)
@@ -132,20 +133,18 @@ class Worker:
                 if state is not None:
                     self._ids[column] = state
 
-    def _surround(self, around: Surroundings) -> bool:
-        """Puts the worker where the kernel is. True where modules that it has loaded changed."""
+    def _surround(self, around: Surroundings) -> None:
+        """Puts the worker where the kernel is."""
         os.chdir(around.folder)
         sys.path[:] = around.path
         for name in set(os.environ) - set(around.environment):
             del os.environ[name]
         os.environ.update(around.environment)
-        if os.environ.get("MPLBACKEND", "").startswith("module://"):
-            # A notebook's own way to show figures needs the notebook.
-            os.environ["MPLBACKEND"] = "agg"
         for folder in around.left_out:
             leave_out(folder)
         logging.getLogger().setLevel(around.log_level)
-        return self._shipped.update(around.modules)
+        self._shipped.update(around.modules)
+        self._has_shell = around.has_shell
 
     def _install_classes(self) -> None:
         """Classes of the user's that came by content are found by name from now on, so that results name them."""

@@ -22,15 +22,13 @@ class Shipped(importlib.abc.MetaPathFinder):
         self._modules: Mapping[str, Module] = {}
         sys.meta_path.insert(0, self)
 
-    def update(self, modules: Mapping[str, Module]) -> bool:
-        """From now on these are imported. True where one that is loaded was another: all of them are loaded anew."""
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """From now on these are imported; where one that is loaded was another, all of them are loaded anew."""
         known, self._modules = self._modules, modules
         loaded = [name for name in {*known, *modules} if name in sys.modules and name != "__main__"]
-        if all(known.get(name) == modules.get(name) for name in loaded):
-            return False
-        for name in loaded:
-            del sys.modules[name]
-        return True
+        if any(known.get(name) != modules.get(name) for name in loaded):
+            for name in loaded:
+                del sys.modules[name]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
