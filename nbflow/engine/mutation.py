@@ -101,12 +101,13 @@ class Guards:
 
     def _check_away(self, batch: Batch, outcomes: Sequence[Outcome]) -> frozenset[int]:
         """The same for a batch in another process, which has told what it changed of the values it has there."""
-        if not batch.changed:
-            return frozenset()
         node, _ = batch.tag
-        names = {node.arguments[number].name for number in batch.changed}
+        names = {node.arguments[number].name for number in batch.changed | batch.touched}
+        if not names:
+            return frozenset()
         self._blame(node, [guard for guard in self._guards.get(batch, []) if guard.argument in names], outcomes)
-        if batch.count == 1 and not any(outcome.count > 1 or outcome.step for outcome in outcomes):
+        looped = any(outcome.count > 1 or outcome.step for outcome in outcomes)
+        if not batch.changed or (batch.count == 1 and not looped):
             return frozenset()
         return frozenset(outcome.position for outcome in outcomes)
 

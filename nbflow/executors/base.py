@@ -85,7 +85,8 @@ class Batch:
     report: called after each iteration, on the thread that runs it. live: shows at once what the elements put out.
     before: called with the position of each element before it is. shared: the columns whose elements are one and the
     same value, in each batch of the node. away: whether it is called in another process, on values of its own; changed:
-    the columns whose shared values a call changed in place there. workers: who called it, with the most memory that
+    the columns whose shared values a call changed in place there; touched: those of which an element changed its own
+    value, which nobody else has. workers: who called it, with the most memory that
     each had in use, in bytes.
     """
 
@@ -115,6 +116,7 @@ class Batch:
     shared: frozenset[int] = frozenset()
     away: bool = False
     changed: set[int] = field(default_factory=set)
+    touched: set[int] = field(default_factory=set)
     workers: dict[str, int] = field(default_factory=dict)
     begun: list[float] = field(default_factory=list)
     """When it began, by the monotonic clock; empty as long as it waits."""

@@ -87,21 +87,29 @@ class Order:
 
 @dataclass(slots=True)
 class Answer:
-    """An outcome on its way back: its value is sealed, its error plain data. refused: why the value cannot travel."""
+    """An outcome on its way back: its value is sealed, its error plain data.
+
+    nodes: a result that consists of nodes. refused: why the value cannot travel.
+    """
 
     outcome: Outcome
     failure: Failure | None = None
-    previous: Any = None
+    previous: Packed | None = None
+    nodes: bytes | None = None
     refused: str | None = None
 
 
 @dataclass(slots=True)
 class Done:
-    """The end of an order. answers: those not sent before; changed: columns whose shared values a call changed."""
+    """The end of an order. answers: those not sent before; changed: columns whose shared values a call changed.
+
+    touched: columns of which the first call changed its own value.
+    """
 
     answers: list[Answer]
     moved_random: bool
     changed: tuple[int, ...]
+    touched: tuple[int, ...]
     peak_bytes: int
     worker: str
 

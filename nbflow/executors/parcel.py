@@ -20,6 +20,7 @@ import cloudpickle
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotSendable, NotStorable, place_of
 from nbflow.executors.failures import error_of
+from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import Module, Order, Packed, Surroundings, Unit
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
@@ -42,6 +43,7 @@ class Packer:
         self._units: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Unit]] = OrderedDict()
         self._packed: dict[Unit, Packed] = {}
         self._lock = threading.Lock()
+        self._numbers = Numbers()
 
     def order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
         """An order for some elements of a batch, and why others cannot travel. Raises NotSendable where none can."""
@@ -89,10 +91,33 @@ class Packer:
             del held[unit]
         order.forget = tuple(spare)
 
+    def outcome(self, batch: Batch, places: Sequence[int], answer: Answer) -> Outcome:
+        """What a worker sent back for one element, as the engine knows it."""
+        outcome = answer.outcome
+        outcome.position = places[outcome.position]
+        if answer.failure is not None:
+            outcome.error = error_of(answer.failure)
+        if answer.refused is not None:
+            outcome.error = NotSendable(
+                f"{batch.label} ({place_of(batch.fn)}): its result {answer.refused}, so it cannot leave the worker "
+                f'process; return something that can be pickled, or give the task executor="threads"'
+            )
+        if answer.previous is not None:
+            outcome.previous = answer.previous.open()
+        if answer.nodes is not None:
+            outcome.value = self._numbers.opened(answer.nodes)
+        if outcome.apart and batch.identify is None:
+            outcome.open()
+            outcome.sealed = None
+        elif outcome.apart and not outcome.out and batch.identify is not None:
+            # Its id depends on code of the user's, which is looked at here, where it may be edited.
+            outcome.out, outcome.members = batch.identify(outcome.open())
+        return outcome
+
     def _code(self, batch: Batch) -> Unit:
         def pack() -> Packed:
             try:
-                return packed_code((batch.fn, batch.loop.go_on))
+                return packed_code((batch.fn, batch.loop.go_on), self._numbers)
             # What the user's own __reduce__ raises is any exception.
             except Exception as error:
                 raise NotSendable(
@@ -155,7 +180,7 @@ class Packer:
     def _name(self, found: Mapping[str, Any], names: dict[str, Unit]) -> None:
         """The user's classes that pickles tell by name go along by content."""
         for name, thing in found.items():
-            names[name] = self._unit((thing,), functools.partial(packed_code, thing))
+            names[name] = self._unit((thing,), functools.partial(packed_code, thing, self._numbers))
 
     def _unit(self, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
         key = tuple(map(id, things))
@@ -193,33 +218,11 @@ def _has_shell() -> bool:
     return shells is not None and bool(shells.InteractiveShell.initialized())
 
 
-def outcome_of(batch: Batch, places: Sequence[int], answer: Answer) -> Outcome:
-    """What a worker sent back for one element, as the engine knows it."""
-    outcome = answer.outcome
-    outcome.position = places[outcome.position]
-    if answer.failure is not None:
-        outcome.error = error_of(answer.failure)
-    if answer.refused is not None:
-        outcome.error = NotSendable(
-            f"{batch.label} ({place_of(batch.fn)}): its result {answer.refused}, so it cannot leave the worker "
-            f'process; return something that can be pickled, or give the task executor="threads"'
-        )
-    if answer.previous is not None:
-        outcome.previous = answer.previous.open()
-    if outcome.apart and batch.identify is None:
-        outcome.open()
-        outcome.sealed = None
-    elif outcome.apart and not outcome.out and batch.identify is not None:
-        # Its id depends on code of the user's, which is looked at here, where it may be edited.
-        outcome.out, outcome.members = batch.identify(outcome.open())
-    return outcome
-
-
-def packed_code(thing: Any) -> Packed:
-    """A function or class by content, with all that it reaches."""
+def packed_code(thing: Any, numbers: Numbers) -> Packed:
+    """A function or class by content, with all that it reaches; tasks and nodes also by number."""
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    _CodePickler(stream, protocol=5, buffer_callback=buffers.append).dump(thing)
+    _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append).dump(thing)
     return Packed(stream.getvalue(), tuple(buffer.raw() for buffer in buffers))
 
 
@@ -268,7 +271,7 @@ def _culprit(fn: Callable[..., Any]) -> str:
             continue
     for name, value in reached.items():
         try:
-            packed_code(value)
+            packed_code(value, Numbers())
         # As above.
         except Exception:  # noqa: BLE001 (this is what is looked for)
             return f"it uses {name!r}, and "
@@ -289,7 +292,14 @@ def _picked(values: Sequence[Any] | None, places: Iterable[int]) -> list[Any] | 
 
 
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
+    def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
+        super().__init__(stream, **options)
+        self._numbers = numbers
+
     def reducer_override(self, thing: Any) -> Any:
+        reduced = self._numbers.reduced(thing)
+        if reduced is not None:
+            return reduced
         if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
             # By itself it goes by name, which in a worker leads nowhere.
             return _cached, (thing.__wrapped__, thing.cache_parameters())

@@ -15,7 +15,7 @@ from nbflow.executors.base import Outcome
 from nbflow.executors.failures import error_of
 from nbflow.executors.nursery import IDLE
 from nbflow.executors.order import Done, Refused
-from nbflow.executors.parcel import Packer, outcome_of, surroundings
+from nbflow.executors.parcel import Packer, surroundings
 from nbflow.executors.pool import POOL, Lost
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
@@ -168,8 +168,9 @@ class _Errand:
 
     def _receive(self, answers: Iterable[Answer], places: Sequence[int]) -> None:
         for answer in answers:
-            outcome = outcome_of(self._batch, places, answer)
-            if not outcome.step and outcome.position in self._left:
+            outcome = self._packer.outcome(self._batch, places, answer)
+            ended = not outcome.step or outcome.nodes
+            if ended and outcome.position in self._left:
                 self._left.remove(outcome.position)
             self._batch.outcomes.append(outcome)
 
@@ -207,6 +208,7 @@ class _Errand:
         batch = self._batch
         batch.moved_random = batch.moved_random or done.moved_random
         batch.changed.update(done.changed)
+        batch.touched.update(done.touched)
         batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
 
     def _fail(self, place: int, error: Exception) -> None:

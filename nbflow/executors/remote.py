@@ -20,6 +20,7 @@ from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.failures import failure_of
+from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Packed, Unit
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.stage import needs_stage, set_stage
@@ -84,9 +85,10 @@ class Worker:
         # What was made of a shared value is sent once that is known to be as it was.
         checked = any(column in self._ids for column in order.columns if isinstance(column, Unit))
         outcomes = _Outgoing(early=not checked, at_once=order.timeout_s is not None, hear=hear)
+        call = _Call(self, order, fn)
         batch = Batch(
             label=order.label,
-            fn=functools.wraps(fn)(_Call(self, order, fn)),
+            fn=functools.wraps(fn)(call),
             columns=tuple(self._column(order, column) for column in order.columns),
             keywords=order.keywords,
             count=len(order.places),
@@ -108,7 +110,9 @@ class Worker:
         batch.before = before
         _reset_peak()
         run_batch(batch, self._memo)
-        return Done(outcomes.rest(), batch.moved_random, self._changed(order), peak_bytes(), self.name)
+        return Done(
+            outcomes.rest(), batch.moved_random, self._changed(order), tuple(call.touched), peak_bytes(), self.name
+        )
 
     def call(self, timeout_s: float | None) -> None:
         self._watched.call(timeout_s)
@@ -129,7 +133,7 @@ class Worker:
                 setattr(_main(), names[unit], value)
         for column in order.columns:
             if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
-                state = self._state_of(self._units[column])
+                state = self.state_of(self._units[column])
                 if state is not None:
                     self._ids[column] = state
 
@@ -165,7 +169,7 @@ class Worker:
         except _UsersCode:
             return b"", None
 
-    def _state_of(self, value: Any) -> bytes | None:
+    def state_of(self, value: Any) -> bytes | None:
         """Something that is another when a value was changed in place; None where nothing tells."""
         id_ = output_id(CodeIds(Sources(), self._packages).identifier, value)[0]
         return None if id_.startswith(ANONYMOUS) else id_
@@ -176,7 +180,7 @@ class Worker:
         for number, column in enumerate(order.columns):
             if not isinstance(column, Unit) or column not in self._ids:
                 continue
-            if self._state_of(self._units[column]) != self._ids[column]:
+            if self.state_of(self._units[column]) != self._ids[column]:
                 changed.append(number)
                 del self._units[column], self._ids[column]
         return tuple(changed)
@@ -198,23 +202,46 @@ def _installed_only(packages: Packages) -> Identifier:
 
 
 class _Call:
-    """Calls a function with what was sent for one element, opened only now: each call has values of its own."""
+    """Calls a function with what was sent for one element, opened only now: each call has values of its own.
+
+    touched: the columns of which the first call changed its value in place: nobody sees it, and the user should know.
+    """
 
     def __init__(self, worker: Worker, order: Order, fn: Callable[..., Any]) -> None:
+        self.touched: list[int] = []
         self._worker = worker
         self._order = order
         self._fn = fn
+        self._is_first = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with apart():
-            args = tuple(each.open() if type(each) is Packed else each for each in args)
-            kwargs = {name: each.open() if type(each) is Packed else each for name, each in kwargs.items()}
+            opened = tuple(each.open() if type(each) is Packed else each for each in args)
+            named = {name: each.open() if type(each) is Packed else each for name, each in kwargs.items()}
+            states = self._states(args, kwargs, opened, named) if self._is_first else []
+        self._is_first = False
         self._worker.call(self._order.timeout_s)
         try:
             with _alarm(self._order.timeout_s, self._order.label):
-                return self._fn(*args, **kwargs)
+                return self._fn(*opened, **named)
         finally:
             self._worker.call(None)
+            with apart():
+                self.touched += [
+                    number for number, value, state in states if self._worker.state_of(value) not in {state, None}
+                ]
+
+    def _states(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
+    ) -> list[tuple[int, Any, bytes]]:
+        """The values that a call has for itself and can change: their columns, and what they are before it."""
+        found = []
+        values = iter(zip(args, opened, strict=True))
+        for number, name in enumerate(self._order.keywords):
+            sent, value = next(values) if name is None else (kwargs[name], named[name])
+            if type(sent) is Packed and not is_immutable(value) and (state := self._worker.state_of(value)) is not None:
+                found.append((number, value, state))
+        return found
 
 
 class _Outgoing(list["Outcome"]):
@@ -243,13 +270,14 @@ def _answer(outcome: Outcome) -> Answer:
     # The next iteration of a loop starts from this one's value.
     outcome = copy.copy(outcome) if outcome.step else outcome
     answer = Answer(outcome)
-    if outcome.nodes:
-        answer.refused, outcome.nodes = "consists of nodes", False
     if outcome.error is not None:
         answer.failure = failure_of(outcome.error)
         outcome.error = None
-    elif answer.refused is not None:
-        outcome.step = False
+    elif outcome.nodes:
+        try:
+            answer.nodes = packed_nodes(outcome.value)
+        except NotStorable as reason:
+            answer.refused, outcome.nodes, outcome.step = str(reason), False, False
     elif outcome.sealed is not None:
         outcome.apart = True
     else:
@@ -257,7 +285,7 @@ def _answer(outcome: Outcome) -> Answer:
             outcome.sealed, outcome.apart = seal(outcome.value), True
         except NotStorable as reason:
             answer.refused = str(reason)
-    if outcome.previous is not None and answer.failure is not None:
+    if outcome.previous is not None and (answer.failure is not None or outcome.nodes):
         body, buffers = parts_of(outcome.previous)
         answer.previous = Packed(body, tuple(buffers))
     outcome.value = outcome.previous = None

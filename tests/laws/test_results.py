@@ -316,6 +316,66 @@ def test_iterations_of_a_loop_each_get_arguments_as_they_were(flow_of, executor)
         assert flow.run()["step"] == [2, 2]
 
 
+def test_a_change_of_its_own_argument_is_told(flow_of, executor):
+    with flow_of(executor) as flow:
+        made = task(lambda: {"a": 1}, name="made")()
+        task(lambda d: d.update(b=2) or len(d), name="spoil")(made)
+    with pytest.warns(UserWarning, match="task 'spoil' changed its argument 'd'"):
+        assert flow.run()["spoil"] == 2
+    assert flow.run()["made"] == {"a": 1}
+
+
+def test_tasks_make_tasks_while_they_run(flow_of, executor):
+    @task
+    def leaf(x):
+        return x + 1
+
+    @task
+    def parent(n, base):
+        @task
+        def own(x):
+            return x * 100
+
+        return {"leaves": [leaf(i) for i in range(n)], "own": own(base), "outer": leaf(start)}
+
+    with flow_of(executor) as flow:
+        start = leaf(10)
+        parent(3, 7)
+        parent.map([1, 2], unmapped(1), name="many")
+    run = flow.run()
+    assert run["parent"] == {"leaves": [1, 2, 3], "own": 700, "outer": 12}
+    assert run["many"][1] == {"leaves": [1, 2], "own": 100, "outer": 12}
+    again = flow.run()
+    assert again["parent"] == run["parent"]
+    assert again.table.ran.sum() == 0
+
+
+def test_a_task_that_makes_itself_again(flow_of, executor):
+    @task
+    def down(n):
+        return n if n == 0 else down(n - 1)
+
+    with flow_of(executor) as flow:
+        down(20)
+    assert flow.run()["down"] == 0
+
+
+def test_a_loop_whose_result_is_nodes(flow_of, executor):
+    @task
+    def double(x):
+        return 2 * x
+
+    @task
+    def rounds(x):
+        if loop.count < 4:
+            raise signals.LOOP(result=double(loop.result or x))
+        return loop.result
+
+    with flow_of(executor) as flow:
+        rounds(1)
+    assert flow.run()["rounds"] == 8
+
+
 def test_local_modules_are_those_that_the_kernel_imported(flow_of, executor, local_module):
     path = local_module(
         "law_helpers",
