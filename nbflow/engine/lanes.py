@@ -184,8 +184,11 @@ class Lanes:
         if alone and len(lane.waiting) == 1 and self._home.attended:
             return Choice(node, lane, self._at_home(), one=True)
         slots = self._executors[THREADS].slots
-        one_by_one = lane.pace is not None
-        room = flights.count[THREADS] < (slots if one_by_one else 2 * slots)
+        if lane.pace is None:
+            room = flights.count[THREADS] < 2 * slots
+        else:
+            # A task that says itself how many run at once is not counted with the others.
+            room = lane.pace.bounds_running or flights.count[THREADS] < slots
         return Choice(node, lane, THREADS, one=lane.pace is not None and lane.pace.one_by_one) if room else None
 
     def _at_home(self) -> str:

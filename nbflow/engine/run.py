@@ -273,6 +273,7 @@ class Shell:
         self._flights.begin(batch, choice.where, time.monotonic())
         if choice.lane.pace is not None:
             choice.lane.pace.begin(batch.begun)
+            batch.extra = choice.lane.pace.bounds_running
         if choice.where == SYNC:
             # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
             batch.report = self._report

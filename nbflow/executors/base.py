@@ -81,6 +81,7 @@ class Batch:
     late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
     of the iteration and the result before it. fresh: whether each iteration of a loop gets copies of its arguments.
     timeout_s: seconds after which a call fails.
+    extra: whether it is bounded elsewhere, and is not counted among its executor's slots.
     outputs: paths that each call is to write. exclusive: whether nothing else may run beside it.
     report: called after each iteration, on the thread that runs it. live: shows at once what the elements put out.
     before: called with the position of each element before it is. shared: the columns whose elements are one and the
@@ -105,6 +106,7 @@ class Batch:
     fresh: bool = False
     timeout_s: float | None = None
     exclusive: bool = False
+    extra: bool = False
     tag: Any = None
     outcomes: list[Outcome] = field(default_factory=list)
     cancelled: bool = False
