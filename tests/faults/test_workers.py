@@ -374,3 +374,14 @@ def test_a_fork_of_the_kernel_has_workers_of_its_own(flow, tmp_path):
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert flow.run()["pids"]
+
+
+def test_the_pane_of_a_node_names_its_workers_and_shows_what_they_made(flow):
+    from nbflow.flow.glance import Glances
+
+    with flow:
+        node = task(lambda: [1, 2, 3], name="made")()
+    told = Glances(flow.run()).ended(node)
+    assert told["workers"].startswith("process ")
+    assert told["workers"].endswith(" MB)")
+    assert told["output"] == {"kind": "text", "text": "[1, 2, 3]"}
