@@ -1,6 +1,7 @@
 """Overhead of nbflow in CPU time, beside the plain-Python floor of the same work in the same process.
 
-Run with `make bench`, or a part of it: `python benchmarks/run.py executors`. Each figure is the median of several runs; the machine's noise shows in the spread.
+Run with `make bench`, or a part of it: `python benchmarks/run.py executors`.
+Each figure is the median of several runs; the machine's noise shows in the spread.
 """
 
 from __future__ import annotations

@@ -17,19 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from nbflow.codecs import Sealed
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotSendable, NotStorable, place_of
+from nbflow.executors.base import Outcome
 from nbflow.executors.failures import error_of
 from nbflow.executors.nodes import Numbers
-from nbflow.executors.order import Module, Order, Packed, Surroundings, Unit
+from nbflow.executors.order import PLAIN, Module, Order, Packed, Surroundings, Unit
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from nbflow.executors.base import Batch, Outcome
-    from nbflow.executors.order import Answer
+    from nbflow.executors.base import Batch
+    from nbflow.executors.order import Answer, Brief
 
 # Units that are held ready for workers, and that each worker holds: enough for what runs at one time.
 MOST_UNITS = 32
@@ -91,10 +93,20 @@ class Packer:
             del held[unit]
         order.forget = tuple(spare)
 
-    def outcome(self, batch: Batch, places: Sequence[int], answer: Answer) -> Outcome:
+    def outcome(self, batch: Batch, places: Sequence[int], answer: Answer | Brief) -> Outcome:
         """What a worker sent back for one element, as the engine knows it."""
-        outcome = answer.outcome
+        outcome = _outcome(answer) if isinstance(answer, tuple) else self._from_answer(batch, answer)
         outcome.position = places[outcome.position]
+        if outcome.apart and batch.identify is None:
+            outcome.open()
+            outcome.sealed = None
+        elif outcome.apart and not outcome.out and batch.identify is not None:
+            # Its id depends on code of the user's, which is looked at here, where it may be edited.
+            outcome.out, outcome.members = batch.identify(outcome.open())
+        return outcome
+
+    def _from_answer(self, batch: Batch, answer: Answer) -> Outcome:
+        outcome = answer.outcome
         if answer.failure is not None:
             outcome.error = error_of(answer.failure)
         if answer.refused is not None:
@@ -106,12 +118,6 @@ class Packer:
             outcome.previous = answer.previous.open()
         if answer.nodes is not None:
             outcome.value = self._numbers.opened(answer.nodes)
-        if outcome.apart and batch.identify is None:
-            outcome.open()
-            outcome.sealed = None
-        elif outcome.apart and not outcome.out and batch.identify is not None:
-            # Its id depends on code of the user's, which is looked at here, where it may be edited.
-            outcome.out, outcome.members = batch.identify(outcome.open())
         return outcome
 
     def _code(self, batch: Batch) -> Unit:
@@ -287,6 +293,15 @@ def _is_small(value: Any) -> bool:
     return type(value) in PLAIN and not (isinstance(value, (str, bytes)) and len(value) > _SMALL)
 
 
+def _outcome(brief: Brief) -> Outcome:
+    position, seconds, out, members, sealed, value = brief
+    outcome = Outcome(position, value, None, seconds, out, members)
+    if sealed is not None:
+        codec, data = sealed
+        outcome.sealed, outcome.apart = Sealed(codec, (data,), len(data)), True
+    return outcome
+
+
 def _picked(values: Sequence[Any] | None, places: Iterable[int]) -> list[Any] | None:
     return None if values is None else [values[i] for i in places]
 
@@ -348,4 +363,3 @@ class _NamesPickler(pickle.Pickler):
 
 _SMALL = 10_000
 _TOKENS = itertools.count()
-PLAIN = frozenset({int, str, float, bool, bytes, type(None), complex})

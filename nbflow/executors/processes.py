@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nbflow.executors.base import Batch
     from nbflow.executors.inbox import Inbox
-    from nbflow.executors.order import Answer, Order, Unit
+    from nbflow.executors.order import Answer, Brief, Order, Unit
     from nbflow.executors.pool import WorkerProcess
 
 MOST_DEATHS = 3
@@ -166,7 +166,7 @@ class _Errand:
                     worker.kill()
                     return False
 
-    def _receive(self, answers: Iterable[Answer], places: Sequence[int]) -> None:
+    def _receive(self, answers: Iterable[Answer | Brief], places: Sequence[int]) -> None:
         for answer in answers:
             outcome = self._packer.outcome(self._batch, places, answer)
             ended = not outcome.step or outcome.nodes

@@ -21,7 +21,7 @@ from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.failures import failure_of
 from nbflow.executors.nodes import packed_nodes
-from nbflow.executors.order import Answer, Done, Packed, Unit
+from nbflow.executors.order import Answer, Done, Packed, Unit, brief_of
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.waiting import too_long
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
 
     from nbflow.executors.base import Outcome
-    from nbflow.executors.order import Order, Surroundings
+    from nbflow.executors.order import Brief, Order, Surroundings
 
 # How long a worker keeps what it has finished to itself.
 EARLY_S = 0.25
@@ -75,7 +75,7 @@ class Worker:
         self.opened = False
         self._has_shell = False
 
-    def perform(self, order: Order, hear: Callable[[list[Answer]], None]) -> Done:
+    def perform(self, order: Order, hear: Callable[[list[Answer | Brief]], None]) -> Done:
         """Calls the elements of an order; `hear` gets what is finished, now and then."""
         self.opened = False
         with apart():
@@ -247,20 +247,20 @@ class _Call:
 class _Outgoing(list["Outcome"]):
     """The outcomes of a batch, packed as they come, and sent now and then."""
 
-    def __init__(self, hear: Callable[[list[Answer]], None], *, early: bool, at_once: bool) -> None:
+    def __init__(self, hear: Callable[[list[Answer | Brief]], None], *, early: bool, at_once: bool) -> None:
         super().__init__()
         self._hear = hear
         self._early = early
         self._wait_s = 0.0 if at_once else EARLY_S
-        self._ready: list[Answer] = []
+        self._ready: list[Answer | Brief] = []
         self._sent = time.monotonic()
 
     def append(self, outcome: Outcome) -> None:
-        self._ready.append(_answer(outcome))
+        self._ready.append(brief_of(outcome) or _answer(outcome))
         if self._early and time.monotonic() - self._sent >= self._wait_s:
             self._hear(self.rest())
 
-    def rest(self) -> list[Answer]:
+    def rest(self) -> list[Answer | Brief]:
         """What was not sent so far."""
         rest, self._ready, self._sent = self._ready, [], time.monotonic()
         return rest
