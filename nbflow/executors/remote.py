@@ -88,7 +88,7 @@ class Worker:
         call = _Call(self, order, fn)
         batch = Batch(
             label=order.label,
-            fn=functools.wraps(fn)(call),
+            fn=functools.wraps(fn)(call) if order.timeout_s is not None or _has_packed(order) else fn,
             columns=tuple(self._column(order, column) for column in order.columns),
             keywords=order.keywords,
             count=len(order.places),
@@ -242,6 +242,10 @@ class _Call:
             if type(sent) is Packed and not is_immutable(value) and (state := self._worker.state_of(value)) is not None:
                 found.append((number, value, state))
         return found
+
+
+def _has_packed(order: Order) -> bool:
+    return any(type(each) is Packed for column in order.columns if isinstance(column, list) for each in column)
 
 
 class _Outgoing(list["Outcome"]):
