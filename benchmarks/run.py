@@ -1,6 +1,7 @@
 """Overhead of nbflow in CPU time, beside the plain-Python floor of the same work in the same process.
 
-Run with `make bench`. Each figure is the median of several runs; the machine's noise shows in the spread.
+Run with `make bench`, or a part of it: `python benchmarks/run.py executors`.
+Each figure is the median of several runs; the machine's noise shows in the spread.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from executors import executor_rows
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,18 +27,19 @@ CHAIN = 1_000
 
 
 def main() -> None:
-    rows = [
-        *import_rows(),
-        *map_rows(),
-        reopened_row(),
-        *chain_rows(),
-        *control_rows(),
-        *store_rows(),
-        *identity_rows(),
-    ]
+    parts = {
+        "import": import_rows,
+        "map": lambda: [*map_rows(), reopened_row()],
+        "chain": chain_rows,
+        "control": control_rows,
+        "store": store_rows,
+        "identity": identity_rows,
+        "executors": executor_rows,
+    }
+    rows = [row for part in sys.argv[1:] or parts for row in parts[part]()]
     print(f"{'what':<58}{'median':>12}{'min':>10}{'max':>10}{'floor':>10}{'goal':>10}")
     for what, unit, seconds, floor, goal in rows:
-        scale = {"s": 1.0, "ms": 1e3, "µs": 1e6}[unit]
+        scale = {"s": 1.0, "ms": 1e3, "µs": 1e6, "x": 1.0}[unit]
         median, low, high = (f(seconds) * scale for f in (statistics.median, min, max))
         print(
             f"{what:<58}{median:>9.3g} {unit:<2}{low:>10.3g}{high:>10.3g}"

@@ -144,6 +144,14 @@ class NotStorable(NbflowError):
     """A value that cannot be encoded; it is returned, not stored."""
 
 
+class NotSendable(NbflowError):
+    """A function, argument or result that cannot travel between processes."""
+
+
+class WorkerDied(NbflowError):
+    """The process that ran an element ended before the element did, several times."""
+
+
 class IllegalTransition(NbflowError):
     """A state change that the table does not allow: a defect in nbflow, with the story so far."""
 

@@ -21,6 +21,11 @@ ALIGNMENT = 64
 
 def seal(value: Any) -> Sealed:
     """A value as bytes: pickle protocol 5, large buffers apart. Raises NotStorable."""
+    return _framed(*parts_of(value))
+
+
+def parts_of(value: Any) -> tuple[bytes, list[memoryview[int]]]:
+    """The pickle of a value and its buffers, which are the value's own, not copies. Raises NotStorable."""
     buffers: list[pickle.PickleBuffer] = []
     try:
         body = _pickled(value, buffers)
@@ -28,7 +33,7 @@ def seal(value: Any) -> Sealed:
     except Exception:  # noqa: BLE001 (the second try tells)
         buffers.clear()
         body = _by_content(value, buffers)
-    return _framed(body, [buffer.raw() for buffer in buffers])
+    return body, [buffer.raw() for buffer in buffers]
 
 
 _ONE_PART = struct.pack("<Q", 1)

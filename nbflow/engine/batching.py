@@ -97,8 +97,15 @@ class Batcher:
             starts=self._starts(node, indices),
             fresh=private,
             timeout_s=options.timeout_s,
+            shared=self._shared_columns(node, private=private),
             tag=(node, indices),
         )
+
+    def _shared_columns(self, node: Node, *, private: bool) -> frozenset[int]:
+        """The columns whose values are the same objects in all batches of a node."""
+        if private or not node.mapped:
+            return frozenset()
+        return frozenset(i for i, argument in enumerate(node.arguments) if not argument.mapped)
 
     def _loop_rule(self, node: Node) -> LoopRule:
         options = node.task.options

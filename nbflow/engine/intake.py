@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbflow.codecs import seal
 from nbflow.engine import events as m
-from nbflow.engine.ledger import Resume
+from nbflow.engine.ledger import MISSING, Resume
 from nbflow.errors import GraphError, NotStorable, RunawayLoop
 from nbflow.model.state import State
 from nbflow.probe.capture import joined
@@ -103,7 +103,10 @@ class Intake:
         book = self.ledger.books[node]
         for outcome in outcomes:
             i = indices[outcome.position]
-            book.values[i], book.out[i], book.seconds[i] = outcome.value, outcome.out, outcome.seconds
+            # What came from another process is decoded when somebody needs it, where the store has it.
+            away = outcome.apart and book.rows[i] is not None
+            book.values[i] = MISSING if away else outcome.open()
+            book.out[i], book.seconds[i] = outcome.out, outcome.seconds
             book.errors.pop(i, None)
             if outcome.count > 1:
                 book.loops[i] = outcome.count

@@ -13,6 +13,7 @@ from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import dict_id, list_id, tuple_id
 from nbflow.identity.handles import AT_HOME
 from nbflow.identity.parts import CodeIdentity
+from nbflow.identity.value import output_id
 from nbflow.model.mapping import Spread
 from nbflow.model.node import Argument, Node, Parameter
 from nbflow.model.tree import CONTAINERS, fill, leaves
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
 
     from nbflow.engine.ledger import Ledger
     from nbflow.identity.code import CodeIds
-    from nbflow.identity.value import Identifier
     from nbflow.model.task import Task
     from nbflow.store import Store
-
-# How the id of a result begins that has no identity of its own: it cannot be compared with anything.
-ANONYMOUS = bytes(6)
 
 
 class Keying:
@@ -206,17 +203,3 @@ def _all_in_order(indices: Sequence[int], count: int) -> bool:
     if len(indices) != count:
         return False
     return isinstance(indices, range) or all(i == at for at, i in enumerate(indices))
-
-
-def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
-    """The id of a result, and its members' ids where it is a list or tuple.
-
-    What has no identity gets an id of its own each time, never one that another value could have.
-    """
-    try:
-        members = identifier.members(value, "result")
-        if members is None:
-            return identifier(value, "result"), None
-        return (list_id(members) if type(value) is list else tuple_id(members)), members
-    except UnidentifiableError:
-        return ANONYMOUS + os.urandom(10), None

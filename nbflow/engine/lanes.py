@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbflow.engine.places import HOME, NOTEBOOK, SYNC, THREADS, Place, Places
+from nbflow.engine.places import AWAY, HOME, NOTEBOOK, SYNC, THREADS, Place, Places
 from nbflow.engine.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -157,6 +157,9 @@ class Lanes:
             return self._at_service(node, lane, flights, alone=alone)
         if lane.where == THREADS:
             return self._threads(node, lane, flights, alone=alone)
+        if lane.where in AWAY:
+            room = flights.count[lane.where] < 2 * self._executors[lane.where].slots
+            return Choice(node, lane, lane.where, one=lane.pace is not None and lane.pace.one_by_one) if room else None
         if lane.where == NOTEBOOK and not self._home.away:
             # Its loop runs where the shell is now.
             self.crowded = True
@@ -181,8 +184,11 @@ class Lanes:
         if alone and len(lane.waiting) == 1 and self._home.attended:
             return Choice(node, lane, self._at_home(), one=True)
         slots = self._executors[THREADS].slots
-        one_by_one = lane.pace is not None
-        room = flights.count[THREADS] < (slots if one_by_one else 2 * slots)
+        if lane.pace is None:
+            room = flights.count[THREADS] < 2 * slots
+        else:
+            # A task that says itself how many run at once is not counted with the others.
+            room = lane.pace.bounds_running or flights.count[THREADS] < slots
         return Choice(node, lane, THREADS, one=lane.pace is not None and lane.pace.one_by_one) if room else None
 
     def _at_home(self) -> str:

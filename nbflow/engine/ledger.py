@@ -91,6 +91,9 @@ class Book:
     unkept: set[int] = field(default_factory=set)
     """Elements that were given something in place of a value, such as a failed upstream's error."""
 
+    workers: dict[str, int] = field(default_factory=dict)
+    """Who called elements away from this process, and the most memory that each had in use, in bytes."""
+
     def size(self, count: int) -> None:
         self.keys = [None] * count
         self.out = [None] * count
@@ -237,6 +240,12 @@ class Ledger:
         book = self.books[node]
         if book.rows[index] is not None:
             book.values[index] = MISSING
+
+    def note_workers(self, node: Node, workers: dict[str, int]) -> None:
+        """Who called elements of a node in another process, with the most memory it had in use, in bytes."""
+        known = self.books[node].workers
+        for name, peak in workers.items():
+            known[name] = max(peak, known.get(name, 0))
 
     def lose(self, node: Node, indices: Sequence[int]) -> None:
         """Clears what is known of elements whose stored result proved missing."""

@@ -100,4 +100,4 @@ class Loops:
 
 def take_in(book: Book, index: int, outcome: Outcome) -> None:
     """Notes an iteration that was done: the next one goes on from its result."""
-    book.resume[index] = Resume(outcome.count + 1, outcome.out, None, outcome.value)
+    book.resume[index] = Resume(outcome.count + 1, outcome.out, None, outcome.open())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbflow.engine.keying import ANONYMOUS
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.immutable import is_immutable
+from nbflow.identity.value import ANONYMOUS
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
 from nbflow.model.tree import leaves, pairs
@@ -65,11 +65,15 @@ class Guards:
 
     def clean(self, batch: Batch) -> bool:
         """Whether nothing that the batch uses was changed in place so far."""
+        if batch.away:
+            return not batch.changed
         guards = self._guards.get(batch, ())
         return batch not in self._tainted and not any(self._changed(guard) for guard in guards)
 
     def check(self, batch: Batch, outcomes: Sequence[Outcome], in_flight: Iterable[Batch]) -> frozenset[int]:
         """The positions of a batch whose results cannot be trusted and must be made again, alone, on private copies."""
+        if batch.away:
+            return self._check_away(batch, outcomes)
         guards = self._guards.get(batch, [])
         changed = [guard for guard in guards if self._changed(guard)]
         if not changed and batch not in self._tainted:
@@ -93,6 +97,18 @@ class Guards:
                 return frozenset()
             # What an iteration changed the next one saw: each is to get it as it was.
             self._tainted.add(batch)
+        return frozenset(outcome.position for outcome in outcomes)
+
+    def _check_away(self, batch: Batch, outcomes: Sequence[Outcome]) -> frozenset[int]:
+        """The same for a batch in another process, which has told what it changed of the values it has there."""
+        node, _ = batch.tag
+        names = {node.arguments[number].name for number in batch.changed | batch.touched}
+        if not names:
+            return frozenset()
+        self._blame(node, [guard for guard in self._guards.get(batch, []) if guard.argument in names], outcomes)
+        looped = any(outcome.count > 1 or outcome.step for outcome in outcomes)
+        if not batch.changed or (batch.count == 1 and not looped):
+            return frozenset()
         return frozenset(outcome.position for outcome in outcomes)
 
     def release(self, batch: Batch) -> None:

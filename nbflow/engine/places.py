@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.pace import Pace, pace_of
-from nbflow.identity.bound import MAKERS, PLAIN, bound_value
+from nbflow.identity.bound import MAKERS, PLAIN, bound_value, is_drawing
 from nbflow.model.node import Node
 from nbflow.model.resource import Resource
 from nbflow.store.live import LIVE
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 # SYNC: the shell's own thread. HOME: the thread that asked for the run, which is the same one as long as the shell has
 # not moved. OWN, NOTEBOOK: event loops.
-SYNC, THREADS, HOME, OWN, NOTEBOOK = "sync", "threads", "home", "loop", "notebook"
+SYNC, THREADS, HOME, OWN, NOTEBOOK, PROCESSES = "sync", "threads", "home", "loop", "notebook", "processes"
+# Other processes, with values of their own.
+AWAY = frozenset({PROCESSES})
 
 
 class Place(NamedTuple):
@@ -48,6 +50,9 @@ class Places:
         """The place of a node, once what it needs is there."""
         task = node.task
         options = task.options
+        asked = options.executor or self._default
+        if asked in AWAY and not self._holds_handle(node, asked=options.executor):
+            return Place(asked, pace_of(task), exclusive=False)
         if task.is_async and options.seed is None:
             notebook = (options.loop or self._loop) == "notebook" and self._home.has_loop
             where = NOTEBOOK if notebook else OWN
@@ -58,6 +63,15 @@ class Places:
         # Random numbers are seeded for the whole process; a flow that is "sync" does one thing after the other.
         exclusive = options.seed is not None or (options.executor is None and self._default == SYNC)
         return Place(where, pace_of(task), exclusive)
+
+    def _holds_handle(self, node: Node, *, asked: str | None) -> bool:
+        """Whether a node that nobody sent away itself uses a handle, which cannot travel."""
+        if asked is not None:
+            return False
+        bound = self._reaches(node.task.fn)
+        if bound is not None and bound not in MAKERS and not is_drawing(bound):
+            return True
+        return any(self._gives_bound(node, argument) for argument in node.arguments)
 
     def _needs_home(self, node: Node) -> bool:
         """Whether a node's code reaches, or is given, what only the thread may use that it belongs to."""

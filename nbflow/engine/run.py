@@ -21,7 +21,7 @@ from nbflow.engine.lanes import Flights, Lanes
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
 from nbflow.engine.output import UNSHOWN
-from nbflow.engine.places import SYNC, THREADS, Places
+from nbflow.engine.places import AWAY, SYNC, THREADS, Places
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
 from nbflow.errors import GraphError, MapError, UnidentifiableError
@@ -273,6 +273,7 @@ class Shell:
         self._flights.begin(batch, choice.where, time.monotonic())
         if choice.lane.pace is not None:
             choice.lane.pace.begin(batch.begun)
+            batch.extra = choice.lane.pace.bounds_running
         if choice.where == SYNC:
             # Nobody else looks in while this thread is busy; a kill must not cost hours of a loop.
             batch.report = self._report
@@ -298,6 +299,7 @@ class Shell:
         self.resolver.look_at_files_again()
         self._take_in(batch)
         self._guards.release(batch)
+        self.ledger.note_workers(batch.tag[0], batch.workers)
         self._batcher.measure(batch.tag[0], batch)
 
     def _report(self, batch: Batch) -> None:
@@ -327,7 +329,7 @@ class Shell:
             self._executors[name].cancel(batches)
         for batch in self._flights:
             node, indices = batch.tag
-            self._endings.leave(batch, self._lanes.pace(node), goes_on=self._flights.where(batch) == THREADS)
+            self._endings.leave(batch, self._lanes.pace(node), goes_on=self._flights.where(batch) in _GO_ON)
             finished = [outcome for outcome in batch.take() if outcome.error is None]
             if self._guards.clean(batch):
                 self._intake.take_logs(batch, finished)
@@ -344,4 +346,6 @@ def session_id() -> str:
     return f"{os.getpid()}-{_STARTED_NS}"
 
 
+# Where a batch that was left behind still ends by itself.
+_GO_ON = frozenset({THREADS, *AWAY})
 _STARTED_NS = time.time_ns()

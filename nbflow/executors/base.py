@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nbflow.codecs import unseal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -22,6 +24,7 @@ class Outcome:
 
     position: its place in the batch. out: value id, where asked for. sealed: the encoded value, where it is
     to be stored; unstored tells why it is not. observed: files, network, where anything was seen. log: what it put out.
+    apart: whether the value came from another process, and is in `sealed` alone as long as nobody opens it.
     """
 
     position: int
@@ -40,6 +43,14 @@ class Outcome:
     last: bool = False
     note: str = ""
     log: Log = ()
+    apart: bool = False
+
+    def open(self) -> Any:
+        """The value; one that came from another process is decoded now."""
+        if self.apart:
+            assert self.sealed is not None
+            self.value, self.apart = unseal(self.sealed.codec, self.sealed.whole()), False
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +81,14 @@ class Batch:
     late: told when a batch ends that nobody waits for any more. starts: where loops go on, by position: the number
     of the iteration and the result before it. fresh: whether each iteration of a loop gets copies of its arguments.
     timeout_s: seconds after which a call fails.
+    extra: whether it is bounded elsewhere, and is not counted among its executor's slots.
     outputs: paths that each call is to write. exclusive: whether nothing else may run beside it.
     report: called after each iteration, on the thread that runs it. live: shows at once what the elements put out.
+    before: called with the position of each element before it is. shared: the columns whose elements are one and the
+    same value, in each batch of the node. away: whether it is called in another process, on values of its own; changed:
+    the columns whose shared values a call changed in place there; touched: those of which an element changed its own
+    value, which nobody else has. workers: who called it, with the most memory that
+    each had in use, in bytes.
     """
 
     label: str
@@ -89,6 +106,7 @@ class Batch:
     fresh: bool = False
     timeout_s: float | None = None
     exclusive: bool = False
+    extra: bool = False
     tag: Any = None
     outcomes: list[Outcome] = field(default_factory=list)
     cancelled: bool = False
@@ -96,6 +114,12 @@ class Batch:
     late: Callable[[Batch], None] | None = None
     report: Callable[[Batch], None] | None = None
     live: Live | None = None
+    before: Callable[[int], None] | None = None
+    shared: frozenset[int] = frozenset()
+    away: bool = False
+    changed: set[int] = field(default_factory=set)
+    touched: set[int] = field(default_factory=set)
+    workers: dict[str, int] = field(default_factory=dict)
     begun: list[float] = field(default_factory=list)
     """When it began, by the monotonic clock; empty as long as it waits."""
     _ended: bool = False

@@ -45,7 +45,8 @@ class SyncExecutor:
 class ThreadExecutor:
     """Runs batches on daemon threads, each in a copy of the context it was submitted in.
 
-    The copy keeps prints under the right cell. slots: threads at most, started when they are needed.
+    The copy keeps prints under the right cell. slots: threads at most, started when they are needed; batches that are
+    bounded elsewhere have threads beside these.
     """
 
     def __init__(self, memo: StatMemo, inbox: Inbox, slots: int | None = None) -> None:
@@ -55,12 +56,14 @@ class ThreadExecutor:
         self._todo: queue.SimpleQueue[tuple[contextvars.Context, Batch] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._open = 0
+        self._extra = 0
         self._lock = threading.Lock()
 
     def submit(self, batch: Batch) -> None:
         with self._lock:
             self._open += 1
-            lacking = len(self._threads) < min(self.slots, self._open)
+            self._extra += batch.extra
+            lacking = len(self._threads) < min(self.slots + self._extra, self._open)
         if lacking:
             thread = threading.Thread(target=self._work, name=f"nbflow-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
@@ -87,5 +90,6 @@ class ThreadExecutor:
                 self._inbox.put(error)
             with self._lock:
                 self._open -= 1
+                self._extra -= batch.extra
             batch.end()
             self._inbox.put(batch)

@@ -95,6 +95,8 @@ def _run_elements(batch: Batch, watch: _Watch, made: list[Node]) -> Iterator[Out
     # Most tasks neither loop nor make nodes.
     plain = batch.starts is None and not batch.loop.bounded and not batch.fresh
     for position, (args, kwargs) in enumerate(calls_of(batch)):
+        if batch.before is not None:
+            batch.before(position)
         if batch.cancelled:
             break
         if batch.expected_files is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbflow.engine.keying import ANONYMOUS
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import DamagedEntry, NotStorable, UnknownName
 from nbflow.flow.pairing import Pairs, pair_named, pair_unnamed
 from nbflow.flow.past import record_of_run
 from nbflow.flow.remember import members_of
 from nbflow.flow.standing import Standing, Standings
+from nbflow.identity.value import ANONYMOUS
 from nbflow.results.comparison import ADDED, CHANGED, REMOVED, SAME, UNKNOWN, Comparison, Moment, NodeComparison
 from nbflow.results.differences import Difference, difference
 from nbflow.store import VALUE

@@ -194,6 +194,14 @@ class Run(RunStates):
         """One of the values that a node returned as a tuple."""
         return value_of(self, node, 0)[position]
 
+    def workers(self, node: Node | str) -> dict[str, int]:
+        """The workers that called a node's elements in other processes, with the most memory each had in use, in bytes.
+
+        Empty for a node that was called in this process, or not at all. On Linux the memory is that of this node's
+        calls; elsewhere that of all that the worker has done.
+        """
+        return dict(self.ledger.books[self.find(node)].workers)
+
     def log(self, node: Node | str, element: Any = None) -> RunLog:
         """What a node put out: prints, logging, warnings and displays, also of reused and of failed elements.
 

@@ -29,6 +29,7 @@ from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
 from nbflow.model.node import BUILDING, Builder, Node, ancestors, check_name
+from nbflow.model.task import EXECUTORS
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Flow:
     42
 
     store: the folder that keeps results; by default `.nbflow` in the project's folder (design section 8).
-    executor: "threads" (default) or "sync". loop: where async tasks run, "own" (default) or "notebook".
+    executor: "threads" (default), "processes" or "sync". loop: where async tasks run, "own" (default) or "notebook".
     reference: the nodes whose success decides `run.ok`; by default all.
     on_state: called with a StateChange when a run begins and ends.
     """
@@ -73,8 +74,8 @@ class Flow:
         on_state: Callable[[StateChange], Any] | None = None,
     ) -> None:
         check_name(name, f"Flow({name!r})")
-        if executor not in {"threads", "sync"}:
-            raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, ["threads", "sync"]))
+        if executor not in EXECUTORS:
+            raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, EXECUTORS))
         if loop not in {"own", "notebook"}:
             raise GraphError(f"Flow(loop={loop!r})" + nearest(loop, ["own", "notebook"]))
         self.name = name

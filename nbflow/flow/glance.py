@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from nbflow.flow.finished import Run
 
 MOST_SOURCE, MOST_TRACE, MOST_LOG = 6_000, 6_000, 4_000
+# Bytes: what is larger is not read only to show a part of it.
+MOST_READ = 4_000_000
 _CALLED = {State.RUNNING, State.RETRYING, State.SUCCESS, State.FAILED}
 
 
@@ -93,6 +96,8 @@ class Glances:
             assert error is not None
             told["error"] = (f"{node.name}[{index}]: " if node.mapped else "") + error_text(error)
             told["trace"] = shortened(redact(_user_trace(error)), MOST_TRACE)
+        if book.workers:
+            told["workers"] = ", ".join(f"{name} ({peak / 1e6:,.0f} MB)" for name, peak in sorted(book.workers.items()))
         logs = [text_of(book.logs[i]) for i in sorted(book.logs)[:20]]
         if logs:
             told["log"] = shortened("".join(logs), MOST_LOG)
@@ -103,11 +108,21 @@ class Glances:
 
     def _output(self, node: Node) -> dict[str, Any] | None:
         values = self._run.ledger.books[node].values
+        there = ((i, value) for i in range(len(values)) if (value := self._value(node, i)) is not MISSING)
         if not node.mapped:
-            return None if not values or values[0] is MISSING else preview(values[0], node.name)
-        there = ((i, value) for i, value in enumerate(values) if value is not MISSING)
+            return next((preview(value, node.name) for _, value in there), None)
         first = [(i, short_text(value, node.name, 120)) for i, value in islice(there, 5)]
         return {"kind": "list", "total": len(values), "items": first}
+
+    def _value(self, node: Node, index: int) -> Any:
+        """A value as far as it is at hand: what another process made, and is not large, is read from the store."""
+        book, track = self._run.ledger.books[node], self._run.track(node)
+        value, row = book.values[index], book.rows[index]
+        if value is not MISSING or row is None or track.states[index] == State.CACHED or row.size_bytes > MOST_READ:
+            return value
+        with suppress(LostValue):
+            return self._run.ledger.fresh_copy(node, index)
+        return MISSING
 
 
 def _user_trace(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.endings import RunCancelled
 from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
-from nbflow.engine.places import HOME, NOTEBOOK, OWN, SYNC, THREADS
+from nbflow.engine.places import HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, Interrupted
 from nbflow.executors.home import Home, HomeExecutor, running_loop
@@ -26,7 +26,7 @@ from nbflow.probe.routing import routed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbflow.engine.resolve import Forced
     from nbflow.executors.base import Executor
@@ -142,10 +142,31 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home) -> dict[str, Execut
         home.want_loop()
         return home.loop
 
-    return {
-        SYNC: SyncExecutor(memo),
-        THREADS: ThreadExecutor(memo, inbox),
-        HOME: HomeExecutor(memo, inbox, home),
-        OWN: LoopExecutor(memo, inbox, own_loop),
-        NOTEBOOK: LoopExecutor(memo, inbox, home_loop),
-    }
+    return _Executors(
+        {
+            SYNC: lambda: SyncExecutor(memo),
+            THREADS: lambda: ThreadExecutor(memo, inbox),
+            HOME: lambda: HomeExecutor(memo, inbox, home),
+            OWN: lambda: LoopExecutor(memo, inbox, own_loop),
+            NOTEBOOK: lambda: LoopExecutor(memo, inbox, home_loop),
+            PROCESSES: lambda: _processes(inbox),
+        }
+    )
+
+
+class _Executors(dict[str, "Executor"]):
+    """The executors of a run, made when they are needed."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Executor]]) -> None:
+        super().__init__()
+        self._makers = makers
+
+    def __missing__(self, name: str) -> Executor:
+        executor = self[name] = self._makers[name]()
+        return executor
+
+
+def _processes(inbox: Inbox) -> Executor:
+    from nbflow.executors.processes import ProcessExecutor  # brings in what only those need who use processes
+
+    return ProcessExecutor(inbox)

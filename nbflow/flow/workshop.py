@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.collector import Collector
-from nbflow.engine.keying import output_id
 from nbflow.engine.ledger import Ledger
 from nbflow.engine.machine import Machine
 from nbflow.engine.resolve import Resolver
 from nbflow.engine.run import session_id
 from nbflow.errors import ParameterError, nearest
 from nbflow.identity.code import CodeIds
+from nbflow.identity.value import output_id
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.probe.packages import Packages

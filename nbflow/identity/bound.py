@@ -121,6 +121,11 @@ def bound_value(value: Any) -> str | None:
     return None
 
 
+def is_drawing(name: str) -> bool:
+    """Whether what binds code is a module that draws or displays, and no handle: any process has that for itself."""
+    return name in _MODULES
+
+
 def _reached(thing: Any, is_installed: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of what the user's code leads to next."""
     if isinstance(thing, types.FunctionType):

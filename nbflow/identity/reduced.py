@@ -22,7 +22,8 @@ def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
     reducer = copyreg.dispatch_table.get(kind)
     try:
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
-    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    # A class's own way to be pickled may raise anything.
+    except Exception as error:  # noqa: BLE001 (told, with the ways out)
         raise UnidentifiableError(path, kind.__name__, str(error)) from None
     if isinstance(reduced, str):
         return framed("global", walk.resolve(kind), reduced.encode())

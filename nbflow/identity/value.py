@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnidentifiableError
-from nbflow.identity.encoding import atom_id, flat_id
+from nbflow.identity.encoding import atom_id, flat_id, list_id, tuple_id
 from nbflow.identity.named import OPAQUE
 from nbflow.identity.walk import Walk
 
@@ -54,3 +55,21 @@ class Identifier:
 
     def _holds_itself(self, value: Sequence[Any]) -> bool:
         return any(member is value for member in value)
+
+
+def output_id(identifier: Identifier, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
+    """The id of a result, and its members' ids where it is a list or tuple.
+
+    What has no identity gets an id of its own each time, never one that another value could have.
+    """
+    try:
+        members = identifier.members(value, "result")
+        if members is None:
+            return identifier(value, "result"), None
+        return (list_id(members) if type(value) is list else tuple_id(members)), members
+    except UnidentifiableError:
+        return ANONYMOUS + os.urandom(10), None
+
+
+# How the id of a result begins that has no identity of its own: it cannot be compared with anything.
+ANONYMOUS = bytes(6)

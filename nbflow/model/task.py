@@ -18,6 +18,7 @@ from nbflow.model.triggers import BUILT_IN, Trigger, all_successful
 if TYPE_CHECKING:
     from nbflow.model.node import Node
 
+EXECUTORS = ("threads", "processes", "sync")
 Delay = float | Sequence[float] | Callable[[int], float]
 
 
@@ -47,7 +48,8 @@ class Options:
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
     the result is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
 
-    Where: executor: "threads", "sync" for the main thread, one at a time, or None for the flow's. loop: where an async
+    Where: executor: "threads", "processes" for other processes of this machine, "sync" for the main thread, one at a
+    time, or None for the flow's. loop: where an async
     task runs: "own" for nbflow's event loop, "notebook" for the one that runs where the flow is run, which clients made
     in other cells belong to; None for the flow's. concurrency: how many elements of the task run at once, at most (an
     async task's default: 100); rate: how many begin in a time, at most: "10/s", "100/min". Both hold across runs.
@@ -105,8 +107,8 @@ class Options:
             raise GraphError(f"on_state={self.on_state!r} is not callable; it is called with each change of state")
         if self.max_age is not None:
             seconds_of(self.max_age)
-        if self.executor not in {None, "threads", "sync"}:
-            raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), ["threads", "sync"]))
+        if self.executor not in {None, *EXECUTORS}:
+            raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), EXECUTORS))
         if self.loop not in {None, "own", "notebook"}:
             raise GraphError(f"loop={self.loop!r}" + nearest(str(self.loop), ["own", "notebook"]))
         check_concurrency(self.concurrency)

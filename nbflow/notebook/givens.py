@@ -9,11 +9,12 @@ from nbflow.errors import UnknownName, nearest
 from nbflow.model.state import Freshness
 from nbflow.notebook.cells import read_cell
 from nbflow.notebook.conflicts import Conflict
-from nbflow.notebook.edited import LocalModules
+from nbflow.notebook.edited import edited_files
 from nbflow.notebook.frontend import cell_id
 from nbflow.notebook.published import FILES, changed_files
 from nbflow.notebook.recorded import RecordedCells
 from nbflow.notebook.variables import GivenParameter, PlainVariables
+from nbflow.probe.imported import IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ class Givens:
         self._session = session
         self._variables = PlainVariables(session.namespace)
         self._recorded = RecordedCells()
-        self._modules = LocalModules()
+        IMPORTED.note()
         self._cell_text = ""
         self._changed: set[str] = set()
         # The outputs that the present cell reads behind what it assigns as it did before.
@@ -58,7 +59,7 @@ class Givens:
     def edited_files(self) -> list[str]:
         """The files of the user's modules that tasks reach, and that are not any more what was imported."""
         read = {name for d in self._session.declarations for name in self._session.maker.uses(d)}
-        return self._modules.edited(self._session.namespace[name] for name in read if name in self._session.namespace)
+        return edited_files(self._session.namespace[name] for name in read if name in self._session.namespace)
 
     def note(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
@@ -122,7 +123,7 @@ class Givens:
 
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
-        self._modules.note()
+        IMPORTED.note()
         self._tell_untrue()
         self._tell_written()
         changed, self._changed = self._changed, set()

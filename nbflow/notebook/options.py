@@ -168,7 +168,7 @@ OPTIONS: dict[str, Option] = {
     "concurrency": Option("concurrency", _whole, "5", "how many elements run at once, at most"),
     "rate": Option("rate", _rate, "10/s", "how many elements begin in a time, at most: 10/s, 100/min"),
     "loop": Option("loop", str, "NAME", "where a body with await runs: notebook (default), or own"),
-    "executor": Option("executor", str, "NAME", "threads, or sync for the main thread"),
+    "executor": Option("executor", str, "NAME", "threads, processes, or sync for the main thread"),
     "lazy": Option("lazy", _flag(True), "", "declare only: `%flow run NAME` runs it, and so does no other cell"),
     "name": Option("name", str, "TEXT", "how the task is called in pictures and tables"),
 }

@@ -494,6 +494,7 @@ class View {
     fact("Why", told.reason);
     if (box.mapped && row?.[3]) fact("Elements", `${row[2]} of ${row[3]} done${row[4] ? `, ${row[4]} failed` : ""}${row[5] ? `, ${row[5]} running` : ""}`);
     fact("Duration", told.seconds === undefined ? "" : duration(told.seconds));
+    fact("Called by", told.workers);
     fact("Attempts", row?.[6] ? `${row[6]} tried again` : "");
     fact("Needs", box.ups.filter((i) => i !== box.i).map((i) => this.boxes[i].name).join(", "));
     fact("Used by", box.downs.filter((i) => i !== box.i).map((i) => this.boxes[i].name).join(", "));

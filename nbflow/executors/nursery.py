@@ -1,0 +1,143 @@
+"""The process that worker processes are forked from: small, with one thread, and with nothing of the user's in it.
+
+It is started by the kernel, in a session of its own, so that no interrupt from a terminal reaches it or its children.
+When the kernel is gone, whatever ended it, all of them end at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from types import ModuleType
+
+from nbflow.executors import wire
+from nbflow.executors.failures import failure_of
+from nbflow.executors.order import Done, Order, Refused
+from nbflow.executors.remote import Watched, Worker
+
+SPAWN, STATUS = b"+", b"?"
+# In place of an element: a worker that waits, or has done all; one that opens what it was sent.
+IDLE, OPENING = -1, -2
+# What kernel and worker share: the element at work, when its call began and when it must end, whether to stop.
+PAGE = struct.Struct("<qdd?")
+PAGE_BYTES = mmap.PAGESIZE
+PID = struct.Struct("<i")
+# How long a worker may take to be gone, once it has closed its connection.
+_GONE_S = 1.0
+
+
+def main() -> None:
+    """Forks workers when it is told to, and tells how they ended. The control socket is its standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=os.dup(0))
+    children: set[int] = set()
+    gc.freeze()
+    while True:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, 16, 2)
+        except ConnectionError:
+            message, descriptors = b"", []
+        if not message:
+            break
+        if message == SPAWN:
+            pid = os.fork()
+            if not pid:
+                control.close()
+                _work(*descriptors)
+            children.add(pid)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            control.sendall(PID.pack(pid))
+        else:
+            (pid,) = PID.unpack(message[1:])
+            control.sendall(PID.pack(_status(pid)))
+            children.discard(pid)
+    for pid in children:
+        end_process(pid)
+
+
+def end_process(pid: int) -> None:
+    """Kills a worker and all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _status(pid: int) -> int:
+    """How a worker ended: its exit code, or minus the number of the signal."""
+    until = time.monotonic() + _GONE_S
+    while True:
+        try:
+            gone, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return 0
+        if gone:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            end_process(pid)
+        time.sleep(0.005)
+
+
+def _work(connection_fd: int, page_fd: int) -> None:
+    """Carries out orders until nobody sends any more. Never returns."""
+    # A group of its own, so that what a task starts ends with it.
+    os.setpgid(0, 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.modules["__main__"] = ModuleType("__main__")
+    connection = socket.socket(fileno=connection_fd)
+    page = _Page(mmap.mmap(page_fd, PAGE_BYTES))
+    worker = Worker(page)
+    os.close(page_fd)
+    try:
+        while True:
+            order = wire.receive(connection)
+            assert isinstance(order, Order)
+            page.begin(OPENING)
+            wire.send(connection, _performed(worker, order, connection))
+            page.begin(IDLE)
+    except (EOFError, OSError):
+        # The kernel, or who runs the flow there, has gone.
+        os._exit(0)
+    finally:
+        # Whatever happened, it must not go on in the nursery's loop.
+        os._exit(70)
+
+
+def _performed(worker: Worker, order: Order, connection: socket.socket) -> Done | Refused:
+    try:
+        return worker.perform(order, lambda answers: wire.send(connection, answers))
+    except OSError:
+        raise
+    # What unpickling the user's values raises is any exception; a defect of ours is told in the same way.
+    except BaseException as error:  # noqa: BLE001 (raised again in the kernel)
+        return Refused(failure_of(error), opened=worker.opened)
+
+
+class _Page(Watched):
+    """Tells the kernel through memory that both see."""
+
+    def __init__(self, page: mmap.mmap) -> None:
+        self._page = page
+
+    @property
+    def cancelled(self) -> bool:  # type: ignore[override]  # a plain attribute where nobody watches
+        return bool(PAGE.unpack_from(self._page)[3])
+
+    def begin(self, place: int) -> None:
+        struct.pack_into("<q", self._page, 0, place)
+
+    def call(self, timeout_s: float | None) -> None:
+        now = time.monotonic()
+        struct.pack_into("<dd", self._page, 8, now, now + timeout_s if timeout_s is not None else 0.0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,365 @@
+"""Packs batches for workers, and unpacks what they send back."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import itertools
+import logging
+import os
+import pickle
+import sys
+import threading
+import types
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from nbflow.codecs import Sealed
+from nbflow.codecs.pickled import parts_of
+from nbflow.errors import NotSendable, NotStorable, place_of
+from nbflow.executors.base import Outcome
+from nbflow.executors.failures import error_of
+from nbflow.executors.nodes import Numbers
+from nbflow.executors.order import PLAIN, Module, Order, Packed, Surroundings, Unit
+from nbflow.probe.imported import IMPORTED
+from nbflow.probe.machinery import LEFT_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from nbflow.executors.base import Batch
+    from nbflow.executors.order import Answer, Brief
+
+# Units that are held ready for workers, and that each worker holds: enough for what runs at one time.
+MOST_UNITS = 32
+MOST_HELD = 16
+
+
+class Packer:
+    """Packs the batches of one run. Functions and shared arguments are packed once, whatever number of workers."""
+
+    def __init__(self) -> None:
+        self._units: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Unit]] = OrderedDict()
+        self._packed: dict[Unit, Packed] = {}
+        self._lock = threading.Lock()
+        self._numbers = Numbers()
+
+    def order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
+        """An order for some elements of a batch, and why others cannot travel. Raises NotSendable where none can."""
+        names: dict[str, Unit] = {}
+        refused: dict[int, NotSendable] = {}
+        columns: list[Unit | list[Any]] = []
+        for number, column in enumerate(batch.columns):
+            if number in batch.shared and not _is_small(column[0]):
+                columns.append(self._argument(batch, number, column[0], names))
+            else:
+                columns.append(self._column(batch, number, [column[i] for i in places], names, places, refused))
+        good = [at for at, place in enumerate(places) if place not in refused]
+        chosen = [places[at] for at in good]
+        order = Order(
+            label=batch.label,
+            code=self._code(batch),
+            columns=[each if isinstance(each, Unit) else [each[at] for at in good] for each in columns],
+            keywords=batch.keywords,
+            places=chosen,
+            keep=batch.keep,
+            expected_files=_picked(batch.expected_files, chosen),
+            outputs=_picked(batch.outputs, chosen),
+            seeds=_picked(batch.seeds, chosen),
+            most=batch.loop.most,
+            times=batch.loop.times,
+            starts=self._starts(batch, chosen, names),
+            timeout_s=batch.timeout_s,
+            names=names,
+        )
+        return order, refused
+
+    def supply(self, order: Order, held: dict[Unit, None]) -> None:
+        """Adds to an order the units that its worker lacks. held: what that has, oldest use first; brought up to date.
+
+        What it has not used for long it is to forget.
+        """
+        needed = [order.code, *(each for each in order.columns if isinstance(each, Unit)), *order.names.values()]
+        with self._lock:
+            order.units = {unit: self._packed[unit] for unit in needed if unit not in held}
+        for unit in needed:
+            held.pop(unit, None)
+            held[unit] = None
+        spare = [unit for unit in held if unit not in needed][: max(0, len(held) - MOST_HELD)]
+        for unit in spare:
+            del held[unit]
+        order.forget = tuple(spare)
+
+    def outcome(self, batch: Batch, places: Sequence[int], answer: Answer | Brief) -> Outcome:
+        """What a worker sent back for one element, as the engine knows it."""
+        outcome = _outcome(answer) if isinstance(answer, tuple) else self._from_answer(batch, answer)
+        outcome.position = places[outcome.position]
+        if outcome.apart and batch.identify is None:
+            outcome.open()
+            outcome.sealed = None
+        elif outcome.apart and not outcome.out and batch.identify is not None:
+            # Its id depends on code of the user's, which is looked at here, where it may be edited.
+            outcome.out, outcome.members = batch.identify(outcome.open())
+        return outcome
+
+    def _from_answer(self, batch: Batch, answer: Answer) -> Outcome:
+        outcome = answer.outcome
+        if answer.failure is not None:
+            outcome.error = error_of(answer.failure)
+        if answer.refused is not None:
+            outcome.error = NotSendable(
+                f"{batch.label} ({place_of(batch.fn)}): its result {answer.refused}, so it cannot leave the worker "
+                f'process; return something that can be pickled, or give the task executor="threads"'
+            )
+        if answer.previous is not None:
+            outcome.previous = answer.previous.open()
+        if answer.nodes is not None:
+            outcome.value = self._numbers.opened(answer.nodes)
+        return outcome
+
+    def _code(self, batch: Batch) -> Unit:
+        def pack() -> Packed:
+            try:
+                return packed_code((batch.fn, batch.loop.go_on), self._numbers)
+            # What the user's own __reduce__ raises is any exception.
+            except Exception as error:
+                raise NotSendable(
+                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {_culprit(batch.fn)}"
+                    f"{_without_kind(error)}; make it inside the task, pass it as an argument that can be pickled, or "
+                    f'give the task executor="threads"'
+                ) from error
+
+        return self._unit((batch.fn, batch.loop.go_on), pack)
+
+    def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
+        def pack() -> Packed:
+            return _packed_argument(batch, number, value, "", found)
+
+        found: dict[str, Any] = {}
+        unit = self._unit((value,), pack)
+        self._name(found, names)
+        return unit
+
+    def _column(
+        self,
+        batch: Batch,
+        number: int,
+        values: Sequence[Any],
+        names: dict[str, Unit],
+        places: Sequence[int],
+        refused: dict[int, NotSendable],
+    ) -> list[Any]:
+        if all(type(value) in PLAIN for value in values):
+            return list(values)
+        found: dict[str, Any] = {}
+        # Equal elements are often one object: of a product, or what several elements share.
+        known: dict[int, Packed] = {}
+        column: list[Any] = []
+        for place, value in zip(places, values, strict=True):
+            packed = value if type(value) in PLAIN else known.get(id(value))
+            if packed is None and value is not None:
+                try:
+                    packed = known[id(value)] = _packed_argument(batch, number, value, f"[{place}]", found)
+                except NotSendable as error:
+                    refused[place] = error
+            column.append(packed)
+        self._name(found, names)
+        return column
+
+    def _starts(
+        self, batch: Batch, places: Sequence[int], names: dict[str, Unit]
+    ) -> dict[int, tuple[int, Packed]] | None:
+        if batch.starts is None:
+            return None
+        found: dict[str, Any] = {}
+        starts = {}
+        for at, place in enumerate(places):
+            if place in batch.starts:
+                count, value = batch.starts[place]
+                starts[at] = (count, _packed_value(value, found))
+        self._name(found, names)
+        return starts
+
+    def _name(self, found: Mapping[str, Any], names: dict[str, Unit]) -> None:
+        """The user's classes that pickles tell by name go along by content."""
+        for name, thing in found.items():
+            names[name] = self._unit((thing,), functools.partial(packed_code, thing, self._numbers))
+
+    def _unit(self, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
+        key = tuple(map(id, things))
+        with self._lock:
+            if key in self._units:
+                self._units.move_to_end(key)
+                return self._units[key][1]
+            unit = Unit(next(_TOKENS))
+            self._packed[unit] = pack()
+            # With the things themselves, so that no others get their addresses.
+            self._units[key] = (things, unit)
+            while len(self._units) > MOST_UNITS:
+                _, (_, old) = self._units.popitem(last=False)
+                del self._packed[old]
+            return unit
+
+
+def surroundings() -> Surroundings:
+    """What is around this process now."""
+    modules = {name: Module(each.content, each.file, each.is_package) for name, each in IMPORTED.by_name.items()}
+    return Surroundings(
+        os.getcwd(),
+        tuple(sys.path),
+        dict(os.environ),
+        modules,
+        frozenset(LEFT_OUT),
+        logging.getLogger().level,
+        _has_shell(),
+    )
+
+
+def _has_shell() -> bool:
+    """Whether this is a notebook's kernel, or another shell of IPython's."""
+    shells: Any = sys.modules.get("IPython.core.interactiveshell")
+    return shells is not None and bool(shells.InteractiveShell.initialized())
+
+
+def packed_code(thing: Any, numbers: Numbers) -> Packed:
+    """A function or class by content, with all that it reaches; tasks and nodes also by number."""
+    stream = io.BytesIO()
+    buffers: list[pickle.PickleBuffer] = []
+    _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append).dump(thing)
+    return Packed(stream.getvalue(), tuple(buffer.raw() for buffer in buffers))
+
+
+def _packed_value(value: Any, found: dict[str, Any]) -> Packed:
+    """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
+    body, buffers = parts_of(value)
+    if b"__main__" in body:
+        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+        try:
+            names.dump(value)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            # It holds a function: then all of it went by content.
+            names.found.clear()
+        found.update(names.found)
+    return Packed(body, tuple(buffers))
+
+
+def _packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:
+    try:
+        return _packed_value(value, found)
+    except NotStorable as error:
+        name = batch.keywords[number] or _parameter(batch.fn, number)
+        raise NotSendable(
+            f"{batch.label}{where} ({place_of(batch.fn)}): its argument {name!r} cannot be sent to a worker process: "
+            f'{error}; make it inside the task, or give the task executor="threads"'
+        ) from error
+
+
+def _parameter(fn: Callable[..., Any], number: int) -> str:
+    code = getattr(fn, "__code__", None)
+    names = code.co_varnames[: code.co_argcount] if code is not None else ()
+    return names[number] if number < len(names) else f"number {number + 1}"
+
+
+def _culprit(fn: Callable[..., Any]) -> str:
+    """Which of the values that a function reaches by name cannot be pickled."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return ""
+    space = fn.__globals__
+    reached = {name: space[name] for name in code.co_names if name in space}
+    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=False):
+        try:
+            reached[name] = cell.cell_contents
+        except ValueError:
+            continue
+    for name, value in reached.items():
+        try:
+            packed_code(value, Numbers())
+        # As above.
+        except Exception:  # noqa: BLE001 (this is what is looked for)
+            return f"it uses {name!r}, and "
+    return ""
+
+
+def _without_kind(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _is_small(value: Any) -> bool:
+    """Whether sending a value each time is cheaper than remembering who has it."""
+    return type(value) in PLAIN and not (isinstance(value, (str, bytes)) and len(value) > _SMALL)
+
+
+def _outcome(brief: Brief) -> Outcome:
+    position, seconds, out, members, sealed, value = brief
+    outcome = Outcome(position, value, None, seconds, out, members)
+    if sealed is not None:
+        codec, data = sealed
+        outcome.sealed, outcome.apart = Sealed(codec, (data,), len(data)), True
+    return outcome
+
+
+def _picked(values: Sequence[Any] | None, places: Iterable[int]) -> list[Any] | None:
+    return None if values is None else [values[i] for i in places]
+
+
+class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
+    def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
+        super().__init__(stream, **options)
+        self._numbers = numbers
+
+    def reducer_override(self, thing: Any) -> Any:
+        reduced = self._numbers.reduced(thing)
+        if reduced is not None:
+            return reduced
+        if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
+            # By itself it goes by name, which in a worker leads nowhere.
+            return _cached, (thing.__wrapped__, thing.cache_parameters())
+        if isinstance(thing, types.MethodType) and thing.__name__ == "get_ipython":
+            # Magics and commands in a task are the worker's own shell's.
+            return _get_ipython, ()
+        if isinstance(thing, types.CodeType):
+            # cloudpickle leaves the file's name out; tracebacks and ids need it.
+            return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
+        return super().reducer_override(thing)
+
+
+def _is_users(thing: Any) -> bool:
+    module = getattr(thing, "__module__", None)
+    if module == "__main__" or "<locals>" in getattr(thing, "__qualname__", ""):
+        return True
+    return getattr(sys.modules.get(str(module)), getattr(thing, "__qualname__", ""), None) is not thing
+
+
+def _get_ipython() -> Any:
+    return importlib.import_module("IPython.core.getipython").get_ipython
+
+
+def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:
+    make, arguments, *_ = reduced
+    code: types.CodeType = make(*arguments)
+    return code.replace(co_filename=file)
+
+
+def _cached(fn: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(fn)
+
+
+class _NamesPickler(pickle.Pickler):
+    """Finds out which classes and functions of `__main__` a pickle tells by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.found: dict[str, Any] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
+            self.found[value.__qualname__] = value
+        return NotImplemented
+
+
+_SMALL = 10_000
+_TOKENS = itertools.count()

@@ -1,0 +1,182 @@
+"""Worker processes, as the kernel sees them: started when they are needed, kept for the next run."""
+
+from __future__ import annotations
+
+import atexit
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from nbflow.executors import hatch, wire
+from nbflow.executors.nursery import IDLE, PAGE, PAGE_BYTES, PID, SPAWN, STATUS, end_process
+
+if TYPE_CHECKING:
+    from nbflow.executors.order import Order, Surroundings, Unit
+
+
+class Lost(Exception):
+    """A worker process has ended. status: its exit code, or minus the number of the signal; place: where it was."""
+
+    def __init__(self, status: int, place: int) -> None:
+        self.status = status
+        self.place = place
+        super().__init__(how_it_ended(status))
+
+
+class WorkerProcess:
+    """One worker process. held: the units it has, oldest use first; around: what it was told of its surroundings."""
+
+    def __init__(self, pool: Pool, pid: int, connection: socket.socket, page: mmap.mmap) -> None:
+        self.pid = pid
+        self.held: dict[Unit, None] = {}
+        self.around: Surroundings | None = None
+        self.owner: object = None
+        self._pool = pool
+        self._connection = connection
+        self._page = page
+
+    def send(self, order: Order) -> None:
+        """Gives it something to do. Raises Lost."""
+        PAGE.pack_into(self._page, 0, IDLE, 0.0, 0.0, False)
+        try:
+            wire.send(self._connection, order)
+        except OSError:
+            raise self._lost() from None
+
+    def receive(self, wait_s: float) -> Any:
+        """The next message; None where none came in that time. Raises Lost."""
+        try:
+            return wire.receive(self._connection) if wire.has_come(self._connection, wait_s) else None
+        except (EOFError, OSError):
+            raise self._lost() from None
+
+    def _lost(self) -> Lost:
+        place, _ = self.at_work
+        return Lost(self._pool.end(self), place)
+
+    @property
+    def at_work(self) -> tuple[int, float]:
+        """The place of the element at work, below 0 for none, and until when its call must end, 0 for no limit."""
+        place, _, until, _ = PAGE.unpack_from(self._page)
+        return place, until
+
+    def cancel(self) -> None:
+        """It is to stop before the next element."""
+        self._page[PAGE.size - 1] = 1
+
+    def kill(self) -> int:
+        """Ends it, whatever it does; gives how it ended."""
+        end_process(self.pid)
+        return self._pool.end(self)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._page.close()
+
+
+class Pool:
+    """All worker processes of this process. They live as long as it does; who needs one borrows it."""
+
+    def __init__(self) -> None:
+        self._idle: list[WorkerProcess] = []
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def borrow(self) -> WorkerProcess:
+        """A worker that nobody else uses, started where there is none."""
+        with self._lock:
+            if self._pid != os.getpid():
+                # A fork of the kernel: the workers are its parent's.
+                self._idle, self._control, self._nursery, self._pid = [], None, None, os.getpid()
+            return self._idle.pop() if self._idle else self._spawn()
+
+    def give_back(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            self._idle.append(worker)
+
+    def end(self, worker: WorkerProcess) -> int:
+        """A worker has ended, or is to: gives how."""
+        with self._lock:
+            worker.close()
+            if self._control is None:
+                return 0
+            try:
+                self._control.sendall(STATUS + PID.pack(worker.pid))
+                (status,) = PID.unpack(self._control.recv(PID.size))
+            except (OSError, ValueError):
+                self._forget_nursery()
+                end_process(worker.pid)
+                return -signal.SIGKILL
+            return int(status)
+
+    def close(self) -> None:
+        """Ends all workers."""
+        with self._lock:
+            for worker in self._idle:
+                worker.close()
+            self._idle.clear()
+            self._forget_nursery()
+
+    def _forget_nursery(self) -> None:
+        if self._control is not None and self._nursery is not None:
+            # It ends when nobody holds the other end any more, and its workers with it.
+            self._control.close()
+            try:
+                self._nursery.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._nursery.kill()
+                self._nursery.wait()
+        self._control = self._nursery = None
+
+    def _spawn(self) -> WorkerProcess:
+        if self._control is None:
+            self._start_nursery()
+        ours, theirs = socket.socketpair()
+        with tempfile.TemporaryFile() as shared:
+            shared.truncate(PAGE_BYTES)
+            page = mmap.mmap(shared.fileno(), PAGE_BYTES)
+            assert self._control is not None
+            try:
+                socket.send_fds(self._control, [SPAWN], [theirs.fileno(), shared.fileno()])
+                (pid,) = PID.unpack(self._control.recv(PID.size))
+            except (OSError, ValueError):
+                # Somebody ended the nursery.
+                self._forget_nursery()
+                ours.close()
+                page.close()
+                return self._spawn()
+            finally:
+                theirs.close()
+        return WorkerProcess(self, pid, ours, page)
+
+    def _start_nursery(self) -> None:
+        ours, theirs = socket.socketpair()
+        # The kernel may have found nbflow, or what it needs, where a new process would not look.
+        command = [sys.executable, hatch.__file__, os.path.dirname(os.path.dirname(hatch.__file__)), *sys.path]
+        with theirs:
+            # In a session of its own: an interrupt in a terminal goes to all processes of one.
+            self._nursery = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603 (ours)
+        self._control = ours
+
+
+def how_it_ended(status: int) -> str:
+    """In words: "killed by SIGSEGV", "exit code 3"."""
+    if status >= 0:
+        return f"exit code {status}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(-status).name}"
+    return f"killed by signal {-status}"
+
+
+_END_S = 2.0
+POOL = Pool()
+atexit.register(POOL.close)

@@ -1,0 +1,222 @@
+"""Executor in other processes of this machine: for what computes in Python, and for what may crash."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import queue
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, cast
+
+from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
+from nbflow.executors.base import Outcome
+from nbflow.executors.failures import error_of
+from nbflow.executors.nursery import IDLE
+from nbflow.executors.order import Done, Refused
+from nbflow.executors.parcel import Packer, surroundings
+from nbflow.executors.pool import POOL, Lost
+from nbflow.executors.waiting import too_long
+from nbflow.probe.imported import IMPORTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbflow.executors.base import Batch
+    from nbflow.executors.inbox import Inbox
+    from nbflow.executors.order import Answer, Brief, Order, Unit
+    from nbflow.executors.pool import WorkerProcess
+
+MOST_DEATHS = 3
+# How often the thread that waits for a worker looks whether it is to go on waiting.
+_LOOK_S = 0.1
+# How long a call may go on after the end of its time, and after its run was ended.
+_GRACE_S = 0.5
+
+
+class ProcessExecutor:
+    """Runs batches in worker processes, which live on for later runs. slots: how many at once; default: the cores."""
+
+    def __init__(self, inbox: Inbox, slots: int | None = None) -> None:
+        self.slots = slots or os.cpu_count() or 1
+        self._inbox = inbox
+        self._packer = Packer()
+        self._todo: queue.SimpleQueue[tuple[contextvars.Context, Batch] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._open = 0
+        self._lock = threading.Lock()
+
+    def submit(self, batch: Batch) -> None:
+        batch.away = True
+        with self._lock:
+            self._open += 1
+            lacking = len(self._threads) < min(self.slots, self._open)
+        if lacking:
+            IMPORTED.note()
+            thread = threading.Thread(target=self._work, name=f"nbflow-worker-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._todo.put((contextvars.copy_context(), batch))
+
+    def cancel(self, batches: Iterable[Batch], *, kill: bool = False) -> None:
+        for batch in batches:
+            batch.cancelled = True
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._todo.put(None)
+        self._threads.clear()
+
+    def _work(self) -> None:
+        worker: WorkerProcess | None = None
+        while (job := self._todo.get()) is not None:
+            context, batch = job
+            try:
+                if batch.begin():
+                    worker = context.run(_Errand(batch, self._packer).run, worker)
+            # A defect of ours must end the run and not hang it; what tasks raise is an Outcome already.
+            except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
+                self._inbox.put(error)
+            with self._lock:
+                self._open -= 1
+            batch.end()
+            self._inbox.put(batch)
+        if worker is not None:
+            POOL.give_back(worker)
+
+
+class _Errand:
+    """One batch, carried to a worker; and to others, where that dies, with what is not done yet."""
+
+    def __init__(self, batch: Batch, packer: Packer) -> None:
+        self._batch = batch
+        self._packer = packer
+        self._deaths: Counter[int] = Counter()
+        self._left = list(range(batch.count))
+
+    def run(self, worker: WorkerProcess | None) -> WorkerProcess | None:
+        """Does all of it; gives the worker for the next batch, None where there is none any more."""
+        while self._left and not self._batch.cancelled:
+            # What a worker has died of is tried alone.
+            places = [i for i in self._left if not self._deaths[i]] or self._left[:1]
+            try:
+                order, refused = self._packer.order(self._batch, places)
+            except NotSendable as error:
+                for place in places:
+                    self._fail(place, error)
+                continue
+            for place, why in refused.items():
+                self._fail(place, why)
+            if not order.places:
+                continue
+            worker = worker or POOL.borrow()
+            self._furnish(worker, order)
+            try:
+                worker.send(order)
+                worker = worker if self._follow(worker, order) else None
+            except Lost as lost:
+                worker = None
+                self._mourn(lost)
+        return worker
+
+    def _furnish(self, worker: WorkerProcess, order: Order) -> None:
+        """Adds to an order what its worker lacks."""
+        around = surroundings()
+        known, worker.around = worker.around, around
+        if around != known:
+            order.surroundings = around
+        # What was opened before leads to modules as they were, or belongs to a run that is over.
+        outdated: tuple[Unit, ...] = ()
+        if worker.owner is not self._packer or known is None or known.modules != around.modules:
+            worker.owner = self._packer
+            outdated = tuple(worker.held)
+            worker.held.clear()
+        self._packer.supply(order, worker.held)
+        order.forget += outdated
+
+    def _follow(self, worker: WorkerProcess, order: Order) -> bool:
+        """Takes in what a worker sends until it is done; False where it had to be ended. Raises Lost."""
+        cancelled_at: float | None = None
+        while True:
+            message = worker.receive(_LOOK_S)
+            match message:
+                case Done():
+                    self._settle(message)
+                    for number in message.changed:
+                        # It has thrown away what was changed there.
+                        worker.held.pop(cast("Unit", order.columns[number]), None)
+                    self._receive(message.answers, order.places)
+                    return True
+                case Refused():
+                    self._refused(message)
+                    return True
+                case list():
+                    self._receive(message, order.places)
+            now = time.monotonic()
+            place, until = worker.at_work
+            if until and now > until + _GRACE_S and place >= 0:
+                worker.kill()
+                self._fail(place, too_long(self._batch.label, self._batch.timeout_s))
+                return False
+            if self._batch.cancelled:
+                worker.cancel()
+                cancelled_at = cancelled_at or now
+                if now > cancelled_at + _GRACE_S:
+                    worker.kill()
+                    return False
+
+    def _receive(self, answers: Iterable[Answer | Brief], places: Sequence[int]) -> None:
+        for answer in answers:
+            outcome = self._packer.outcome(self._batch, places, answer)
+            ended = not outcome.step or outcome.nodes
+            if ended and outcome.position in self._left:
+                self._left.remove(outcome.position)
+            self._batch.outcomes.append(outcome)
+
+    def _mourn(self, lost: Lost) -> None:
+        """A worker has died: the element that it was at is tried again, but not for ever."""
+        if lost.place == IDLE:
+            # It died before it was given anything to do.
+            return
+        self._deaths[lost.place] += 1
+        if self._deaths[lost.place] < MOST_DEATHS:
+            return
+        batch = self._batch
+        error = WorkerDied(
+            f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times "
+            f"({lost}){_hint(lost.status)}"
+        )
+        for place in [lost.place] if lost.place >= 0 else list(self._left):
+            self._fail(place, error)
+
+    def _refused(self, refused: Refused) -> None:
+        error = error_of(refused.failure)
+        if refused.opened:
+            # A defect of ours.
+            raise error
+        batch = self._batch
+        for place in list(self._left):
+            why = NotSendable(
+                f"{batch.label} ({place_of(batch.fn)}): what it needs cannot be opened in a worker process: "
+                f'{in_words(error)}; give the task executor="threads"'
+            )
+            why.__cause__ = error
+            self._fail(place, why)
+
+    def _settle(self, done: Done) -> None:
+        batch = self._batch
+        batch.moved_random = batch.moved_random or done.moved_random
+        batch.changed.update(done.changed)
+        batch.touched.update(done.touched)
+        batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
+
+    def _fail(self, place: int, error: Exception) -> None:
+        self._left.remove(place)
+        self._batch.outcomes.append(Outcome(place, error=error))
+
+
+def _hint(status: int) -> str:
+    if status == -9:
+        return "; the system does that when memory runs out: give it less at once, or fewer processes"
+    return ""

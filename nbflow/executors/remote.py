@@ -1,0 +1,344 @@
+"""What runs in a worker: opens what was sent, calls it as every executor does, and packs what comes of it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cloudpickle import cloudpickle
+
+from nbflow.codecs import seal
+from nbflow.codecs.pickled import parts_of
+from nbflow.errors import NotStorable
+from nbflow.executors.base import Batch, LoopRule
+from nbflow.executors.failures import failure_of
+from nbflow.executors.nodes import packed_nodes
+from nbflow.executors.order import Answer, Done, Packed, Unit, brief_of
+from nbflow.executors.shipped import Shipped
+from nbflow.executors.stage import needs_stage, set_stage
+from nbflow.executors.waiting import too_long
+from nbflow.executors.worker import run_batch
+from nbflow.identity.code import CodeIds
+from nbflow.identity.immutable import is_immutable
+from nbflow.identity.origin import Origins
+from nbflow.identity.value import ANONYMOUS, Identifier, output_id
+from nbflow.probe.files import StatMemo
+from nbflow.probe.listening import apart
+from nbflow.probe.machinery import leave_out
+from nbflow.probe.packages import Packages
+from nbflow.probe.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType, ModuleType
+
+    from nbflow.executors.base import Outcome
+    from nbflow.executors.order import Brief, Order, Surroundings
+
+# How long a worker keeps what it has finished to itself.
+EARLY_S = 0.25
+
+
+class Watched:
+    """What a worker tells of itself while it works, and is told: here nobody watches."""
+
+    cancelled = False
+
+    def begin(self, place: int) -> None:
+        """An element is about to be called."""
+
+    def call(self, timeout_s: float | None) -> None:
+        """A call begins that may take so long; None: it has ended."""
+
+
+class Worker:
+    """Carries out orders, and keeps what they share. watched: what it tells and is told while a call runs."""
+
+    def __init__(self, watched: Watched | None = None, *, name: str | None = None) -> None:
+        self.name = name or f"process {os.getpid()}"
+        self._watched = watched or Watched()
+        self._units: dict[Unit, Any] = {}
+        self._ids: dict[Unit, bytes] = {}
+        self._memo = StatMemo()
+        self._shipped = Shipped()
+        self._packages = Packages()
+        self._identifier = _installed_only(self._packages)
+        self._known_classes: set[str] = set()
+        self.opened = False
+        self._has_shell = False
+
+    def perform(self, order: Order, hear: Callable[[list[Answer | Brief]], None]) -> Done:
+        """Calls the elements of an order; `hear` gets what is finished, now and then."""
+        self.opened = False
+        with apart():
+            self._prepare(order)
+        self.opened = True
+        fn, go_on = self._units[order.code]
+        # What was made of a shared value is sent once that is known to be as it was.
+        checked = any(column in self._ids for column in order.columns if isinstance(column, Unit))
+        outcomes = _Outgoing(early=not checked, at_once=order.timeout_s is not None, hear=hear)
+        call = _Call(self, order, fn)
+        batch = Batch(
+            label=order.label,
+            fn=functools.wraps(fn)(call) if order.timeout_s is not None or _has_packed(order) else fn,
+            columns=tuple(self._column(order, column) for column in order.columns),
+            keywords=order.keywords,
+            count=len(order.places),
+            identify=self._identify if order.keep else None,
+            keep=order.keep,
+            expected_files=order.expected_files,
+            outputs=order.outputs,
+            seeds=order.seeds,
+            loop=LoopRule(order.most, order.times, go_on),
+            starts=order.starts and {at: (count, value.open()) for at, (count, value) in order.starts.items()},
+            timeout_s=None if _has_alarm() else order.timeout_s,
+            outcomes=outcomes,
+        )
+
+        def before(position: int) -> None:
+            self._watched.begin(order.places[position])
+            batch.cancelled = self._watched.cancelled
+
+        batch.before = before
+        _reset_peak()
+        run_batch(batch, self._memo)
+        return Done(
+            outcomes.rest(), batch.moved_random, self._changed(order), tuple(call.touched), peak_bytes(), self.name
+        )
+
+    def call(self, timeout_s: float | None) -> None:
+        self._watched.call(timeout_s)
+
+    def _prepare(self, order: Order) -> None:
+        for unit in order.forget:
+            self._units.pop(unit, None)
+            self._ids.pop(unit, None)
+        if order.surroundings is not None:
+            self._surround(order.surroundings)
+        if self._has_shell and order.code in order.units and needs_stage(order.units[order.code].body):
+            set_stage()
+        names = {unit: name for name, unit in order.names.items()}
+        for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
+            value = self._units[unit] = packed.open(shared=True)
+            self._install_classes()
+            if unit in names:
+                setattr(_main(), names[unit], value)
+        for column in order.columns:
+            if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
+                state = self.state_of(self._units[column])
+                if state is not None:
+                    self._ids[column] = state
+
+    def _surround(self, around: Surroundings) -> None:
+        """Puts the worker where the kernel is."""
+        os.chdir(around.folder)
+        sys.path[:] = around.path
+        for name in set(os.environ) - set(around.environment):
+            del os.environ[name]
+        os.environ.update(around.environment)
+        for folder in around.left_out:
+            leave_out(folder)
+        logging.getLogger().setLevel(around.log_level)
+        self._shipped.update(around.modules)
+        self._has_shell = around.has_shell
+
+    def _install_classes(self) -> None:
+        """Classes of the user's that came by content are found by name from now on, so that results name them."""
+        for id_, cls in list(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.items()):
+            if id_ in self._known_classes:
+                continue
+            self._known_classes.add(id_)
+            if cls.__module__ == "__main__" and cls.__qualname__ == cls.__name__:
+                setattr(_main(), cls.__name__, cls)
+
+    def _column(self, order: Order, column: Unit | list[Any]) -> Sequence[Any]:
+        return [self._units[column]] * len(order.places) if isinstance(column, Unit) else column
+
+    def _identify(self, value: Any) -> tuple[bytes, tuple[bytes, ...] | None]:
+        """The id of a result; none where it depends on the user's code, which only the kernel can look at."""
+        try:
+            return output_id(self._identifier, value)
+        except _UsersCode:
+            return b"", None
+
+    def state_of(self, value: Any) -> bytes | None:
+        """Something that is another when a value was changed in place; None where nothing tells."""
+        id_ = output_id(CodeIds(Sources(), self._packages).identifier, value)[0]
+        return None if id_.startswith(ANONYMOUS) else id_
+
+    def _changed(self, order: Order) -> tuple[int, ...]:
+        """The shared arguments that a call changed in place; they are not used again."""
+        changed = []
+        for number, column in enumerate(order.columns):
+            if not isinstance(column, Unit) or column not in self._ids:
+                continue
+            if self.state_of(self._units[column]) != self._ids[column]:
+                changed.append(number)
+                del self._units[column], self._ids[column]
+        return tuple(changed)
+
+
+class _UsersCode(BaseException):
+    """An id would depend on code of the user's."""
+
+
+def _installed_only(packages: Packages) -> Identifier:
+    codes, origins = CodeIds(Sources(), packages), Origins(packages)
+
+    def resolve(thing: Any) -> bytes:
+        if origins.of(thing) is None:
+            raise _UsersCode
+        return codes.resolve(thing)
+
+    return Identifier(resolve)
+
+
+class _Call:
+    """Calls a function with what was sent for one element, opened only now: each call has values of its own.
+
+    touched: the columns of which the first call changed its value in place: nobody sees it, and the user should know.
+    """
+
+    def __init__(self, worker: Worker, order: Order, fn: Callable[..., Any]) -> None:
+        self.touched: list[int] = []
+        self._worker = worker
+        self._order = order
+        self._fn = fn
+        self._is_first = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with apart():
+            opened = tuple(each.open() if type(each) is Packed else each for each in args)
+            named = {name: each.open() if type(each) is Packed else each for name, each in kwargs.items()}
+            states = self._states(args, kwargs, opened, named) if self._is_first else []
+        self._is_first = False
+        self._worker.call(self._order.timeout_s)
+        try:
+            with _alarm(self._order.timeout_s, self._order.label):
+                return self._fn(*opened, **named)
+        finally:
+            self._worker.call(None)
+            with apart():
+                self.touched += [
+                    number for number, value, state in states if self._worker.state_of(value) not in {state, None}
+                ]
+
+    def _states(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
+    ) -> list[tuple[int, Any, bytes]]:
+        """The values that a call has for itself and can change: their columns, and what they are before it."""
+        found = []
+        values = iter(zip(args, opened, strict=True))
+        for number, name in enumerate(self._order.keywords):
+            sent, value = next(values) if name is None else (kwargs[name], named[name])
+            if type(sent) is Packed and not is_immutable(value) and (state := self._worker.state_of(value)) is not None:
+                found.append((number, value, state))
+        return found
+
+
+def _has_packed(order: Order) -> bool:
+    return any(type(each) is Packed for column in order.columns if isinstance(column, list) for each in column)
+
+
+class _Outgoing(list["Outcome"]):
+    """The outcomes of a batch, packed as they come, and sent now and then."""
+
+    def __init__(self, hear: Callable[[list[Answer | Brief]], None], *, early: bool, at_once: bool) -> None:
+        super().__init__()
+        self._hear = hear
+        self._early = early
+        self._wait_s = 0.0 if at_once else EARLY_S
+        self._ready: list[Answer | Brief] = []
+        self._sent = time.monotonic()
+
+    def append(self, outcome: Outcome) -> None:
+        self._ready.append(brief_of(outcome) or _answer(outcome))
+        if self._early and time.monotonic() - self._sent >= self._wait_s:
+            self._hear(self.rest())
+
+    def rest(self) -> list[Answer | Brief]:
+        """What was not sent so far."""
+        rest, self._ready, self._sent = self._ready, [], time.monotonic()
+        return rest
+
+
+def _answer(outcome: Outcome) -> Answer:
+    # The next iteration of a loop starts from this one's value.
+    outcome = copy.copy(outcome) if outcome.step else outcome
+    answer = Answer(outcome)
+    if outcome.error is not None:
+        answer.failure = failure_of(outcome.error)
+        outcome.error = None
+    elif outcome.nodes:
+        try:
+            answer.nodes = packed_nodes(outcome.value)
+        except NotStorable as reason:
+            answer.refused, outcome.nodes, outcome.step = str(reason), False, False
+    elif outcome.sealed is not None:
+        outcome.apart = True
+    else:
+        try:
+            outcome.sealed, outcome.apart = seal(outcome.value), True
+        except NotStorable as reason:
+            answer.refused = str(reason)
+    if outcome.previous is not None and (answer.failure is not None or outcome.nodes):
+        body, buffers = parts_of(outcome.previous)
+        answer.previous = Packed(body, tuple(buffers))
+    outcome.value = outcome.previous = None
+    return answer
+
+
+@contextmanager
+def _alarm(timeout_s: float | None, label: str) -> Iterator[None]:
+    """Raises TaskTimeout in the block after a time, at the next step of Python code."""
+    if timeout_s is None or not _has_alarm():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise too_long(label, timeout_s)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _has_alarm() -> bool:
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+
+def _main() -> ModuleType:
+    return sys.modules["__main__"]
+
+
+def _reset_peak() -> None:
+    """From now on the system counts anew how much memory this process had in use at most, where it can."""
+    try:
+        with apart(), open("/proc/self/clear_refs", "w") as stream:
+            stream.write("5")
+    except OSError:
+        return
+
+
+def peak_bytes() -> int:
+    """The most memory that this process had in use, in bytes: on Linux since it began with its last order."""
+    try:
+        with apart(), open("/proc/self/status") as stream:
+            return next(int(line.split()[1]) * 1024 for line in stream if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource
+
+        # macOS counts bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

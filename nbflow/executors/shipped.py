@@ -1,0 +1,64 @@
+"""The user's modules in a worker: as the kernel imported them, whatever their files say by now."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+    from nbflow.executors.order import Module
+
+
+class Shipped(importlib.abc.MetaPathFinder):
+    """Finds the modules that came from the kernel before any others."""
+
+    def __init__(self) -> None:
+        self._modules: Mapping[str, Module] = {}
+        sys.meta_path.insert(0, self)
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """From now on these are imported; where one that is loaded was another, all of them are loaded anew."""
+        known, self._modules = self._modules, modules
+        loaded = [name for name in {*known, *modules} if name in sys.modules and name != "__main__"]
+        if any(known.get(name) != modules.get(name) for name in loaded):
+            for name in loaded:
+                del sys.modules[name]
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        module = self._modules.get(fullname)
+        if module is None:
+            if any(name.startswith(f"{fullname}.") for name in self._modules):
+                # A folder without a file of its own.
+                return ModuleSpec(fullname, None, is_package=True)
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname,
+            module.file,
+            loader=_Loader(module),
+            submodule_search_locations=[module.file.rpartition("/")[0]] if module.is_package else None,
+        )
+
+
+class _Loader(importlib.abc.InspectLoader):
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def get_filename(self, fullname: str) -> str:
+        return self._module.file
+
+    def is_package(self, fullname: str) -> bool:
+        return self._module.is_package
+
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self._module.source)
+
+    def get_code(self, fullname: str) -> object:  # type: ignore[override]  # as the base has it, and more exactly
+        return compile(self._module.source, self._module.file, "exec", dont_inherit=True)

@@ -1,0 +1,56 @@
+"""What the user's own modules said when this process imported them: their files may say something else by now."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from nbflow.probe.files import stamp_of
+from nbflow.probe.packages import is_installed
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A module's file as it was imported. spec: a reload gives the module another one."""
+
+    spec: object
+    file: str
+    stamp: object
+    content: bytes
+    is_package: bool
+
+    def differs(self) -> bool:
+        """Whether the file says something else now."""
+        return stamp_of(self.file) != self.stamp and _content(self.file) != self.content
+
+
+class ImportedModules:
+    """The user's modules by name. They are looked at when somebody says so: soon after each import, at best."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Imported] = {}
+        self._seen: dict[str, object] = {}
+
+    def note(self) -> None:
+        """Takes in what was imported or reloaded since the last time."""
+        for name, module in list(sys.modules.items()):
+            # Some put objects of their own into sys.modules, which answer to any attribute.
+            spec = module.__dict__.get("__spec__") if isinstance(module, ModuleType) else None
+            if spec is None or self._seen.get(name) is spec:
+                continue
+            self._seen[name] = spec
+            file = module.__dict__.get("__file__")
+            if isinstance(file, str) and file.endswith(".py") and not is_installed(file, name.partition(".")[0]):
+                self.by_name[name] = Imported(spec, file, stamp_of(file), _content(file), hasattr(module, "__path__"))
+
+
+def _content(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError:
+        return b""
+
+
+IMPORTED = ImportedModules()

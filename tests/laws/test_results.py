@@ -1,0 +1,470 @@
+"""What tasks give, whoever calls them."""
+
+import functools
+import importlib
+import os
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nbflow import Failed, Parameter, loop, merge, signals, switch, task, unmapped
+
+SCALE = 3
+
+
+def scaled(x):
+    return SCALE * x
+
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return isinstance(other, Point) and other.x == self.x
+
+
+def test_elements_come_back_in_their_order(flow_of, executor):
+    with flow_of(executor) as flow:
+        task(lambda x: x * x, name="square").map(range(50))
+    assert flow.run()["square"] == [x * x for x in range(50)]
+
+
+def test_functions_reach_closures_globals_and_helpers(flow_of, executor):
+    offset = 7
+
+    def helper(x):
+        return x + offset
+
+    with flow_of(executor) as flow:
+        task(lambda x: scaled(helper(x)), name="both").map([1, 2])
+    assert flow.run()["both"] == [24, 27]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        {"a": [1, (2.5, "x")], "b": {1, 2}},
+        np.arange(30_000).reshape(3, -1),
+        np.asfortranarray(np.ones((300, 200))),
+        pd.DataFrame({"a": [1, 2], "b": ["x", None]}),
+        pd.Series(range(20_000), name="s"),
+        "é" * 200_000,
+        Point(4),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_values_of_all_kinds_travel_both_ways(flow_of, executor, value):
+    with flow_of(executor) as flow:
+        made = task(lambda: value, name="made")()
+        task(lambda v, w: (v, w), name="passed").map([value, value], unmapped(made))
+    first = flow.run()["passed"][1]
+    for got in first:
+        assert type(got) is type(value)
+        if isinstance(value, (pd.DataFrame, pd.Series)):
+            assert got.equals(value)
+        else:
+            assert np.array_equal(got, value) if isinstance(value, np.ndarray) else got == value
+
+
+def test_arguments_by_keyword_by_default_and_mapped_over_a_product(flow_of, executor):
+    with flow_of(executor) as flow:
+        task(lambda a, b, c=5: (a, b, c), name="t").product([1, 2], b=["x", "y"])
+    assert flow.run()["t"] == [(1, "x", 5), (1, "y", 5), (2, "x", 5), (2, "y", 5)]
+
+
+def test_a_map_of_a_map_and_its_sum(flow_of, executor):
+    with flow_of(executor) as flow:
+        squares = task(lambda x: x * x, name="square").map(range(10))
+        halves = task(lambda x: x / 2, name="half").map(squares)
+        task(sum, name="total")(halves)
+    assert flow.run()["total"] == sum(x * x / 2 for x in range(10))
+
+
+def test_one_failing_element_leaves_the_others(flow_of, executor):
+    with flow_of(executor) as flow:
+        task(lambda x: 1 / x, name="inverse").map([1, 0, 2])
+    run = flow.run()
+    assert run.values("inverse", failed="drop") == [1.0, 0.5]
+    assert isinstance(run.failed("inverse").error.iloc[0], str)
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        run["inverse"]
+
+
+def test_an_error_names_the_line_in_the_users_code(flow_of, executor):
+    def inner(x):
+        raise ValueError(f"no {x}")  # the line
+
+    with flow_of(executor) as flow:
+        task(lambda x: inner(x), name="broken")(3)
+    with pytest.raises(Exception, match="no 3") as caught:
+        flow.run(check=True)
+    assert "# the line" in str(caught.value)
+
+
+def test_causes_and_notes_of_an_error_are_kept(flow_of, executor):
+    def broken():
+        try:
+            {}["k"]
+        except KeyError as error:
+            error.add_note("a note")
+            raise RuntimeError("outer") from error
+
+    with flow_of(executor) as flow:
+        task(broken)()
+    error = flow.run().error("broken")
+    assert isinstance(error.__cause__, KeyError)
+    assert error.__cause__.__notes__ == ["a note"]
+
+
+def test_retries_count_attempts(flow_of, executor, calls):
+    note, of = calls.note, calls.of
+
+    def flaky(x):
+        note("flaky")
+        if of("flaky") < 3:
+            raise OSError("again")
+        return x
+
+    with flow_of(executor) as flow:
+        task(flaky, retries=3)(5)
+    assert flow.run()["flaky"] == 5
+    assert of("flaky") == 3
+
+
+def test_signals_skip_fail_and_end_early(flow_of, executor):
+    def choose(x):
+        if x == 1:
+            raise signals.SKIP("not this one")
+        if x == 2:
+            raise signals.SUCCESS(result="early")
+        if x == 3:
+            raise signals.FAIL("never")
+        return x
+
+    with flow_of(executor) as flow:
+        task(choose, retries=2).map(range(4))
+    run = flow.run()
+    frame = run.frame("choose")
+    assert [str(s).split()[-1] for s in frame.state] == ["success", "skipped", "success", "failed"]
+    assert run.values("choose", failed="drop")[:2] == [0, "early"]
+
+
+def test_loops_go_on_from_their_last_result_and_are_kept_by_iteration(flow_of, executor, calls):
+    note = calls.note
+
+    def grow(x):
+        note("grow")
+        so_far = loop.result or [x]
+        if loop.count < 4:
+            raise signals.LOOP(result=[*so_far, loop.count])
+        return so_far
+
+    with flow_of(executor) as flow:
+        task(grow).map([10, 20])
+    assert flow.run()["grow"] == [[10, 1, 2, 3], [20, 1, 2, 3]]
+    assert flow.run()["grow"] == [[10, 1, 2, 3], [20, 1, 2, 3]]
+    assert calls.of("grow") == 8
+
+
+def test_a_loop_that_is_bounded_outside(flow_of, executor):
+    with flow_of(executor) as flow:
+        task(lambda x: (loop.result or x) * 2, name="double", loop_times=5)(1)
+    assert flow.run()["double"] == 32
+
+
+def test_branches_and_merge(flow_of, executor):
+    with flow_of(executor) as flow:
+        which = Parameter("which", default="a")
+        with switch(which) as branch:
+            with branch.case("a"):
+                a = task(lambda: "was a", name="a")()
+            with branch.default():
+                b = task(lambda: "was b", name="b")()
+        task(lambda x: x, name="end")(merge(a, b))
+    assert flow.run()["end"] == "was a"
+    assert flow.run(which="b")["end"] == "was b"
+
+
+def test_what_trigger_functions_let_through_stands_in_place_of_a_failed_value(flow_of, executor):
+    with flow_of(executor) as flow:
+        bad = task(lambda: 1 / 0, name="bad")()
+        task(lambda x: type(x).__name__, name="after", trigger="all_finished")(bad)
+    assert flow.run()["after"] == Failed.__name__
+
+
+def test_seeds_make_random_numbers_repeatable_and_the_same_everywhere(flow_of, executor):
+    import random
+
+    with flow_of(executor) as flow:
+        task(lambda x: (random.random(), float(np.random.random())), name="draw", seed=4, by_position=True).map([1, 1])
+    first = flow.run()["draw"]
+    assert first[0] != first[1]
+    with flow_of("sync", "again") as other:
+        task(lambda x: (random.random(), float(np.random.random())), name="draw", seed=4, by_position=True).map([1, 1])
+    assert other.run(force=["draw"])["draw"] == first
+
+
+def test_prints_logs_and_warnings_are_kept_with_the_element(flow_of, executor):
+    import logging
+
+    def speak(x):
+        print("said", x)
+        warnings.warn(f"careful {x}", stacklevel=1)
+        logging.getLogger("law").warning("logged %s", x)
+        return x
+
+    with flow_of(executor) as flow:
+        task(speak).map([1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        run = flow.run()
+    text = str(run.log("speak"))
+    assert "said 1" in text
+    assert "said 2" in text
+    assert "careful 2" in text
+    assert run["speak"] == [1, 2]
+    assert "said 1" in str(flow.run().log("speak"))
+
+
+def test_a_file_that_a_task_reads_is_tracked(flow_of, executor, tmp_path, calls):
+    note, path = calls.note, tmp_path / "data.txt"
+    path.write_text("one")
+
+    def read():
+        note("read")
+        with open(path) as stream:
+            return stream.read()
+
+    with flow_of(executor) as flow:
+        task(read)()
+    assert flow.run()["read"] == "one"
+    assert flow.run()["read"] == "one"
+    assert calls.of("read") == 1
+    path.write_text("two!")
+    assert flow.run()["read"] == "two!"
+
+
+def test_an_argument_that_names_a_file_counts_by_its_content(flow_of, executor, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x\n1\n")
+    with flow_of(executor) as flow:
+        task(lambda p: int(pd.read_csv(p).x.sum()), name="total").map([str(path)])
+    assert flow.run()["total"] == [1]
+    path.write_text("x\n1\n5\n")
+    assert flow.run()["total"] == [6]
+
+
+def test_relative_paths_and_the_environment_are_the_kernels(flow_of, executor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAW_SAYS", "hello")
+    (tmp_path / "here.txt").write_text("content")
+
+    def look():
+        with open("here.txt") as stream:
+            return stream.read(), os.environ["LAW_SAYS"]
+
+    with flow_of(executor) as flow:
+        task(look)()
+    assert flow.run()["look"] == ("content", "hello")
+    monkeypatch.setenv("LAW_SAYS", "bye")
+    assert flow.run()["look"] == ("content", "bye")
+
+
+def test_a_change_in_place_of_a_shared_argument_harms_nobody(flow_of, executor):
+    def take(x, bag):
+        bag.append(x)
+        return list(bag)
+
+    with flow_of(executor) as flow:
+        bag = task(lambda: ["start"], name="bag")()
+        task(take).map([1, 2, 3], unmapped(bag))
+        task(lambda b: b, name="after")(bag)
+    with pytest.warns(UserWarning, match="in place"):
+        run = flow.run()
+    assert run["take"] == [["start", 1], ["start", 2], ["start", 3]]
+    assert run["bag"] == ["start"]
+
+
+def test_a_change_in_place_of_an_elements_own_argument_harms_nobody(flow_of, executor):
+    def add(bag):
+        bag.append("x")
+        return len(bag)
+
+    with flow_of(executor) as flow:
+        bags = task(lambda n: [0] * n, name="bags").map([1, 2])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            task(add).map(bags)
+            assert flow.run()["add"] == [2, 3]
+    assert flow.run()["bags"] == [[0], [0, 0]]
+
+
+def test_iterations_of_a_loop_each_get_arguments_as_they_were(flow_of, executor):
+    def step(x, bag):
+        bag.append(x)
+        if loop.count < 3:
+            raise signals.LOOP(result=len(bag))
+        return len(bag)
+
+    with flow_of(executor) as flow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        task(step).map([1, 2], unmapped([0]))
+        assert flow.run()["step"] == [2, 2]
+
+
+def test_a_change_of_its_own_argument_is_told(flow_of, executor):
+    with flow_of(executor) as flow:
+        made = task(lambda: {"a": 1}, name="made")()
+        task(lambda d: d.update(b=2) or len(d), name="spoil")(made)
+    with pytest.warns(UserWarning, match="task 'spoil' changed its argument 'd'"):
+        assert flow.run()["spoil"] == 2
+    assert flow.run()["made"] == {"a": 1}
+
+
+def test_tasks_make_tasks_while_they_run(flow_of, executor):
+    @task
+    def leaf(x):
+        return x + 1
+
+    @task
+    def parent(n, base):
+        @task
+        def own(x):
+            return x * 100
+
+        return {"leaves": [leaf(i) for i in range(n)], "own": own(base), "outer": leaf(start)}
+
+    with flow_of(executor) as flow:
+        start = leaf(10)
+        parent(3, 7)
+        parent.map([1, 2], unmapped(1), name="many")
+    run = flow.run()
+    assert run["parent"] == {"leaves": [1, 2, 3], "own": 700, "outer": 12}
+    assert run["many"][1] == {"leaves": [1, 2], "own": 100, "outer": 12}
+    again = flow.run()
+    assert again["parent"] == run["parent"]
+    assert again.table.ran.sum() == 0
+
+
+def test_a_task_that_makes_itself_again(flow_of, executor):
+    @task
+    def down(n):
+        return n if n == 0 else down(n - 1)
+
+    with flow_of(executor) as flow:
+        down(20)
+    assert flow.run()["down"] == 0
+
+
+def test_a_loop_whose_result_is_nodes(flow_of, executor):
+    @task
+    def double(x):
+        return 2 * x
+
+    @task
+    def rounds(x):
+        if loop.count < 4:
+            raise signals.LOOP(result=double(loop.result or x))
+        return loop.result
+
+    with flow_of(executor) as flow:
+        rounds(1)
+    assert flow.run()["rounds"] == 8
+
+
+def test_local_modules_are_those_that_the_kernel_imported(flow_of, executor, local_module):
+    path = local_module(
+        "law_helpers",
+        "K = 2\ndef times(x):\n    return K * x\nclass Box:\n    def __init__(self, x):\n        self.x = x\n",
+    )
+    helpers = importlib.import_module("law_helpers")
+    with flow_of(executor) as flow:
+        boxes = task(lambda x: helpers.Box(helpers.times(x)), name="boxes").map([1, 2])
+        task(lambda box: box.x, name="opened").map(boxes)
+    assert flow.run()["opened"] == [2, 4]
+    assert isinstance(flow.run()["boxes"][0], helpers.Box)
+    # Edited, and not imported again: the kernel still knows the old code, and so must all others.
+    path.write_text("K = 100\ndef times(x):\n    return K * x * 1000\nclass Box:\n    pass\n")
+    with flow_of(executor, "second") as flow:
+        task(lambda x: helpers.times(x) + 0, name="again").map([3])
+    assert flow.run()["again"] == [6]
+    importlib.reload(helpers)
+    with flow_of(executor, "third") as flow:
+        task(lambda x: helpers.times(x) + 0, name="again").map([3])
+    assert flow.run()["again"] == [300_000]
+
+
+def test_cached_helpers_travel(flow_of, executor):
+    @functools.cache
+    def slow(x):
+        return x + 1
+
+    with flow_of(executor) as flow:
+        task(lambda x: slow(x), name="quick").map([1, 1, 2])
+    assert flow.run()["quick"] == [2, 2, 3]
+
+
+def test_async_tasks_run(flow_of, executor):
+    async def fetch(x):
+        import asyncio
+
+        await asyncio.sleep(0)
+        return x + 1
+
+    with flow_of(executor) as flow:
+        task(fetch).map([1, 2])
+    assert flow.run()["fetch"] == [2, 3]
+
+
+def test_results_without_cache_come_back(flow_of, executor):
+    with flow_of(executor) as flow:
+        made = task(lambda x: {"x": x}, name="made", cache=False).map([1, 2])
+        task(lambda all_: [d["x"] for d in all_], name="all")(made)
+    assert flow.run()["all"] == [1, 2]
+    assert flow.run()["made"] == [{"x": 1}, {"x": 2}]
+
+
+def test_timeouts_end_a_call(flow_of, executor):
+    import time
+
+    def wait(x):
+        time.sleep(30 if x else 0)
+        return x
+
+    with flow_of(executor) as flow:
+        task(wait, timeout_s=0.5).map([0, 1, 0])
+    started = time.monotonic()
+    run = flow.run()
+    assert time.monotonic() - started < 15
+    assert run.values("wait", failed="drop") == [0, 0]
+    assert "timeout_s=0.5" in run.frame("wait").error.iloc[1]
+
+
+def test_a_generator_is_refused_with_a_way_out(flow_of, executor):
+    with flow_of(executor) as flow:
+        task(lambda: (i for i in range(3)), name="lazy")()
+    with pytest.raises(Exception, match="return list"):
+        flow.run(check=True)
+
+
+@pytest.mark.parametrize("other", ["sync", "threads", "processes"])
+def test_the_results_of_one_executor_are_a_full_hit_for_another(flow_of, executor, other, calls):
+    note = calls.note
+
+    def build(where):
+        with flow_of(where) as flow:
+            frames = task(lambda x: (note("frames"), pd.DataFrame({"x": [x, x]}))[1], name="frames").map([1, 2, 3])
+            points = task(lambda f: (note("points"), Point(int(f.x.sum())))[1], name="points").map(frames)
+            arrays = task(lambda p: (note("arrays"), np.full(20_000, p.x))[1], name="arrays").map(points)
+            task(lambda all_: (note("end"), float(sum(a.sum() for a in all_)))[1], name="end")(arrays)
+        return flow
+
+    first = build(executor).run()
+    before = [calls.of(name) for name in ("frames", "points", "arrays", "end")]
+    second = build(other).run()
+    assert [calls.of(name) for name in ("frames", "points", "arrays", "end")] == before == [3, 3, 3, 1]
+    assert second["end"] == first["end"]
