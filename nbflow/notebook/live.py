@@ -6,6 +6,7 @@ import contextvars
 import re
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # A run that is over sooner shows no live graph: it would only flicker.
 EARLY_S, QUIET_S, STEP_S, LAYOUT_S, PLAIN_S = 0.04, 0.12, 0.05, 1.0, 2.0
+# On a machine that is busy steps cost more, and come less often: their share of the time, and what that may come to.
+MOST_SHARE, SLOWEST_S = 0.02, 0.25
 # What is sent in one message of previews and errors, at most.
 MOST_ENDED = 20
 ROOT = ".nbflow-live"
@@ -95,8 +98,11 @@ class View:
             self._follow_plainly()
             return
         self._open(dot)
-        while not self.over.wait(STEP_S):
+        spent_s = 0.0
+        while not self.over.wait(min(SLOWEST_S, max(STEP_S, spent_s / MOST_SHARE))):
+            began = time.thread_time()
             self._step()
+            spent_s = time.thread_time() - began
         self._step()
 
     def end(self) -> bool:
