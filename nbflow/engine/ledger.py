@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class Book:
     out: list[bytes | None] = field(default_factory=list)
     rows: list[Row | None] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    seconds: array[float] = field(default_factory=lambda: array("d"))
     members: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     errors: dict[int, BaseException] = field(default_factory=dict)
     items: dict[str, Items] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class Book:
         self.out = [None] * count
         self.rows = [None] * count
         self.values = [MISSING] * count
-        self.seconds = [0.0] * count
+        self.seconds = array("d", bytes(8 * count))
 
 
 # As State(number) gives, which takes ten times as long.

@@ -175,7 +175,7 @@ def _own_columns(node: Node, ledger: Ledger, track: Track, states: Sequence[Stat
     return {
         "state": [labels[state] for state in states],
         "error": errors,
-        "seconds": book.seconds[: len(states)],
+        "seconds": book.seconds[: len(states)].tolist(),
         "cached": [state is State.CACHED for state in states],
         "attempts": _attempts(states, track.attempts),
     }
