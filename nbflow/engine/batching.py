@@ -28,7 +28,7 @@ GROWTH = 16
 # Below this a call costs less than handing it to another thread.
 CHEAP_S = 100e-6
 _SLOW = (1.0, 1.0)
-MOST_ELEMENTS = 5_000
+MOST_ELEMENTS = 2_000
 
 
 class LostArguments(Exception):
