@@ -19,6 +19,7 @@ from nbflow.executors.order import Answer, Done, Refused
 from nbflow.executors.parcel import MOST_HELD
 from nbflow.executors.remote import Watched, Worker, surround
 from nbflow.executors.shipped import Shipped
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,7 +154,9 @@ class _Watch(Watched):
             from distributed.utils import sync
 
             keys = [self.waybill.session, f"{self.worker.address} {self.thread}"]
-            sync(self.worker.loop, self.worker.scheduler.set_metadata, keys=keys, value=[self.waybill.key, place])
+            with apart():
+                # What is listened to is the user's code, and all that is done for it.
+                sync(self.worker.loop, self.worker.scheduler.set_metadata, keys=keys, value=[self.waybill.key, place])
 
     def end_early(self) -> None:
         """Has the call at work end, in whatever way it does."""
