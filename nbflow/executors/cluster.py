@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
@@ -49,11 +50,14 @@ class DaskExecutor:
         """Looks which workers there are, and whether those that are new will do. Raises ClusterError."""
         try:
             threads = self._client.nthreads()
-            if threads.keys() - self._known:
-                self._compare(self._client.get_versions(packages=["nbflow"])["workers"])
         except OSError as error:
             raise lost(self, error) from error
-        self._known = set(threads)
+        if threads.keys() - self._known:
+            # One that dies meanwhile is none of those that are asked next time.
+            with suppress(OSError):
+                workers = self._client.get_versions(packages=["nbflow"])["workers"]
+                self._compare(workers)
+                self._known = set(workers)
         # A cluster that grows on demand begins with no workers.
         self.slots = max(1, sum(threads.values()))
 

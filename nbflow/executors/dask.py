@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_DEATHS = 3
 # How often a batch is sent anew for other reasons: data that was lost, workers that died before they began.
-_MOST_LOSSES = 20
+_MOST_LOSSES = 100
 # A batch should take about this long there: the scheduler spends a millisecond on each.
 _BATCH_S = 0.5
 # What is larger travels once, by itself; smaller things go along each time.
@@ -139,7 +139,7 @@ class ClusterRun:
         future = self._client.submit(
             afar.perform,
             waybill,
-            self._client.scatter(body, hash=False) if body.size_bytes > 1024 * 1024 else body,
+            self._placed(body) if body.size_bytes > 1024 * 1024 else body,
             freight,
             *units.values(),
             key=key,
@@ -164,8 +164,20 @@ class ClusterRun:
         return {unit: self._scattered[unit] for unit in large}
 
     def _scatter(self, unit: Unit | None, freight: Freight) -> Any:
-        future = self._scattered[unit] = self._client.scatter(freight, broadcast=True, hash=False)
+        future = self._scattered[unit] = self._placed(freight, everywhere=True)
         return future
+
+    def _placed(self, freight: Freight, *, everywhere: bool = False) -> Any:
+        """Data on the cluster; a worker that dies while it gets it is no reason to give up."""
+        tries = 5
+        while True:
+            try:
+                return self._client.scatter(freight, broadcast=everywhere, hash=False)
+            except OSError:
+                tries -= 1
+                if not tries or self._client.status != "running":
+                    raise
+                time.sleep(_LOOK_S)
 
     def _surroundings(self) -> tuple[str, Any]:
         around = surroundings()
@@ -194,12 +206,16 @@ class ClusterRun:
 
     def _gather(self, flight: _Flight) -> None:
         from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
 
         try:
             freight = self._client.gather(flight.future, direct=self._cluster.is_near)
-        # Its worker has gone since, and what it would be made from again, too.
+        # Its worker has gone since, with what it held; it was to be called again elsewhere.
         except FutureCancelledError:
             self._lost(flight)
+            return
+        except KilledWorker as error:
+            self._failed(flight, error)
             return
         report = freight.open()
         errand, batch = flight.errand, flight.errand.batch
@@ -239,7 +255,8 @@ class ClusterRun:
                 f"{flight.errand.batch.label} could not be called on {self._cluster!r}: {in_words(error)}"
             ) from error
         errand = flight.errand
-        for place in self._died_at(flight):
+        died_at = self._died_at(flight)
+        for place in died_at:
             if place < 0:
                 # It died of opening what it was sent.
                 errand.openings += 1
@@ -249,6 +266,7 @@ class ClusterRun:
         dead = left if errand.openings >= MOST_DEATHS else [i for i in left if errand.deaths[i] >= MOST_DEATHS]
         if dead:
             errand.fail(dead, _died(errand.batch, error))
+        errand.losses += not died_at
         self._again(errand, left, suspect=True)
 
     def _died_at(self, flight: _Flight) -> list[int]:
@@ -269,12 +287,12 @@ class ClusterRun:
         if reason == "scheduler-connection-lost":
             raise lost(self._cluster)
         self._scattered.clear()
+        errand.losses += 1
         self._again(errand, flight.places)
 
     def _again(self, errand: _Errand, places: Sequence[int], *, suspect: bool = False) -> None:
         """Sends what is left of an order once more; what a worker has died of goes alone."""
         left = [place for place in places if place in errand.left]
-        errand.losses += 1
         if errand.losses > _MOST_LOSSES:
             errand.fail(left, _died(errand.batch, None))
             return

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from distributed import Scheduler, SpecCluster
+from distributed.deploy.cluster import Cluster
 from distributed.deploy.subprocess import SubprocessWorker
 
 _FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
@@ -45,14 +46,20 @@ def _cluster(workers: int) -> Any:
     worker = {"cls": _Worker, "options": {"worker_kwargs": options}}
     # nbflow decides how often what a worker died of is tried again.
     scheduler = {"cls": Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
-    make: Any = SpecCluster
-    return make(
+    return _Cluster(  # type: ignore[no-untyped-call]  # nor is what it comes from
         workers=dict.fromkeys(range(workers), worker),
         scheduler=scheduler,
         worker=worker,
         name="nbflow",
         silence_logs=logging.ERROR,
     )
+
+
+class _Cluster(SpecCluster):
+    """Where a worker is gone for long, or again, who looks after it starts the next one: it is never given up."""
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        Cluster._update_worker_status(self, op, msg)  # type: ignore[no-untyped-call]
 
 
 class _Worker(SubprocessWorker):
