@@ -7,11 +7,15 @@ import os
 import pickle
 import platform
 import random
+import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from distributed import WorkerPlugin, get_worker
+from distributed.utils import sync
 
 from nbflow.executors import wire
 from nbflow.executors.failures import failure_of
@@ -104,6 +108,15 @@ def stop(keys: Iterable[str]) -> list[str]:
     return HERE.stop(keys)
 
 
+def versions() -> dict[str, str]:
+    """What results here depend on."""
+    return {
+        "python": platform.python_version(),
+        "nbflow": sys.modules["nbflow"].__version__,
+        "cloudpickle": sys.modules["cloudpickle"].__version__,
+    }
+
+
 def machine() -> str:
     """Names this machine, so that two processes can tell whether they are on the same one."""
     boot = ""
@@ -129,12 +142,21 @@ class _Random(random.Random):
     Random = random.Random
 
 
+class Undisturbed(WorkerPlugin):
+    """An interrupt of the kernel goes to all that it has started: workers of its own are not to end of it."""
+
+    def __init__(self, kernel_pid: int) -> None:
+        self.kernel_pid = kernel_pid
+
+    def setup(self, worker: Any) -> None:
+        if os.getppid() == self.kernel_pid and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class _Watch(Watched):
     """Tells of one order."""
 
     def __init__(self, waybill: Waybill) -> None:
-        from distributed import get_worker
-
         self.waybill = waybill
         self.thread = threading.get_ident()
         self.worker = get_worker()
@@ -151,8 +173,6 @@ class _Watch(Watched):
     def begin(self, place: int) -> None:
         """The scheduler knows it before anything is called: a worker that dies tells nothing any more."""
         if self.waybill.watched:
-            from distributed.utils import sync
-
             keys = [self.waybill.session, f"{self.worker.address} {self.thread}"]
             with apart():
                 # What is listened to is the user's code, and all that is done for it.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
+from nbflow.probe.listening import NOBODYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # What a worker must have as the kernel has it, and how many numbers of its version count.
 _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
@@ -43,6 +43,7 @@ class DaskExecutor:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
                 self._client, self._pid = self._connected(), os.getpid()
                 self._known.clear()
+                self._settle()
             self.look()
             return self._client
 
@@ -52,12 +53,9 @@ class DaskExecutor:
             threads = self._client.nthreads()
         except OSError as error:
             raise lost(self, error) from error
-        if threads.keys() - self._known:
-            # One that dies meanwhile is none of those that are asked next time.
-            with suppress(OSError):
-                workers = self._client.get_versions(packages=["nbflow"])["workers"]
-                self._compare(workers)
-                self._known = set(workers)
+        new = threads.keys() - self._known
+        if new:
+            self._compare(new)
         # A cluster that grows on demand begins with no workers.
         self.slots = max(1, sum(threads.values()))
 
@@ -117,31 +115,44 @@ class DaskExecutor:
                 f"security= what it asks for?"
             ) from error
 
-    def _compare(self, workers: Mapping[str, Any]) -> None:
-        import cloudpickle
+    def _settle(self) -> None:
+        """Has the client's thread and the workers behave beside what else goes on here."""
+        from nbflow.executors.afar import Undisturbed, leave_random_alone
 
-        ours = {
-            "python": ".".join(map(str, sys.version_info[:3])),
-            "nbflow": sys.modules["nbflow"].__version__,
-            "cloudpickle": cloudpickle.__version__,
-        }
-        for address, told in workers.items():
+        leave_random_alone()
+        # What it connects to is no task's.
+        self._client.loop.add_callback(lambda: NOBODYS.add(threading.get_ident()))
+        if self.is_near and not self.is_own:
+            self._client.register_plugin(Undisturbed(os.getpid()), name="nbflow-undisturbed")
+
+    def _compare(self, addresses: Iterable[str]) -> None:
+        """Raises ClusterError where a worker would do what is asked of it in another way, or not at all."""
+        from nbflow.executors.afar import versions
+
+        ours = versions()
+        told = self._client.run(versions, workers=list(addresses), on_error="return")
+        for address, theirs in told.items():
+            if isinstance(theirs, OSError):
+                # It has died meanwhile; if not, it is asked again.
+                continue
             if address.startswith("inproc:"):
                 raise ClusterError(
                     f"{self._name()} has its workers in this process; make it with processes=True, or use "
                     f'executor="threads"'
                 )
+            if isinstance(theirs, Exception):
+                raise ClusterError(
+                    f"the worker {address} of {self._name()} cannot use nbflow: {in_words(theirs)}; install it there: "
+                    f"`pip install 'nbflow[dask]=={ours['nbflow']}'`"
+                )
             for package, count in _ALIKE.items():
-                theirs = told["packages"].get(package)
-                if theirs is None or _start(theirs, count) != _start(ours[package], count):
+                if _start(theirs[package], count) != _start(ours[package], count):
                     raise ClusterError(
-                        f"the worker {address} of {self._name()} has {package} {theirs or 'not at all'}, and this "
-                        f"kernel {ours[package]}: results could differ; give both the same, as with "
-                        f"`pip install {package}=={ours[package]}`"
-                        if package != "python"
-                        else f"the worker {address} of {self._name()} runs Python {theirs}, and this kernel "
-                        f"{ours[package]}: results could differ; start the workers with the same Python"
+                        f"the worker {address} of {self._name()} has {package} {theirs[package]}, and this kernel "
+                        f"{ours[package]}: results could differ; give both the same"
+                        + ("" if package == "python" else f": `pip install {package}=={ours[package]}`")
                     )
+            self._known.add(address)
 
     def _name(self) -> str:
         where = self._where

@@ -51,7 +51,6 @@ class ClusterRun:
 
     def __init__(self, inbox: Inbox, cluster: DaskExecutor) -> None:
         self._client = cluster.connect()
-        afar.leave_random_alone()
         self._inbox = inbox
         self._cluster = cluster
         self._packer = Packer()

@@ -175,9 +175,11 @@ def _processes(inbox: Inbox) -> Executor:
 
 def _dask(inbox: Inbox, flow: Flow) -> Executor:
     from nbflow.executors.cluster import LOCAL
-    from nbflow.executors.dask import ClusterRun
 
     cluster = flow.cluster or LOCAL
+    cluster.connect()
+    from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
+
     run = ClusterRun(inbox, cluster)
     # Before anything is sent: what nobody can do would wait for ever.
     for node in flow.graph.nodes.values():
