@@ -206,8 +206,8 @@ def test_what_was_cancelled_ends_and_what_had_finished_is_kept(cluster, tmp_path
         task(slow, cache=True).map(range(30))
     handle = flow.start()
     wait_for(lambda: beats.exists() and beats.stat().st_size > 205)
+    handle.cancel()
     with pytest.warns(NbflowWarning, match="cancelled; .* finished results are kept"):
-        handle.cancel()
         wait_for(lambda: handle.done)
     time.sleep(3)
     size = beats.stat().st_size
