@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow import signals, tasks, triggers
 from nbflow.engine.hooks import StateChange
+from nbflow.executors.cluster import DaskExecutor
 from nbflow.flow import Comparison, Flow, Plan, Run, Status
 from nbflow.flow.displays import DISPLAYS
 from nbflow.flow.watching import WATCHERS, Cancel
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Comparison",
+    "DaskExecutor",
     "Failed",
     "File",
     "Flow",

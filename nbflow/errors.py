@@ -152,6 +152,10 @@ class WorkerDied(NbflowError):
     """The process that ran an element ended before the element did, several times."""
 
 
+class ClusterError(NbflowError):
+    """A Dask cluster cannot be used as it is, or does not answer any more."""
+
+
 class IllegalTransition(NbflowError):
     """A state change that the table does not allow: a defect in nbflow, with the story so far."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from nbflow.engine.resolve import Resolver
     from nbflow.model.task import Options, Task
 
-# A batch should take about this long: short enough to keep what is finished, long enough to pay its way.
-BATCH_S = 0.05
 GROWTH = 16
 # Below this a call costs less than handing it to another thread.
 CHEAP_S = 100e-6
@@ -58,12 +56,12 @@ class Batcher:
         return max(1, min(self._size.get(node, 1), fair, MOST_ELEMENTS))
 
     def measure(self, node: Node, batch: Batch) -> None:
-        """Learns from a batch how many elements fit into BATCH_S."""
+        """Learns from a batch how many elements fit into the time that one should take."""
         seconds = sum(outcome.seconds for outcome in batch.outcomes)
         done = len(batch.outcomes)
         if done:
             self._cost_s[node.task] = (self._cost_s.get(node.task, _SLOW)[1], seconds / done)
-            fitting = int(BATCH_S * done / max(seconds, 1e-9))
+            fitting = int(batch.target_s * done / max(seconds, 1e-9))
             self._size[node] = max(1, min(fitting, self._size.get(node, 1) * GROWTH))
 
     def is_cheap(self, task: Task) -> bool:
@@ -98,6 +96,7 @@ class Batcher:
             fresh=private,
             timeout_s=options.timeout_s,
             shared=self._shared_columns(node, private=private),
+            resources=options.resources,
             tag=(node, indices),
         )
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 # SYNC: the shell's own thread. HOME: the thread that asked for the run, which is the same one as long as the shell has
 # not moved. OWN, NOTEBOOK: event loops.
-SYNC, THREADS, HOME, OWN, NOTEBOOK, PROCESSES = "sync", "threads", "home", "loop", "notebook", "processes"
+SYNC, THREADS, HOME, OWN, NOTEBOOK = "sync", "threads", "home", "loop", "notebook"
+PROCESSES, DASK = "processes", "dask"
 # Other processes, with values of their own.
-AWAY = frozenset({PROCESSES})
+AWAY = frozenset({PROCESSES, DASK})
 
 
 class Place(NamedTuple):

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nbflow.codecs import unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow.codecs import Sealed
     from nbflow.probe.capture import Live
     from nbflow.probe.files import Observed
     from nbflow.probe.pieces import Log
+
+# A batch should take about this long: short enough to keep what is finished, long enough to pay its way.
+BATCH_S = 0.05
 
 
 @dataclass(slots=True)
@@ -87,8 +90,9 @@ class Batch:
     before: called with the position of each element before it is. shared: the columns whose elements are one and the
     same value, in each batch of the node. away: whether it is called in another process, on values of its own; changed:
     the columns whose shared values a call changed in place there; touched: those of which an element changed its own
-    value, which nobody else has. workers: who called it, with the most memory that
-    each had in use, in bytes.
+    value, which nobody else has. workers: who called it, with the most memory that each had in use, in bytes.
+    resources: what of a cluster each call needs, by name. target_s: how long a batch of the same node should take
+    where this one is called.
     """
 
     label: str
@@ -120,6 +124,8 @@ class Batch:
     changed: set[int] = field(default_factory=set)
     touched: set[int] = field(default_factory=set)
     workers: dict[str, int] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+    target_s: float = BATCH_S
     begun: list[float] = field(default_factory=list)
     """When it began, by the monotonic clock; empty as long as it waits."""
     _ended: bool = False
@@ -161,7 +167,8 @@ class Executor(Protocol):
     slots: how many batches it works on at once.
     """
 
-    slots: int
+    @property
+    def slots(self) -> int: ...
 
     def submit(self, batch: Batch) -> None:
         """Takes a batch; returns at once, or after it ran."""

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cloudpickle import cloudpickle
@@ -60,20 +60,44 @@ class Watched:
 
 
 class Worker:
-    """Carries out orders, and keeps what they share. watched: what it tells and is told while a call runs."""
+    """Carries out orders, and keeps what they share. watched: what it tells and is told while a call runs.
 
-    def __init__(self, watched: Watched | None = None, *, name: str | None = None) -> None:
+    early_s: how long it keeps what it has finished to itself. shipped: finds the user's modules.
+    """
+
+    def __init__(
+        self,
+        watched: Watched | None = None,
+        *,
+        name: str | None = None,
+        early_s: float = EARLY_S,
+        shipped: Shipped | None = None,
+    ) -> None:
         self.name = name or f"process {os.getpid()}"
+        self._early_s = early_s
         self._watched = watched or Watched()
         self._units: dict[Unit, Any] = {}
         self._ids: dict[Unit, bytes] = {}
         self._memo = StatMemo()
-        self._shipped = Shipped()
+        self._shipped = shipped or Shipped()
         self._packages = Packages()
         self._identifier = _installed_only(self._packages)
         self._known_classes: set[str] = set()
         self.opened = False
-        self._has_shell = False
+        self.has_shell = False
+
+    def watch(self, watched: Watched) -> None:
+        """From now on it tells this one."""
+        self._watched = watched
+
+    def holds(self, unit: Unit) -> bool:
+        """Whether it has a unit, opened."""
+        return unit in self._units
+
+    def spare(self, needed: Sequence[Unit], most: int) -> tuple[Unit, ...]:
+        """Units that it need not hold any more, so that there are not too many; the oldest ones first."""
+        spare = [unit for unit in self._units if unit not in needed]
+        return tuple(spare[: max(0, len(self._units) - most)])
 
     def perform(self, order: Order, hear: Callable[[list[Answer | Brief]], None]) -> Done:
         """Calls the elements of an order; `hear` gets what is finished, now and then."""
@@ -84,7 +108,7 @@ class Worker:
         fn, go_on = self._units[order.code]
         # What was made of a shared value is sent once that is known to be as it was.
         checked = any(column in self._ids for column in order.columns if isinstance(column, Unit))
-        outcomes = _Outgoing(early=not checked, at_once=order.timeout_s is not None, hear=hear)
+        outcomes = _Outgoing(hear, early=not checked, wait_s=0.0 if order.timeout_s is not None else self._early_s)
         call = _Call(self, order, fn)
         batch = Batch(
             label=order.label,
@@ -122,8 +146,9 @@ class Worker:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
         if order.surroundings is not None:
-            self._surround(order.surroundings)
-        if self._has_shell and order.code in order.units and needs_stage(order.units[order.code].body):
+            surround(order.surroundings, self._shipped)
+            self.has_shell = order.surroundings.has_shell
+        if self.has_shell and order.code in order.units and needs_stage(order.units[order.code].body):
             set_stage()
         names = {unit: name for name, unit in order.names.items()}
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
@@ -136,19 +161,6 @@ class Worker:
                 state = self.state_of(self._units[column])
                 if state is not None:
                     self._ids[column] = state
-
-    def _surround(self, around: Surroundings) -> None:
-        """Puts the worker where the kernel is."""
-        os.chdir(around.folder)
-        sys.path[:] = around.path
-        for name in set(os.environ) - set(around.environment):
-            del os.environ[name]
-        os.environ.update(around.environment)
-        for folder in around.left_out:
-            leave_out(folder)
-        logging.getLogger().setLevel(around.log_level)
-        self._shipped.update(around.modules)
-        self._has_shell = around.has_shell
 
     def _install_classes(self) -> None:
         """Classes of the user's that came by content are found by name from now on, so that results name them."""
@@ -184,6 +196,21 @@ class Worker:
                 changed.append(number)
                 del self._units[column], self._ids[column]
         return tuple(changed)
+
+
+def surround(around: Surroundings, shipped: Shipped) -> None:
+    """Puts this process where the kernel is."""
+    # A folder that is nowhere else, or is not there any more, is no reason not to work.
+    with suppress(OSError):
+        os.chdir(around.folder)
+    sys.path[:] = around.path
+    for name in set(os.environ) - set(around.environment):
+        del os.environ[name]
+    os.environ.update(around.environment)
+    for folder in around.left_out:
+        leave_out(folder)
+    logging.getLogger().setLevel(around.log_level)
+    shipped.update(around.modules)
 
 
 class _UsersCode(BaseException):
@@ -251,11 +278,11 @@ def _has_packed(order: Order) -> bool:
 class _Outgoing(list["Outcome"]):
     """The outcomes of a batch, packed as they come, and sent now and then."""
 
-    def __init__(self, hear: Callable[[list[Answer | Brief]], None], *, early: bool, at_once: bool) -> None:
+    def __init__(self, hear: Callable[[list[Answer | Brief]], None], *, early: bool, wait_s: float) -> None:
         super().__init__()
         self._hear = hear
         self._early = early
-        self._wait_s = 0.0 if at_once else EARLY_S
+        self._wait_s = wait_s
         self._ready: list[Answer | Brief] = []
         self._sent = time.monotonic()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.draw import mime_bundle
 from nbflow.errors import GraphError, UnknownName, nearest
+from nbflow.executors.cluster import DaskExecutor
 from nbflow.flow.accept import Accepted, accept
 from nbflow.flow.background import Background, start
 from nbflow.flow.compare import compare_runs
@@ -58,7 +59,8 @@ class Flow:
     42
 
     store: the folder that keeps results; by default `.nbflow` in the project's folder (design section 8).
-    executor: "threads" (default), "processes" or "sync". loop: where async tasks run, "own" (default) or "notebook".
+    executor: "threads" (default), "processes", "sync", "dask" for a cluster on this machine, or a DaskExecutor.
+    loop: where async tasks run, "own" (default) or "notebook".
     reference: the nodes whose success decides `run.ok`; by default all.
     on_state: called with a StateChange when a run begins and ends.
     """
@@ -68,12 +70,15 @@ class Flow:
         name: str = "flow",
         *,
         store: str | Path | None = None,
-        executor: str = "threads",
+        executor: str | DaskExecutor = "threads",
         loop: str = "own",
         reference: Iterable[Node] | None = None,
         on_state: Callable[[StateChange], Any] | None = None,
     ) -> None:
         check_name(name, f"Flow({name!r})")
+        # The cluster of its tasks with executor="dask"; None for the one that nbflow starts on this machine.
+        self.cluster = executor if isinstance(executor, DaskExecutor) else None
+        executor = "dask" if isinstance(executor, DaskExecutor) else executor
         if executor not in EXECUTORS:
             raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, EXECUTORS))
         if loop not in {"own", "notebook"}:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.endings import RunCancelled
 from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
-from nbflow.engine.places import HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
+from nbflow.engine.places import DASK, HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, Interrupted
 from nbflow.executors.home import Home, HomeExecutor, running_loop
@@ -93,7 +93,7 @@ class Job:
             replace=frozenset(self._forced),
             tell=tell,
         )
-        executors = _executors(workshop, inbox, home)
+        executors = _executors(workshop, inbox, home, flow)
         output = Presenter(workshop, flow.output)
         shell = Shell(
             workshop.machine,
@@ -134,7 +134,7 @@ class Job:
             hooks.call_one(self.flow.on_state, StateChange(self.flow.name, None, old, new))
 
 
-def _executors(workshop: Workshop, inbox: Inbox, home: Home) -> dict[str, Executor]:
+def _executors(workshop: Workshop, inbox: Inbox, home: Home, flow: Flow) -> dict[str, Executor]:
     memo = workshop.memo
 
     def home_loop() -> AbstractEventLoop:
@@ -150,6 +150,7 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home) -> dict[str, Execut
             OWN: lambda: LoopExecutor(memo, inbox, own_loop),
             NOTEBOOK: lambda: LoopExecutor(memo, inbox, home_loop),
             PROCESSES: lambda: _processes(inbox),
+            DASK: lambda: _dask(inbox, flow),
         }
     )
 
@@ -170,3 +171,19 @@ def _processes(inbox: Inbox) -> Executor:
     from nbflow.executors.processes import ProcessExecutor  # brings in what only those need who use processes
 
     return ProcessExecutor(inbox)
+
+
+def _dask(inbox: Inbox, flow: Flow) -> Executor:
+    from nbflow.executors.cluster import LOCAL
+
+    cluster = flow.cluster or LOCAL
+    cluster.connect()
+    from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
+
+    run = ClusterRun(inbox, cluster)
+    # Before anything is sent: what nobody can do would wait for ever.
+    for node in flow.graph.nodes.values():
+        options = node.task.options
+        if options.resources and (options.executor or flow.executor) == DASK:
+            cluster.check(options.resources, node.name)
+    return run

@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,7 +18,7 @@ from nbflow.model.triggers import BUILT_IN, Trigger, all_successful
 if TYPE_CHECKING:
     from nbflow.model.node import Node
 
-EXECUTORS = ("threads", "processes", "sync")
+EXECUTORS = ("threads", "processes", "dask", "sync")
 Delay = float | Sequence[float] | Callable[[int], float]
 
 
@@ -48,11 +48,12 @@ class Options:
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
     the result is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
 
-    Where: executor: "threads", "processes" for other processes of this machine, "sync" for the main thread, one at a
-    time, or None for the flow's. loop: where an async
-    task runs: "own" for nbflow's event loop, "notebook" for the one that runs where the flow is run, which clients made
-    in other cells belong to; None for the flow's. concurrency: how many elements of the task run at once, at most (an
-    async task's default: 100); rate: how many begin in a time, at most: "10/s", "100/min". Both hold across runs.
+    Where: executor: "threads", "processes" for other processes of this machine, "dask" for a Dask cluster, "sync" for
+    the main thread, one at a time, or None for the flow's. resources: what of a cluster each call needs, as its workers
+    offer it: {"GPU": 1}. loop: where an async task runs: "own" for nbflow's event loop, "notebook" for the one that
+    runs where the flow is run, which clients made in other cells belong to; None for the flow's. concurrency: how many
+    elements of the task run at once, at most (an async task's default: 100); rate: how many begin in a time, at most:
+    "10/s", "100/min". Both hold across runs.
 
     nout: how many parts its result has, so that a node of it
     can be unpacked.
@@ -74,6 +75,7 @@ class Options:
     env: tuple[str, ...] = ()
     outputs: tuple[Any, ...] = ()
     executor: str | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
     loop: str | None = None
     concurrency: int | None = None
     rate: str | None = None
@@ -111,6 +113,7 @@ class Options:
             raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), EXECUTORS))
         if self.loop not in {None, "own", "notebook"}:
             raise GraphError(f"loop={self.loop!r}" + nearest(str(self.loop), ["own", "notebook"]))
+        _check_resources(self.resources)
         check_concurrency(self.concurrency)
         if self.rate is not None:
             read_rate(self.rate)
@@ -332,6 +335,13 @@ def _positional_names(signature: inspect.Signature, count: int) -> tuple[str, ..
         elif parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
             names.append(parameter.name)
     return tuple(names[:count])
+
+
+def _check_resources(resources: Any) -> None:
+    if not isinstance(resources, Mapping) or not all(
+        isinstance(name, str) and isinstance(amount, (int, float)) and amount > 0 for name, amount in resources.items()
+    ):
+        raise GraphError(f'resources={resources!r}: names and amounts above 0 are needed, such as {{"GPU": 1}}')
 
 
 def _as_tuple(options: Options, name: str, kind: type) -> None:

@@ -33,6 +33,8 @@ class Listener(Protocol):
 LISTENER: ContextVar[Listener | None] = ContextVar("nbflow_listener")
 # All that listen now: what a thread without a context does counts for each of them.
 LISTENING: set[Listener] = set()
+# Threads, by their ids, that work for nobody's task though they have no context of their own.
+NOBODYS: set[int] = set()
 OTHER_PROCESS = "started another process, in which nothing is seen"
 
 
@@ -51,7 +53,7 @@ def concerned() -> tuple[Listener, ...]:
     try:
         listener = LISTENER.get()
     except LookupError:
-        if threading.get_ident() == threading.main_thread().ident:
+        if threading.get_ident() == threading.main_thread().ident or threading.get_ident() in NOBODYS:
             return ()
         return tuple(_ReadsOnly(each) for each in LISTENING)
     return () if listener is None else (listener,)

@@ -7,8 +7,8 @@ import pytest
 
 from nbflow import Flow
 
-EXECUTORS = ["sync", "threads", "processes"]
-AWAY = ["processes"]
+EXECUTORS = ["sync", "threads", "processes", "dask"]
+AWAY = ["processes", "dask"]
 
 
 @pytest.fixture(params=EXECUTORS)

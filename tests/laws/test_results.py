@@ -451,7 +451,7 @@ def test_a_generator_is_refused_with_a_way_out(flow_of, executor):
         flow.run(check=True)
 
 
-@pytest.mark.parametrize("other", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("other", ["sync", "threads", "processes", "dask"])
 def test_the_results_of_one_executor_are_a_full_hit_for_another(flow_of, executor, other, calls):
     note = calls.note
 

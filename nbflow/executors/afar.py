@@ -1,0 +1,302 @@
+"""What runs on the workers of a Dask cluster: they carry out the same orders as processes of this machine do."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import platform
+import random
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from distributed import WorkerPlugin, get_worker
+from distributed.utils import sync
+
+from nbflow.executors import wire
+from nbflow.executors.failures import failure_of
+from nbflow.executors.order import Answer, Brief, Done, Refused
+from nbflow.executors.parcel import MOST_HELD
+from nbflow.executors.remote import Watched, Worker, surround
+from nbflow.executors.shipped import Shipped
+from nbflow.probe.listening import apart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nbflow.executors.order import Order, Packed, Surroundings, Unit
+
+# In place of an element: all is done; what was sent is being opened.
+IDLE, OPENING = -1, -2
+# How long a call may go on after its run was ended, before it is told so by an exception; and after that.
+_GRACE_S = 0.5
+_MOST_STOPPED = 10_000
+
+
+class Freight:
+    """A message for Dask to carry: its large buffers travel beside it, and are copied by nobody on the way."""
+
+    __slots__ = ("body", "buffers")
+
+    def __init__(self, body: Any, buffers: tuple[Any, ...]) -> None:
+        self.body = body
+        self.buffers = buffers
+
+    @staticmethod
+    def of(message: Any) -> Freight:
+        buffers: list[memoryview[int]] = []
+        return Freight(wire.packed(message, buffers), tuple(buffers))
+
+    def open(self) -> Any:
+        """The message. Its buffers are those that Dask holds."""
+        return pickle.loads(self.body, buffers=self.buffers)
+
+    @property
+    def size_bytes(self) -> int:
+        return memoryview(self.body).nbytes + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+
+    def __sizeof__(self) -> int:
+        # Dask asks for it to tell how full a worker is.
+        return self.size_bytes
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return Freight, (pickle.PickleBuffer(self.body), tuple(map(pickle.PickleBuffer, self.buffers)))
+
+
+@dataclass(frozen=True, slots=True)
+class Waybill:
+    """What goes along with an order. around: names the kernel's surroundings; units: those that travel by themselves.
+
+    watched: whether the scheduler is told of each element before it is called, so that it is known which one a worker
+    died of. may_end: whether the worker may be ended for an element that does not stop.
+    """
+
+    session: str
+    key: str
+    machine: str
+    around: str
+    units: tuple[Unit, ...]
+    watched: bool
+    may_end: bool
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of an order. answers: what was finished; end: how it ended, None where it was stopped."""
+
+    answers: list[Answer | Brief]
+    end: Done | Refused | None
+
+
+class Stopped(BaseException):
+    """Raised in the thread of a call whose run has ended."""
+
+
+def perform(waybill: Waybill, order: Freight, around: Freight, *units: Freight) -> Freight:
+    """Carries out an order on this worker."""
+    watch = _Watch(waybill)
+    with HERE.turn(watch, around) as worker:
+        return Freight.of(Report([], None) if worker is None else _performed(worker, watch, order, units))
+
+
+def stop(keys: Iterable[str]) -> list[str]:
+    """These orders are to stop before their next element; gives those that are at work here."""
+    return HERE.stop(keys)
+
+
+def versions() -> dict[str, str]:
+    """What results here depend on."""
+    return {
+        "python": platform.python_version(),
+        "nbflow": sys.modules["nbflow"].__version__,
+        "cloudpickle": sys.modules["cloudpickle"].__version__,
+    }
+
+
+def machine() -> str:
+    """Names this machine, so that two processes can tell whether they are on the same one."""
+    boot = ""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id") as stream:
+        boot = stream.read().strip()
+    return f"{platform.node()} {boot}"
+
+
+def leave_random_alone() -> None:
+    """Has Dask draw its random numbers elsewhere: those of `random` are the user's, who are told of what they draw."""
+    own = _Random()
+    for full_name, module in list(sys.modules.items()):
+        if full_name.partition(".")[0] not in {"dask", "distributed", "tornado"}:
+            continue
+        for name, value in list(module.__dict__.items()):
+            if value is random:
+                setattr(module, name, own)
+            elif getattr(value, "__self__", None) is random.random.__self__:  # type: ignore[attr-defined]  # a method
+                setattr(module, name, getattr(own, value.__name__))
+
+
+class _Random(random.Random):
+    Random = random.Random
+
+
+class Undisturbed(WorkerPlugin):
+    """An interrupt of the kernel goes to all that it has started: workers of its own are not to end of it."""
+
+    def __init__(self, kernel_pid: int) -> None:
+        self.kernel_pid = kernel_pid
+
+    def setup(self, worker: Any) -> None:
+        if os.getppid() == self.kernel_pid and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Watch(Watched):
+    """Tells of one order."""
+
+    def __init__(self, waybill: Waybill) -> None:
+        self.waybill = waybill
+        self.thread = threading.get_ident()
+        self.worker = get_worker()
+        self.stopped = False
+        self.over = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:  # type: ignore[override]  # a plain attribute where nobody watches
+        if self.stopped:
+            return True
+        task = self.worker.state.tasks.get(self.waybill.key)
+        return task is None or task.state == "cancelled"
+
+    def begin(self, place: int) -> None:
+        """The scheduler knows it before anything is called: a worker that dies tells nothing any more."""
+        if self.waybill.watched:
+            keys = [self.waybill.session, f"{self.worker.address} {self.thread}"]
+            with apart():
+                # What is listened to is the user's code, and all that is done for it.
+                sync(self.worker.loop, self.worker.scheduler.set_metadata, keys=keys, value=[self.waybill.key, place])
+
+    def end_early(self) -> None:
+        """Has the call at work end, in whatever way it does."""
+        self.stopped = True
+        threading.Thread(target=self._end, name="nbflow-stop", daemon=True).start()
+
+    def _end(self) -> None:
+        if self.over.wait(_GRACE_S):
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Stopped))
+        if not self.over.wait(_GRACE_S) and self.waybill.may_end:
+            # It waits inside C. Who looks after the worker starts another one.
+            os._exit(0)
+
+
+class _Here:
+    """What one process of a cluster has for nbflow: a Worker for each thread, and the kernel's surroundings for all."""
+
+    def __init__(self) -> None:
+        self._around = ""
+        self._has_shell = False
+        self._shipped: Shipped | None = None
+        self._workers: dict[int, Worker] = {}
+        self._at_work: dict[str, _Watch] = {}
+        self._stopped: dict[str, None] = {}
+        self._free = threading.Condition()
+
+    @contextmanager
+    def turn(self, watch: _Watch, around: Freight) -> Iterator[Worker | None]:
+        """The Worker of this thread, once nobody is at work in other surroundings; None where it is too late."""
+        waybill = watch.waybill
+        with self._free:
+            self._free.wait_for(lambda: waybill.around == self._around or not self._at_work)
+            if waybill.around != self._around:
+                # What was unpickled before leads to the modules as they were.
+                self._workers.clear()
+                self._surround(around.open(), same_machine=waybill.machine == machine())
+                self._around = waybill.around
+            late = waybill.key in self._stopped
+            worker = self._workers.get(watch.thread)
+            if worker is None:
+                worker = self._workers[watch.thread] = Worker(
+                    name=_name(watch.worker), early_s=0.0, shipped=self._shipped
+                )
+            worker.watch(watch)
+            worker.has_shell = self._has_shell
+            self._at_work[waybill.key] = watch
+        try:
+            yield None if late else worker
+        finally:
+            with self._free:
+                watch.over.set()
+                self._at_work.pop(waybill.key, None)
+                self._free.notify_all()
+
+    def stop(self, keys: Iterable[str]) -> list[str]:
+        with self._free:
+            # Some may be on their way here.
+            self._stopped.update(dict.fromkeys(keys))
+            while len(self._stopped) > _MOST_STOPPED:
+                del self._stopped[next(iter(self._stopped))]
+            found = [self._at_work[key] for key in keys if key in self._at_work]
+        for watch in found:
+            watch.end_early()
+        return [watch.waybill.key for watch in found]
+
+    def _surround(self, around: Surroundings, *, same_machine: bool) -> None:
+        if self._shipped is None:
+            self._shipped = Shipped()
+            leave_random_alone()
+        if not same_machine:
+            kept = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
+            around = replace(around, folder="", path=tuple(sys.path), environment={**os.environ, **kept})
+        surround(around, self._shipped)
+        self._has_shell = around.has_shell
+
+
+def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Freight, ...]) -> Report:
+    answers: list[Answer | Brief] = []
+    try:
+        watch.begin(OPENING)
+        order: Order = freight.open()
+        for unit, each in zip(watch.waybill.units, units, strict=True):
+            if not worker.holds(unit):
+                order.units[unit] = _own(each.open())
+        needed = [order.code, *(each for each in order.columns if not isinstance(each, list)), *order.names.values()]
+        order.units = {unit: packed for unit, packed in order.units.items() if not worker.holds(unit)}
+        order.forget = worker.spare(needed, MOST_HELD)
+        end: Done | Refused | None = worker.perform(order, answers.extend)
+        watch.begin(IDLE)
+    except Stopped:
+        end = None
+    # What unpickling the user's values raises is any exception; a defect of ours is told in the same way.
+    except Exception as error:  # noqa: BLE001 (raised again in the kernel)
+        end = Refused(failure_of(error), opened=worker.opened)
+    return Report(answers, end)
+
+
+def _own(packed: Packed) -> Packed:
+    """A unit in memory of its own: what Dask holds is for all threads of a worker, and for others to fetch."""
+    return replace(packed, buffers=tuple(map(bytearray, packed.buffers)))
+
+
+def _name(worker: Any) -> str:
+    return f"dask {worker.address.rpartition('://')[2] if str(worker.name) == worker.address else worker.name}"
+
+
+def _is_of_a_machine(name: str) -> bool:
+    """Whether an environment variable tells of a machine, of who works there or of its Python, and not of the work."""
+    return name in _MACHINES or name.startswith(_OF_MACHINES)
+
+
+HERE = _Here()
+_MACHINES = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "PWD", "OLDPWD", "SHELL", "HOSTNAME", "TMPDIR", "TEMP", "TMP", "TERM"),
+        *("DISPLAY", "VIRTUAL_ENV", "_"),
+    }
+)
+_OF_MACHINES = (
+    *("LD_", "DYLD_", "PYTHON", "CONDA", "XDG_", "SSH_", "DBUS_", "JPY_", "DASK_", "SLURM_", "PBS_", "KUBERNETES_"),
+    *("OMP_", "MKL_", "OPENBLAS_", "NVIDIA_", "CUDA_"),
+)

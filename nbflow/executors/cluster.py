@@ -1,0 +1,182 @@
+"""Which Dask cluster a flow uses, and the connection to it: made when it is needed, kept for the next run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import ClusterError, MissingExtra, in_words
+from nbflow.probe.listening import NOBODYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# What a worker must have as the kernel has it, and how many numbers of its version count.
+_ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
+
+
+class DaskExecutor:
+    """A Dask cluster, as `Flow(executor=DaskExecutor("tcp://10.0.0.5:8786"))`.
+
+    where: the address of a scheduler, a `distributed.Client`, or a cluster object of any of dask's packages; None for
+    workers on this machine, one for each core, which nbflow starts. security: a `distributed.Security`, for TLS.
+    """
+
+    def __init__(self, where: Any = None, *, security: Any = None) -> None:
+        self.slots = 1
+        self.is_own = where is None
+        self._where = where
+        self._security = security
+        self._client: Any = None
+        self._pid = 0
+        self._known: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"DaskExecutor({'' if self._where is None else repr(self._where)})"
+
+    def connect(self) -> Any:
+        """A client of the cluster, whose workers can do what the kernel asks of them. Raises ClusterError."""
+        with self._lock:
+            if self._client is None or self._client.status != "running" or self._pid != os.getpid():
+                self._client, self._pid = self._connected(), os.getpid()
+                self._known.clear()
+                self._settle()
+            self.look()
+            return self._client
+
+    def look(self) -> None:
+        """Looks which workers there are, and whether those that are new will do. Raises ClusterError."""
+        try:
+            threads = self._client.nthreads()
+        except OSError as error:
+            raise lost(self, error) from error
+        new = threads.keys() - self._known
+        if new:
+            self._compare(new)
+        # A cluster that grows on demand begins with no workers.
+        self.slots = max(1, sum(threads.values()))
+
+    def check(self, resources: Mapping[str, float], label: str) -> None:
+        """Raises ClusterError where no worker of the cluster has what a task asks for."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        has = [worker["resources"] for worker in workers.values()]
+        if any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
+            return
+        offers = sorted({_in_words(each) for each in has if each})
+        what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}" if has else "it has no workers"
+        example = " ".join(f'"{name}={amount:g}"' for name, amount in resources.items())
+        raise ClusterError(
+            f"{label} needs resources {_in_words(resources)}, which no worker of {self._name()} has: {what}; "
+            f"start one with `dask worker … --resources {example}`, or change resources= of the task"
+        )
+
+    @property
+    def is_near(self) -> bool:
+        """Whether data may go straight to the workers and back: all are on this machine."""
+        return "127.0.0.1" in self._client.scheduler.address
+
+    def close(self) -> None:
+        """Ends the connection, and the workers where nbflow started them. The next run makes a new one."""
+        with self._lock:
+            client, self._client = self._client, None
+            if client is not None and client is not self._where and self._pid == os.getpid():
+                client.close()
+
+    def _connected(self) -> Any:
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingExtra(
+                f'executor="dask" needs the package distributed; install it with '
+                f"`{sys.executable} -m pip install 'nbflow[dask]'` and restart the kernel"
+            ) from error
+        if isinstance(self._where, distributed.Client):
+            if self._where.asynchronous:
+                raise ClusterError(f"{self!r}: an asynchronous client cannot be used; make one with Client(address)")
+            if self._where.status != "running":
+                raise ClusterError(f"{self!r}: this client is {self._where.status}; make a new one")
+            return self._where
+        if self._where is None:
+            from nbflow.executors.local import local_cluster
+
+            where: Any = local_cluster()
+        else:
+            where = self._where
+        try:
+            make: Any = distributed.Client
+            return make(where, security=self._security, set_as_default=False, name="nbflow")
+        # An address that is none, certificates that do not fit, nobody who answers.
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise ClusterError(
+                f"{self._name()} cannot be reached: {in_words(error)}; is its scheduler running, and is "
+                f"security= what it asks for?"
+            ) from error
+
+    def _settle(self) -> None:
+        """Has the client's thread and the workers behave beside what else goes on here."""
+        from nbflow.executors.afar import Undisturbed, leave_random_alone
+
+        leave_random_alone()
+        # What it connects to is no task's.
+        self._client.loop.add_callback(lambda: NOBODYS.add(threading.get_ident()))
+        if self.is_near and not self.is_own:
+            self._client.register_plugin(Undisturbed(os.getpid()), name="nbflow-undisturbed")
+
+    def _compare(self, addresses: Iterable[str]) -> None:
+        """Raises ClusterError where a worker would do what is asked of it in another way, or not at all."""
+        from nbflow.executors.afar import versions
+
+        ours = versions()
+        told = self._client.run(versions, workers=list(addresses), on_error="return")
+        for address, theirs in told.items():
+            if isinstance(theirs, OSError):
+                # It has died meanwhile; if not, it is asked again.
+                continue
+            if address.startswith("inproc:"):
+                raise ClusterError(
+                    f"{self._name()} has its workers in this process; make it with processes=True, or use "
+                    f'executor="threads"'
+                )
+            if isinstance(theirs, Exception):
+                raise ClusterError(
+                    f"the worker {address} of {self._name()} cannot use nbflow: {in_words(theirs)}; install it there: "
+                    f"`pip install 'nbflow[dask]=={ours['nbflow']}'`"
+                )
+            for package, count in _ALIKE.items():
+                if _start(theirs[package], count) != _start(ours[package], count):
+                    raise ClusterError(
+                        f"the worker {address} of {self._name()} has {package} {theirs[package]}, and this kernel "
+                        f"{ours[package]}: results could differ; give both the same"
+                        + ("" if package == "python" else f": `pip install {package}=={ours[package]}`")
+                    )
+            self._known.add(address)
+
+    def _name(self) -> str:
+        where = self._where
+        if where is None:
+            return "the local cluster"
+        scheduler = getattr(where, "scheduler", None)
+        return f"the cluster at {getattr(scheduler, 'address', where)}"
+
+
+def lost(cluster: DaskExecutor, error: BaseException | None = None) -> ClusterError:
+    """The error of a run whose scheduler has gone."""
+    why = f" ({in_words(error)})" if error is not None else ""
+    return ClusterError(
+        f"{cluster._name()} does not answer any more{why}; what has finished is kept: "
+        f"run again once its scheduler is back"
+    )
+
+
+def _in_words(resources: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
+
+
+def _start(version: str, count: int) -> list[str]:
+    return version.split(".")[:count]
+
+
+LOCAL = DaskExecutor()

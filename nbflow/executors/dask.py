@@ -1,0 +1,383 @@
+"""Executor on a Dask cluster: for what needs more than one machine."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+import time
+import uuid
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import ClusterError, NotSendable, WorkerDied, in_words, place_of
+from nbflow.executors import afar
+from nbflow.executors.afar import IDLE, Freight, Waybill
+from nbflow.executors.base import Outcome
+from nbflow.executors.cluster import lost
+from nbflow.executors.failures import error_of
+from nbflow.executors.order import Done, Refused
+from nbflow.executors.parcel import Packer, surroundings
+from nbflow.probe.imported import IMPORTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from nbflow.executors.base import Batch
+    from nbflow.executors.cluster import DaskExecutor
+    from nbflow.executors.inbox import Inbox
+    from nbflow.executors.order import Order, Surroundings, Unit
+
+MOST_DEATHS = 3
+# How often a batch is sent anew for other reasons: data that was lost, workers that died before they began.
+_MOST_LOSSES = 100
+# A batch should take about this long there: the scheduler spends a millisecond on each.
+_BATCH_S = 0.5
+# What is larger travels once, by itself; smaller things go along each time.
+_APART_BYTES = 64 * 1024
+_MOST_SCATTERED = 64
+# How often it looks which workers there are.
+_LOOK_S = 1.0
+# How long what was stopped may take to tell what it has finished.
+_GRACE_S = 2.0
+# Tells this process's orders from those of others who use the same workers.
+_SESSION = f"nbflow-{uuid.uuid4().hex}"
+
+
+class ClusterRun:
+    """Runs the batches of one run on a Dask cluster. All that is decided is decided on one thread of its own."""
+
+    def __init__(self, inbox: Inbox, cluster: DaskExecutor) -> None:
+        self._client = cluster.connect()
+        self._inbox = inbox
+        self._cluster = cluster
+        self._packer = Packer()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._flights: dict[str, _Flight] = {}
+        self._open: set[_Errand] = set()
+        self._scattered: OrderedDict[Unit | None, Any] = OrderedDict()
+        self._around: tuple[Surroundings, str, Freight] | None = None
+        self._thread: threading.Thread | None = None
+        self._machine = afar.machine()
+        self._looked = time.monotonic()
+
+    @property
+    def slots(self) -> int:
+        """How many calls the cluster can do at once, by now."""
+        return self._cluster.slots
+
+    def submit(self, batch: Batch) -> None:
+        batch.away, batch.target_s = True, _BATCH_S
+        IMPORTED.note()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="nbflow-dask", daemon=True)
+            self._thread.start()
+        self._jobs.put(partial(contextvars.copy_context().run, self._begin, batch))
+
+    def cancel(self, batches: Iterable[Batch], *, kill: bool = False) -> None:
+        for batch in batches:
+            batch.cancelled = True
+        self._jobs.put(self._stop)
+
+    def close(self) -> None:
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        closed = False
+        try:
+            while not closed or self._open:
+                try:
+                    job = self._jobs.get(timeout=_LOOK_S)
+                except queue.Empty:
+                    job = self._look
+                closed = closed or job is None
+                if job is not None:
+                    job()
+                if time.monotonic() - self._looked > _LOOK_S:
+                    self._look()
+        # The cluster has gone, or a defect of ours: the run must end and not hang.
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
+            self._inbox.put(lost(self._cluster, error) if isinstance(error, OSError) else error)
+        finally:
+            for errand in list(self._open):
+                self._end(errand)
+            self._scattered.clear()
+
+    def _begin(self, batch: Batch) -> None:
+        errand = _Errand(batch, dict.fromkeys(range(batch.count)))
+        self._open.add(errand)
+        if batch.begin():
+            self._send(errand, list(errand.left))
+        self._end_if_done(errand)
+
+    def _send(self, errand: _Errand, places: Sequence[int], *, suspect: bool = False) -> None:
+        """Has some elements of a batch called."""
+        batch = errand.batch
+        if batch.cancelled:
+            return
+        try:
+            order, refused = self._packer.order(batch, places)
+        except NotSendable as error:
+            errand.fail(places, error)
+            return
+        for place, why in refused.items():
+            errand.fail([place], why)
+        if not order.places:
+            return
+        # What takes long travels alone, and the scheduler may well be told of it.
+        watched = suspect or len(order.places) == 1
+        key = f"{batch.label}-{uuid.uuid4().hex}"
+        units = self._loaded(order)
+        around, freight = self._surroundings()
+        waybill = Waybill(
+            _SESSION, key, self._machine, around, tuple(units), watched=watched, may_end=self._cluster.is_own
+        )
+        body = Freight.of(order)
+        future = self._client.submit(
+            afar.perform,
+            waybill,
+            self._placed(body) if body.size_bytes > 1024 * 1024 else body,
+            freight,
+            *units.values(),
+            key=key,
+            pure=False,
+            retries=0,
+            resources=batch.resources or None,
+        )
+        flight = self._flights[key] = _Flight(errand, order.places, order, future, watched=watched)
+        errand.flights += 1
+        future.add_done_callback(lambda _: self._jobs.put(partial(self._landed, flight)))
+
+    def _loaded(self, order: Order) -> dict[Unit, Any]:
+        """The large units of an order, which every worker gets once; the small ones go along with it."""
+        self._packer.supply(order, {})
+        large = {unit: packed for unit, packed in order.units.items() if packed.size_bytes > _APART_BYTES}
+        for unit, packed in large.items():
+            del order.units[unit]
+            if unit not in self._scattered:
+                self._scatter(unit, Freight.of(packed))
+        while len(self._scattered) > _MOST_SCATTERED:
+            self._scattered.popitem(last=False)
+        return {unit: self._scattered[unit] for unit in large}
+
+    def _scatter(self, unit: Unit | None, freight: Freight) -> Any:
+        future = self._scattered[unit] = self._placed(freight, everywhere=True)
+        return future
+
+    def _placed(self, freight: Freight, *, everywhere: bool = False) -> Any:
+        """Data on the cluster; a worker that dies while it gets it is no reason to give up."""
+        tries = 5
+        while True:
+            try:
+                return self._client.scatter(freight, broadcast=everywhere, hash=False)
+            except OSError:
+                tries -= 1
+                if not tries or self._client.status != "running":
+                    raise
+                time.sleep(_LOOK_S)
+
+    def _surroundings(self) -> tuple[str, Any]:
+        around = surroundings()
+        if self._around is None or self._around[0] != around:
+            self._around = (around, uuid.uuid4().hex, Freight.of(around))
+            self._scattered.pop(None, None)
+        _, name, freight = self._around
+        if freight.size_bytes <= _APART_BYTES:
+            return name, freight
+        return name, self._scattered.get(None) or self._scatter(None, freight)
+
+    def _landed(self, flight: _Flight) -> None:
+        """An order has ended, in whatever way."""
+        if self._flights.pop(flight.key, None) is None:
+            return
+        errand, future = flight.errand, flight.future
+        errand.flights -= 1
+        match future.status:
+            case "finished":
+                self._gather(flight)
+            case "error":
+                self._failed(flight, future.exception())
+            case _:
+                self._lost(flight)
+        self._end_if_done(errand)
+
+    def _gather(self, flight: _Flight) -> None:
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
+
+        try:
+            freight = self._client.gather(flight.future, direct=self._cluster.is_near)
+        # Its worker has gone since, with what it held; it was to be called again elsewhere.
+        except FutureCancelledError:
+            self._lost(flight)
+            return
+        except KilledWorker as error:
+            self._failed(flight, error)
+            return
+        report = freight.open()
+        errand, batch = flight.errand, flight.errand.batch
+        answers = report.answers
+        match report.end:
+            case Done() as done:
+                batch.moved_random = batch.moved_random or done.moved_random
+                batch.changed.update(done.changed)
+                batch.touched.update(done.touched)
+                batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
+                answers = [*answers, *done.answers]
+            case Refused() as refused:
+                self._refused(flight, refused)
+        for answer in answers:
+            outcome = self._packer.outcome(batch, flight.places, answer)
+            if not outcome.step or outcome.nodes:
+                errand.left.pop(outcome.position, None)
+            batch.outcomes.append(outcome)
+
+    def _refused(self, flight: _Flight, refused: Refused) -> None:
+        error = error_of(refused.failure)
+        if refused.opened:
+            # A defect of ours.
+            raise error
+        batch = flight.errand.batch
+        why = NotSendable(
+            f"{batch.label} ({place_of(batch.fn)}): what it needs cannot be opened on a worker of the cluster: "
+            f'{in_words(error)}; install there what is missing, or give the task executor="threads"'
+        )
+        why.__cause__ = error
+        flight.errand.fail(flight.places, why)
+
+    def _failed(self, flight: _Flight, error: BaseException) -> None:
+        from distributed.scheduler import KilledWorker
+
+        if not isinstance(error, KilledWorker):
+            raise ClusterError(
+                f"{flight.errand.batch.label} could not be called on {self._cluster!r}: {in_words(error)}"
+            ) from error
+        errand = flight.errand
+        died_at = self._died_at(flight)
+        for place in died_at:
+            if place < 0:
+                # It died of opening what it was sent.
+                errand.openings += 1
+            else:
+                errand.deaths[place] += 1
+        left = [place for place in flight.places if place in errand.left]
+        dead = left if errand.openings >= MOST_DEATHS else [i for i in left if errand.deaths[i] >= MOST_DEATHS]
+        if dead:
+            errand.fail(dead, _died(errand.batch, error))
+        errand.losses += not died_at
+        self._again(errand, left, suspect=True)
+
+    def _died_at(self, flight: _Flight) -> list[int]:
+        """The elements at which workers died that had this order, as far as the scheduler was told."""
+        if not flight.watched:
+            return []
+        told = self._client.get_metadata([_SESSION], default={})
+        return [place for key, place in told.values() if key == flight.key and place != IDLE]
+
+    def _lost(self, flight: _Flight) -> None:
+        """An order was called off, or something that it needs is nowhere any more."""
+        errand = flight.errand
+        if errand.batch.cancelled:
+            return
+        if self._client.status != "running" or flight.future.client is not self._client:
+            raise lost(self._cluster)
+        reason = getattr(flight.future._state.exception, "reason", None)
+        if reason == "scheduler-connection-lost":
+            raise lost(self._cluster)
+        self._scattered.clear()
+        errand.losses += 1
+        self._again(errand, flight.places)
+
+    def _again(self, errand: _Errand, places: Sequence[int], *, suspect: bool = False) -> None:
+        """Sends what is left of an order once more; what a worker has died of goes alone."""
+        left = [place for place in places if place in errand.left]
+        if errand.losses > _MOST_LOSSES:
+            errand.fail(left, _died(errand.batch, None))
+            return
+        others = [place for place in left if not errand.deaths[place]]
+        if others:
+            self._send(errand, others, suspect=suspect)
+        for place in left:
+            if errand.deaths[place]:
+                self._send(errand, [place])
+
+    def _stop(self) -> None:
+        """Calls off the orders of batches that were cancelled; those at work tell what they have finished."""
+        flights = [each for each in self._flights.values() if each.errand.batch.cancelled and not each.stopped_at]
+        if not flights:
+            return
+        told = self._client.run(afar.stop, [each.key for each in flights], on_error="ignore")
+        at_work = {key for keys in told.values() for key in keys}
+        for flight in flights:
+            flight.stopped_at = time.monotonic()
+            if flight.key not in at_work and flight.future.status == "pending":
+                self._drop(flight)
+
+    def _drop(self, flight: _Flight) -> None:
+        if self._flights.pop(flight.key, None) is not None:
+            flight.errand.flights -= 1
+            flight.future.cancel()
+            self._end_if_done(flight.errand)
+
+    def _look(self) -> None:
+        self._looked = now = time.monotonic()
+        for flight in list(self._flights.values()):
+            if flight.stopped_at and now > flight.stopped_at + _GRACE_S:
+                self._drop(flight)
+        if self._flights:
+            self._cluster.look()
+
+    def _end_if_done(self, errand: _Errand) -> None:
+        if not errand.flights:
+            self._end(errand)
+
+    def _end(self, errand: _Errand) -> None:
+        if errand in self._open:
+            self._open.remove(errand)
+            errand.batch.end()
+            self._inbox.put(errand.batch)
+
+
+@dataclass(slots=True, eq=False)
+class _Errand:
+    """A batch that is carried out on the cluster. left: the places that have no outcome so far."""
+
+    batch: Batch
+    left: dict[int, None]
+    flights: int = 0
+    openings: int = 0
+    losses: int = 0
+    deaths: Counter[int] = field(default_factory=Counter)
+
+    def fail(self, places: Iterable[int], error: Exception) -> None:
+        for place in places:
+            if place in self.left:
+                del self.left[place]
+                self.batch.outcomes.append(Outcome(place, error=error))
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """An order on its way. places: of its elements in their batch."""
+
+    errand: _Errand
+    places: list[int]
+    order: Order
+    future: Any
+    watched: bool
+    stopped_at: float = 0.0
+
+    @property
+    def key(self) -> str:
+        key: str = self.future.key
+        return key
+
+
+def _died(batch: Batch, error: BaseException | None) -> WorkerDied:
+    where = f", the last one at {error.last_worker.address}" if error is not None else ""  # type: ignore[attr-defined]
+    return WorkerDied(
+        f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times{where}; "
+        f"its log says why: often it had no memory left"
+    )

@@ -1,0 +1,82 @@
+"""A Dask cluster on this machine: its scheduler in this process, its workers in sessions of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+from distributed import Scheduler, SpecCluster
+from distributed.deploy.cluster import Cluster
+from distributed.deploy.subprocess import SubprocessWorker
+
+_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+
+
+def local_cluster() -> Any:
+    """The cluster of this process, started when it is first asked for, and ended with the process.
+
+    It starts on a thread of its own: an interrupt meanwhile leaves nothing half begun.
+    """
+    with _LOCK:
+        started = _STARTED.get(os.getpid())
+        if started is None or (started.done() and (started.exception() or started.result().status.name != "running")):
+            started = _STARTED[os.getpid()] = Future()
+            threading.Thread(target=_start, args=(started,), name="nbflow-dask-start", daemon=True).start()
+    return started.result()
+
+
+def _start(started: Future[Any]) -> None:
+    try:
+        started.set_result(_cluster(os.cpu_count() or 1))
+    # Raised where the cluster is waited for.
+    except BaseException as error:  # noqa: BLE001 (handed over)
+        started.set_exception(error)
+
+
+def _cluster(workers: int) -> Any:
+    # Also what only answers requests for figures is open to this machine alone.
+    here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    options = {**here, "nthreads": 1, "memory_limit": 0, "silence_logs": logging.ERROR}
+    worker = {"cls": _Worker, "options": {"worker_kwargs": options}}
+    # nbflow decides how often what a worker died of is tried again.
+    scheduler = {"cls": Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
+    return _Cluster(  # type: ignore[no-untyped-call]  # nor is what it comes from
+        workers=dict.fromkeys(range(workers), worker),
+        scheduler=scheduler,
+        worker=worker,
+        name="nbflow",
+        silence_logs=logging.ERROR,
+    )
+
+
+class _Cluster(SpecCluster):
+    """Where a worker is gone for long, or again, who looks after it starts the next one: it is never given up."""
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        Cluster._update_worker_status(self, op, msg)  # type: ignore[no-untyped-call]
+
+
+class _Worker(SubprocessWorker):
+    """No interrupt from a terminal or of a kernel reaches it, and no script of the user's is run again for it."""
+
+    async def _start(self) -> None:
+        specification = json.dumps({"cls": self.worker_class, "opts": {"name": self.name, **self.worker_kwargs}})
+        command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", specification]
+        # The kernel may have found nbflow, or what it needs, where a new process would not look.
+        path = os.pathsep.join([_FOLDER, *filter(None, sys.path)])
+        self.process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+
+
+_STARTED: dict[int, Future[Any]] = {}
+_LOCK = threading.Lock()
