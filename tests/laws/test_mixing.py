@@ -1,0 +1,42 @@
+"""Tasks of one flow, each on the executor that it names."""
+
+import os
+import threading
+
+import pytest
+
+from nbflow import task
+
+
+def test_each_task_is_called_where_it_says_in_one_run(flow_of, calls):
+    kernel, note = os.getpid(), calls.note
+
+    def where(name, x):
+        note(name)
+        return (name, os.getpid() == kernel, threading.current_thread() is threading.main_thread(), x)
+
+    with flow_of("threads") as flow:
+        fetched = task(lambda x: where("fetch", x), name="fetch").map(range(4))
+        crunched = task(lambda f: where("crunch", f[3] * 10), name="crunch", executor="processes").map(fetched)
+        fitted = task(lambda c: where("fit", c[3] + 1), name="fit", executor="dask").map(crunched)
+        task(lambda all_: where("report", [f[3] for f in all_]), name="report", executor="sync")(fitted)
+    run = flow.run()
+    assert [each[1] for each in run["fetch"]] == [True] * 4
+    assert [each[1] for each in run["crunch"]] == [False] * 4
+    assert [each[1] for each in run["fit"]] == [False] * 4
+    assert run["report"] == ("report", True, True, [1, 11, 21, 31])
+    assert {name.split()[0] for name in run.workers("crunch")} == {"process"}
+    assert {name.split()[0] for name in run.workers("fit")} == {"dask"}
+    assert run.workers("fetch") == {}
+    again = flow.run()
+    assert again.table.ran.sum() == 0
+    assert [calls.of(name) for name in ("fetch", "crunch", "fit", "report")] == [4, 4, 4, 1]
+
+
+@pytest.mark.parametrize("executor", ["process", "dusk", "thread"])
+def test_a_mistyped_executor_proposes_the_nearest(executor, flow_of):
+    nearest = {"process": "processes", "dusk": "dask", "thread": "threads"}[executor]
+    with pytest.raises(Exception, match=f"did you mean '{nearest}'"):
+        flow_of(executor)
+    with pytest.raises(Exception, match=f"did you mean '{nearest}'"):
+        task(lambda: 1, executor=executor)
