@@ -212,6 +212,11 @@ def place_of(function: object) -> str:
     return "" if code is None else _place(code.co_filename, code.co_firstlineno)
 
 
+def is_cell(filename: str) -> bool:
+    """Whether code of that file name stands in a cell: plain, as the kernel names it, or of a task."""
+    return "ipykernel_" in filename or filename.startswith("<ipython-input")
+
+
 def _place(filename: str, line: int) -> str:
     in_cell = filename.startswith("<") or f"{os.sep}ipykernel_" in filename
     return f"{'a cell' if in_cell else os.path.basename(filename)}, line {line}"

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, MissingExtra
-from nbflow.notebook.edited import edited_text
 from nbflow.notebook.export import export as write_module
 from nbflow.notebook.frames import run_to_look_at
 from nbflow.notebook.modes import goes_on_text
@@ -39,13 +38,13 @@ def run(session: Session, given: Given) -> Run | Background:
 
 
 def plan(session: Session, given: Given) -> Plan:
-    _tell_edited(session)
+    session.givens.tell_edited()
     return session.by_helpers.as_in_a_run().plan(given.words or None)
 
 
 def why(session: Session, given: Given) -> None:
     print(session.by_helpers.as_in_a_run().why(given.words[0], given.element))
-    _tell_edited(session)
+    session.givens.tell_edited()
 
 
 def frame(session: Session, given: Given) -> Any:
@@ -67,14 +66,8 @@ def status(session: Session, given: Given) -> None:
     goes_on = goes_on_text(session.behind)
     if goes_on:
         print(goes_on)
-    _tell_edited(session)
+    session.givens.tell_edited()
     print(f"results are kept in {os.path.relpath(session.store)}")
-
-
-def _tell_edited(session: Session) -> None:
-    files = session.givens.edited_files()
-    if files:
-        print(f"nbflow: {edited_text(files)}")
 
 
 def history(session: Session, given: Given) -> pd.DataFrame:

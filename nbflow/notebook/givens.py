@@ -9,12 +9,11 @@ from nbflow.errors import UnknownName, nearest
 from nbflow.model.state import Freshness
 from nbflow.notebook.cells import read_cell
 from nbflow.notebook.conflicts import Conflict
-from nbflow.notebook.edited import edited_files
+from nbflow.notebook.edited import CurrentModules, edited_files, edited_text
 from nbflow.notebook.frontend import cell_id
 from nbflow.notebook.published import FILES, changed_files
 from nbflow.notebook.recorded import RecordedCells
 from nbflow.notebook.variables import GivenParameter, PlainVariables
-from nbflow.probe.imported import IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,8 @@ class Givens:
         self._session = session
         self._variables = PlainVariables(session.namespace)
         self._recorded = RecordedCells()
-        IMPORTED.note()
+        self.modules = CurrentModules(session.shell)
+        self.modules.note()
         self._cell_text = ""
         self._changed: set[str] = set()
         # The outputs that the present cell reads behind what it assigns as it did before.
@@ -46,6 +46,7 @@ class Givens:
     def prepare(self, outputs: Sequence[str]) -> None:
         """Brings up to date what a plain cell reads, at its head."""
         self._session.publish(outputs)
+        self.tell_edited(outputs)
         self._read = tuple(outputs)
 
     def statements(self) -> Iterator[Written]:
@@ -56,10 +57,17 @@ class Givens:
         """Those of the names that an earlier plain run of a cell gave values to."""
         return self._variables.left_by(cell, names)
 
-    def edited_files(self) -> list[str]:
-        """The files of the user's modules that tasks reach, and that are not any more what was imported."""
-        read = {name for d in self._session.declarations for name in self._session.maker.uses(d)}
-        return edited_files(self._session.namespace[name] for name in read if name in self._session.namespace)
+    def tell_edited(self, outputs: Iterable[str] | None = None) -> None:
+        """A word on files of the user's modules that are not any more what was imported.
+
+        outputs: only on those that their tasks reach, with what they need; default: all tasks.
+        """
+        needed = None if outputs is None else self._session.needed_for(outputs)
+        declarations = [d for d in self._session.declarations if needed is None or d in needed]
+        read = {name for d in declarations for name in self._session.maker.uses(d)}
+        files = edited_files(self._session.namespace[name] for name in read if name in self._session.namespace)
+        if files:
+            self._session.flow.tell(edited_text(files))
 
     def note(self, tree: ast.Module, names: CellNames) -> None:
         """Remembers what a plain cell that is about to run gives values to."""
@@ -123,7 +131,7 @@ class Givens:
 
     def after_cell(self, _result: object = None) -> None:
         """What depends on variables that a plain cell changed is no longer left for code that reads it unseen."""
-        IMPORTED.note()
+        self.modules.note()
         self._tell_untrue()
         self._tell_written()
         changed, self._changed = self._changed, set()

@@ -95,6 +95,7 @@ class Magics:
                 line_below.say(f"✗ {', '.join(declared.built.outputs)} · failed")
                 raise
             line_below.say(state_line(declared, self._session.node_of(declared), run))
+        self._session.givens.tell_edited(declared.built.outputs)
         # Before what is behind it runs: that builds the flow anew.
         value = self._session.shown_value(declared, run)
         with one_line() as line_below:

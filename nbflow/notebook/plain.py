@@ -54,6 +54,8 @@ class PlainCells(ast.NodeTransformer):
     def visit(self, tree: ast.AST) -> ast.AST:
         if not isinstance(tree, ast.Module) or self._session.busy:
             return tree
+        # Just before the cell, autoreload has reloaded what was edited.
+        self._session.givens.modules.note()
         if not _declares(tree):
             self._session.leave_cell()
         misplaced = next((magic for magic in _magics(tree) if magic in {"%task", "%%task", "%%flow"}), None)

@@ -134,6 +134,11 @@ class Session:
             return name
         raise UnknownName(f"no task is called {name!r}" + nearest(name, self.names()))
 
+    def needed_for(self, outputs: Iterable[str]) -> set[Declared]:
+        """The cells that make these outputs, and all that they need, in the flow as it was last built."""
+        needed = self.flow.graph.needed([self.maker_node(name) for name in outputs])
+        return {declared for declared, node in self._nodes.items() if node in needed}
+
     def in_order(self) -> list[Declared]:
         """The cells of the flow as it was last built, each behind what it needs."""
         return list(self._nodes)

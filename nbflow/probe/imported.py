@@ -38,12 +38,19 @@ class ImportedModules:
         for name, module in list(sys.modules.items()):
             # Some put objects of their own into sys.modules, which answer to any attribute.
             spec = module.__dict__.get("__spec__") if isinstance(module, ModuleType) else None
-            if spec is None or self._seen.get(name) is spec:
-                continue
-            self._seen[name] = spec
-            file = module.__dict__.get("__file__")
-            if isinstance(file, str) and file.endswith(".py") and not is_installed(file, name.partition(".")[0]):
-                self.by_name[name] = Imported(spec, file, stamp_of(file), _content(file), hasattr(module, "__path__"))
+            if spec is not None and self._seen.get(name) is not spec:
+                self._seen[name] = spec
+                self._take(name, module, spec)
+
+    def renew(self, name: str) -> None:
+        """Takes in what a module's file says now: its new code was put into the module, which is no reload."""
+        module = sys.modules[name]
+        self._take(name, module, module.__spec__)
+
+    def _take(self, name: str, module: ModuleType, spec: object) -> None:
+        file = module.__dict__.get("__file__")
+        if isinstance(file, str) and file.endswith(".py") and not is_installed(file, name.partition(".")[0]):
+            self.by_name[name] = Imported(spec, file, stamp_of(file), _content(file), hasattr(module, "__path__"))
 
 
 def _content(file: str) -> bytes:

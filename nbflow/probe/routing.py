@@ -9,7 +9,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbflow.errors import NbflowWarning
+from nbflow.errors import NbflowWarning, is_cell
 from nbflow.probe.capture import CAPTURE, STARTED_BY, Capture, aside, current
 from nbflow.probe.listening import apart
 from nbflow.probe.pieces import LOG, STDERR, STDOUT, WARNING, Piece
@@ -195,6 +195,9 @@ def _warning_shower(before: Callable[..., None]) -> Callable[..., None]:
                 before(message, category, filename, lineno, file, line)
             return
         text = warnings.formatwarning(str(message), category, filename, lineno, line)
+        if is_cell(filename):
+            # The name of the kernel's file says nothing to anybody.
+            text = f"cell, line {lineno}{text.removeprefix(f'{filename}:{lineno}')}"
         capture.write(Piece(WARNING, text, category.__name__, f"{filename}:{lineno}"))
         with aside(_NOWHERE):
             # Whoever else listens, such as a test's recorder, hears of it, too.

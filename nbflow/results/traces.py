@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbflow.errors import cut_lines, in_words
+from nbflow.errors import cut_lines, in_words, is_cell
 from nbflow.probe.secrets import redact
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _installed(filename: str) -> bool:
 
 def _place(filename: str) -> str:
     """A cell, or a file by its path from the working directory, where it lies below that."""
-    if "ipykernel_" in filename or filename.startswith("<ipython-input"):
+    if is_cell(filename):
         return "cell"
     below = os.getcwd() + os.sep
     return filename.removeprefix(below)

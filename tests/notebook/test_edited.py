@@ -9,8 +9,10 @@ from tests.notebook.test_session import notebook, task
 
 __all__ = ["notebook"]
 
-TOLD = "was edited after it was imported: restart the kernel, or `%load_ext autoreload` and `%autoreload 2`"
-COMMANDS = ["%flow plan", "%flow status", "%flow why cleaned"]
+TOLD = "was edited after it was imported, and the old code still runs: restart the kernel, or reload the module"
+
+
+COMMANDS = ["%flow plan", "%flow status", "%flow why cleaned", task("cleaned", "tidy(3)"), "cleaned"]
 
 
 @pytest.fixture
@@ -53,3 +55,20 @@ def test_a_reloaded_module_is_not_told_any_more(book, tmp_path):
     book("import importlib, tidy_here\nimportlib.reload(tidy_here)\nfrom tidy_here import tidy")
     assert TOLD not in book("%flow status").text
     assert book("cleaned").value == 7
+
+
+def test_a_cell_tells_only_of_modules_that_its_own_tasks_reach(book, tmp_path):
+    book(task("apart", "1"))
+    write(tmp_path / "tidy_here.py", "def tidy(x):\n    return 7\n", seconds=5)
+    assert TOLD not in book("apart").text
+    assert TOLD not in book(task("apart", "2")).text
+    assert f"`tidy_here.py` {TOLD}" in book(task("behind", "cleaned + 1")).text
+
+
+def test_what_is_said_of_autoreload_is_so(book, tmp_path):
+    write(tmp_path / "tidy_here.py", "def tidy(x):\n    return 7\n", seconds=5)
+    book("%load_ext autoreload\n%autoreload 2")
+    assert TOLD in book("cleaned").text
+    write(tmp_path / "tidy_here.py", "def tidy(x):\n    return 8\n", seconds=9)
+    after = book("cleaned")
+    assert (after.value, TOLD in after.text) == (8, False)
