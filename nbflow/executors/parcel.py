@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import io
 import itertools
 import logging
@@ -15,15 +14,15 @@ import types
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from nbflow.codecs import Sealed
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotSendable, NotStorable, place_of
 from nbflow.executors.base import Outcome
+from nbflow.executors.content import found_in_main, packed_code
 from nbflow.executors.failures import error_of
 from nbflow.executors.nodes import Numbers
-from nbflow.executors.order import PLAIN, Module, Order, Packed, Surroundings, Unit
+from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
+from nbflow.executors.overlay import held_values, is_outdated
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
 
@@ -43,12 +42,24 @@ class Packer:
 
     def __init__(self) -> None:
         self._units: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Unit]] = OrderedDict()
-        self._packed: dict[Unit, Packed] = {}
+        self._packed: dict[Unit, Packed | Held] = {}
         self._lock = threading.Lock()
         self._numbers = Numbers()
+        # The names that code reads, and what the user's modules hold under them.
+        self._read: set[str] = set()
+        self._held = Unit(next(_TOKENS))
 
     def order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
         """An order for some elements of a batch, and why others cannot travel. Raises NotSendable where none can."""
+        with self._lock:
+            order, refused = self._order(batch, places)
+            order.units = {unit: self._packed[unit] for unit in _needed(order)}
+            for key in list(self._units)[: max(0, len(self._units) - MOST_UNITS)]:
+                _, old = self._units.pop(key)
+                del self._packed[old]
+        return order, refused
+
+    def _order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
         names: dict[str, Unit] = {}
         refused: dict[int, NotSendable] = {}
         columns: list[Unit | list[Any]] = []
@@ -59,9 +70,11 @@ class Packer:
                 columns.append(self._column(batch, number, [column[i] for i in places], names, places, refused))
         good = [at for at, place in enumerate(places) if place not in refused]
         chosen = [places[at] for at in good]
+        code = self._code(batch)
         order = Order(
             label=batch.label,
-            code=self._code(batch),
+            code=code,
+            held=self._held,
             columns=[each if isinstance(each, Unit) else [each[at] for at in good] for each in columns],
             keywords=batch.keywords,
             places=chosen,
@@ -78,13 +91,12 @@ class Packer:
         return order, refused
 
     def supply(self, order: Order, held: dict[Unit, None]) -> None:
-        """Adds to an order the units that its worker lacks. held: what that has, oldest use first; brought up to date.
+        """Leaves the units in an order that its worker lacks. held: what that has, oldest use first.
 
-        What it has not used for long it is to forget.
+        It is brought up to date. What it has not used for long it is to forget.
         """
-        needed = [order.code, *(each for each in order.columns if isinstance(each, Unit)), *order.names.values()]
-        with self._lock:
-            order.units = {unit: self._packed[unit] for unit in needed if unit not in held}
+        needed = _needed(order)
+        order.units = {unit: packed for unit, packed in order.units.items() if unit not in held}
         for unit in needed:
             held.pop(unit, None)
             held[unit] = None
@@ -122,8 +134,9 @@ class Packer:
 
     def _code(self, batch: Batch) -> Unit:
         def pack() -> Packed:
+            read: set[str] = set()
             try:
-                return packed_code((batch.fn, batch.loop.go_on), self._numbers)
+                packed = packed_code((batch.fn, batch.loop.go_on), self._numbers, read)
             # What the user's own __reduce__ raises is any exception.
             except Exception as error:
                 raise NotSendable(
@@ -131,8 +144,20 @@ class Packer:
                     f"{_without_kind(error)}; make it inside the task, pass it as an argument that can be pickled, or "
                     f'give the task executor="threads"'
                 ) from error
+            # The task's key was made before: what its code imports is there by now.
+            IMPORTED.note()
+            self._hold(read)
+            return packed
 
         return self._unit((batch.fn, batch.loop.go_on), pack)
+
+    def _hold(self, read: set[str]) -> None:
+        """From now on orders carry what the user's modules hold under these names, too."""
+        self._read |= read
+        packed = {name: _packed_held(values, self._numbers) for name, values in held_values(self._read).items()}
+        self._packed.pop(self._held, None)
+        self._held = Unit(next(_TOKENS))
+        self._packed[self._held] = Held(packed)
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
         def pack() -> Packed:
@@ -190,23 +215,27 @@ class Packer:
 
     def _unit(self, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
         key = tuple(map(id, things))
-        with self._lock:
-            if key in self._units:
-                self._units.move_to_end(key)
-                return self._units[key][1]
-            unit = Unit(next(_TOKENS))
-            self._packed[unit] = pack()
-            # With the things themselves, so that no others get their addresses.
-            self._units[key] = (things, unit)
-            while len(self._units) > MOST_UNITS:
-                _, (_, old) = self._units.popitem(last=False)
-                del self._packed[old]
-            return unit
+        if key in self._units:
+            self._units.move_to_end(key)
+            return self._units[key][1]
+        packed, unit = pack(), Unit(next(_TOKENS))
+        self._packed[unit] = packed
+        # With the things themselves, so that no others get their addresses.
+        self._units[key] = (things, unit)
+        return unit
+
+
+def _needed(order: Order) -> list[Unit]:
+    columns = [each for each in order.columns if isinstance(each, Unit)]
+    return list(dict.fromkeys([order.held, order.code, *columns, *order.names.values()]))
 
 
 def surroundings() -> Surroundings:
     """What is around this process now."""
-    modules = {name: Module(each.content, each.file, each.is_package) for name, each in IMPORTED.by_name.items()}
+    modules = {
+        name: Module(each.content, each.file, each.is_package, is_outdated(name, each))
+        for name, each in IMPORTED.by_name.items()
+    }
     return Surroundings(
         os.getcwd(),
         tuple(sys.path),
@@ -224,12 +253,22 @@ def _has_shell() -> bool:
     return shells is not None and bool(shells.InteractiveShell.initialized())
 
 
-def packed_code(thing: Any, numbers: Numbers) -> Packed:
-    """A function or class by content, with all that it reaches; tasks and nodes also by number."""
-    stream = io.BytesIO()
-    buffers: list[pickle.PickleBuffer] = []
-    _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append).dump(thing)
-    return Packed(stream.getvalue(), tuple(buffer.raw() for buffer in buffers))
+def _packed_held(values: Mapping[str, Any], numbers: Numbers) -> Packed:
+    """What a module holds. A value that cannot travel stays what the worker's own import makes."""
+    try:
+        return packed_code(values, numbers)
+    # What the user's own __reduce__ raises is any exception.
+    except Exception:  # noqa: BLE001 (each is tried alone)
+        return packed_code({path: value for path, value in values.items() if _can_be_packed(value)}, Numbers())
+
+
+def _can_be_packed(value: Any) -> bool:
+    try:
+        packed_code(value, Numbers())
+    # As above.
+    except Exception:  # noqa: BLE001 (this is what is asked)
+        return False
+    return True
 
 
 def _packed_value(value: Any, found: dict[str, Any]) -> Packed:
@@ -276,10 +315,7 @@ def _culprit(fn: Callable[..., Any]) -> str:
         except ValueError:
             continue
     for name, value in reached.items():
-        try:
-            packed_code(value, Numbers())
-        # As above.
-        except Exception:  # noqa: BLE001 (this is what is looked for)
+        if not _can_be_packed(value):
             return f"it uses {name!r}, and "
     return ""
 
@@ -306,48 +342,6 @@ def _picked(values: Sequence[Any] | None, places: Iterable[int]) -> list[Any] | 
     return None if values is None else [values[i] for i in places]
 
 
-class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
-    def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
-        super().__init__(stream, **options)
-        self._numbers = numbers
-
-    def reducer_override(self, thing: Any) -> Any:
-        reduced = self._numbers.reduced(thing)
-        if reduced is not None:
-            return reduced
-        if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
-            # By itself it goes by name, which in a worker leads nowhere.
-            return _cached, (thing.__wrapped__, thing.cache_parameters())
-        if isinstance(thing, types.MethodType) and thing.__name__ == "get_ipython":
-            # Magics and commands in a task are the worker's own shell's.
-            return _get_ipython, ()
-        if isinstance(thing, types.CodeType):
-            # cloudpickle leaves the file's name out; tracebacks and ids need it.
-            return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
-        return super().reducer_override(thing)
-
-
-def _is_users(thing: Any) -> bool:
-    module = getattr(thing, "__module__", None)
-    if module == "__main__" or "<locals>" in getattr(thing, "__qualname__", ""):
-        return True
-    return getattr(sys.modules.get(str(module)), getattr(thing, "__qualname__", ""), None) is not thing
-
-
-def _get_ipython() -> Any:
-    return importlib.import_module("IPython.core.getipython").get_ipython
-
-
-def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:
-    make, arguments, *_ = reduced
-    code: types.CodeType = make(*arguments)
-    return code.replace(co_filename=file)
-
-
-def _cached(fn: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(fn)
-
-
 class _NamesPickler(pickle.Pickler):
     """Finds out which classes and functions of `__main__` a pickle tells by name."""
 
@@ -356,8 +350,10 @@ class _NamesPickler(pickle.Pickler):
         self.found: dict[str, Any] = {}
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
-            self.found[value.__qualname__] = value
+        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
+            # A nested class is found in the one around it.
+            name = value.__qualname__.partition(".")[0]
+            self.found[name] = vars(sys.modules["__main__"])[name]
         return NotImplemented
 
 

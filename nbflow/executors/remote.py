@@ -21,7 +21,7 @@ from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.failures import failure_of
 from nbflow.executors.nodes import packed_nodes
-from nbflow.executors.order import Answer, Done, Packed, Unit, brief_of
+from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.waiting import too_long
@@ -73,6 +73,7 @@ class Worker:
         self._identifier = _installed_only(self._packages)
         self._known_classes: set[str] = set()
         self.opened = False
+        self._around: Surroundings | None = None
         self._has_shell = False
 
     def perform(self, order: Order, hear: Callable[[list[Answer | Brief]], None]) -> Done:
@@ -122,13 +123,22 @@ class Worker:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
         if order.surroundings is not None:
-            self._surround(order.surroundings)
-        if self._has_shell and order.code in order.units and needs_stage(order.units[order.code].body):
+            self._around = order.surroundings
+            self._shipped.update(self._around.modules)
+        if self._around is not None:
+            self._surround(self._around)
+        held = order.units.pop(order.held, None)
+        if isinstance(held, Held):
+            self._shipped.hold(held.modules)
+        code = order.units.get(order.code)
+        if self._has_shell and isinstance(code, Packed) and needs_stage(code.body):
             set_stage()
         names = {unit: name for name, unit in order.names.items()}
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
+            assert isinstance(packed, Packed)
             value = self._units[unit] = packed.open(shared=True)
-            self._install_classes()
+            if isinstance(packed, PackedCode):
+                self._install_classes(packed.classes)
             if unit in names:
                 setattr(_main(), names[unit], value)
         for column in order.columns:
@@ -138,7 +148,7 @@ class Worker:
                     self._ids[column] = state
 
     def _surround(self, around: Surroundings) -> None:
-        """Puts the worker where the kernel is."""
+        """Puts the worker where the kernel is, wherever tasks have gone since."""
         os.chdir(around.folder)
         sys.path[:] = around.path
         for name in set(os.environ) - set(around.environment):
@@ -147,16 +157,15 @@ class Worker:
         for folder in around.left_out:
             leave_out(folder)
         logging.getLogger().setLevel(around.log_level)
-        self._shipped.update(around.modules)
         self._has_shell = around.has_shell
 
-    def _install_classes(self) -> None:
+    def _install_classes(self, names: frozenset[str]) -> None:
         """Classes of the user's that came by content are found by name from now on, so that results name them."""
         for id_, cls in list(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.items()):
             if id_ in self._known_classes:
                 continue
             self._known_classes.add(id_)
-            if cls.__module__ == "__main__" and cls.__qualname__ == cls.__name__:
+            if cls.__qualname__ in names and cls.__qualname__ == cls.__name__ and cls.__module__ == "__main__":
                 setattr(_main(), cls.__name__, cls)
 
     def _column(self, order: Order, column: Unit | list[Any]) -> Sequence[Any]:

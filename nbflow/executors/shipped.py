@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import sys
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
+from nbflow.executors.overlay import put_values
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
-    from nbflow.executors.order import Module
+    from nbflow.executors.order import Module, Packed
 
 
 class Shipped(importlib.abc.MetaPathFinder):
@@ -20,6 +23,10 @@ class Shipped(importlib.abc.MetaPathFinder):
 
     def __init__(self) -> None:
         self._modules: Mapping[str, Module] = {}
+        self._held: Mapping[str, Packed] = {}
+        # Imports that are under way, one in another, and the modules that they have made so far.
+        self._depth = 0
+        self._made: list[ModuleType] = []
         sys.meta_path.insert(0, self)
 
     def update(self, modules: Mapping[str, Module]) -> None:
@@ -30,6 +37,31 @@ class Shipped(importlib.abc.MetaPathFinder):
             for name in loaded:
                 del sys.modules[name]
 
+    def hold(self, held: Mapping[str, Packed]) -> None:
+        """From now on the modules hold this, whatever their import or a task made of it."""
+        self._held = held
+        for name in held:
+            if name in sys.modules:
+                self._put(sys.modules[name])
+
+    @contextmanager
+    def importing(self, module: ModuleType) -> Iterator[None]:
+        """The module is imported in the block."""
+        self._depth += 1
+        try:
+            yield
+            self._made.append(module)
+        finally:
+            self._depth -= 1
+            while self._made and not self._depth:
+                # Not before: what one module holds may be of a class of another's that imports it.
+                self._put(self._made.pop())
+
+    def _put(self, module: ModuleType) -> None:
+        packed = self._held.get(module.__name__)
+        if packed is not None:
+            put_values(module, packed.open())
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -39,17 +71,27 @@ class Shipped(importlib.abc.MetaPathFinder):
                 # A folder without a file of its own.
                 return ModuleSpec(fullname, None, is_package=True)
             return None
+        if module.outdated:
+            raise ImportError(
+                f"{module.file} was edited right after the kernel imported it: run importlib.reload() on it, or "
+                f"restart the kernel"
+            )
         return importlib.util.spec_from_file_location(
             fullname,
             module.file,
-            loader=_Loader(module),
+            loader=_Loader(module, self),
             submodule_search_locations=[module.file.rpartition("/")[0]] if module.is_package else None,
         )
 
 
 class _Loader(importlib.abc.InspectLoader):
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, shipped: Shipped) -> None:
         self._module = module
+        self._shipped = shipped
+
+    def exec_module(self, module: ModuleType) -> None:
+        with self._shipped.importing(module):
+            super().exec_module(module)
 
     def get_filename(self, fullname: str) -> str:
         return self._module.file

@@ -11,7 +11,7 @@ from nbflow.probe.files import stamp_of
 from nbflow.probe.packages import is_installed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Imported:
     """A module's file as it was imported. spec: a reload gives the module another one."""
 
