@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import Sealed
 from nbflow.codecs.pickled import parts_of
-from nbflow.errors import NotSendable, NotStorable, place_of
+from nbflow.errors import NotSendable, NotStorable, in_words, place_of
 from nbflow.executors.base import Outcome
 from nbflow.executors.content import found_in_main, packed_code
 from nbflow.executors.failures import error_of
@@ -109,12 +109,18 @@ class Packer:
         """What a worker sent back for one element, as the engine knows it."""
         outcome = _outcome(answer) if isinstance(answer, tuple) else self._from_answer(batch, answer)
         outcome.position = places[outcome.position]
-        if outcome.apart and batch.identify is None:
-            outcome.open()
+        if not outcome.apart or (outcome.out and batch.identify is not None):
+            return outcome
+        try:
+            value = outcome.open()
+        # A class's own way to be rebuilt may raise anything, also where it did not in the worker.
+        except Exception as error:  # noqa: BLE001 (told as the element's)
+            return Outcome(outcome.position, error=_not_opened(batch, error), seconds=outcome.seconds, log=outcome.log)
+        if batch.identify is None:
             outcome.sealed = None
-        elif outcome.apart and not outcome.out and batch.identify is not None:
+        else:
             # Its id depends on code of the user's, which is looked at here, where it may be edited.
-            outcome.out, outcome.members = batch.identify(outcome.open())
+            outcome.out, outcome.members = batch.identify(value)
         return outcome
 
     def _from_answer(self, batch: Batch, answer: Answer) -> Outcome:
@@ -223,6 +229,15 @@ class Packer:
         # With the things themselves, so that no others get their addresses.
         self._units[key] = (things, unit)
         return unit
+
+
+def _not_opened(batch: Batch, error: Exception) -> NotSendable:
+    why = NotSendable(
+        f"{batch.label} ({place_of(batch.fn)}): its result came from the worker process and cannot be opened here: "
+        f'{in_words(error)}; return something that can be pickled, or give the task executor="threads"'
+    )
+    why.__cause__ = error
+    return why
 
 
 def _needed(order: Order) -> list[Unit]:
