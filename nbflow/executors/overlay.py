@@ -14,11 +14,12 @@ from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.handles import is_handle
+from nbflow.identity.immutable import is_immutable
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.packages import is_installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nbflow.probe.imported import Imported
 
@@ -32,17 +33,34 @@ def held_values(read: set[str]) -> dict[str, dict[str, Any]]:
     names = read.union(*(code.co_names for name in modules for code in _codes_of(IMPORTED.by_name[name])))
     held = {}
     for name, module in modules.items():
-        values = {path: value for path, value in _values(module) if path.rpartition(".")[2] in names}
+        defaults = {id(each) for fn in _functions(module) for each in _defaults(fn) if not is_immutable(each)}
+        values = {
+            path: value for path, value in _values(module) if path.rpartition(".")[2] in names or id(value) in defaults
+        }
         if values:
             held[name] = values
     return held
 
 
-def put_values(module: types.ModuleType, values: Mapping[str, Any]) -> None:
-    """Gives a module in a worker what it holds in the kernel."""
+def put_values(module: types.ModuleType, values: Mapping[str, Any], state_of: Callable[[Any], bytes | None]) -> None:
+    """Gives a module in a worker what it holds in the kernel, and leaves alone what is the same.
+
+    state_of: differs where values do; None where nothing tells, as of a bare object() that stands for "not given".
+    """
     for path, value in values.items():
         outer, _, name = path.rpartition(".")
-        setattr(getattr(module, outer) if outer else module, name, value)
+        place = getattr(module, outer) if outer else module
+        present: Any = getattr(place, name, None)
+        if present is value or (type(present) is type(value) and state_of(value) in {None, state_of(present)}):
+            continue
+        # Other modules, defaults and closures may hold the same object.
+        if type(present) is type(value) is list:
+            present[:] = value
+        elif type(present) is type(value) and isinstance(value, (dict, set)):
+            present.clear()
+            present.update(value)
+        else:
+            setattr(place, name, value)
 
 
 def is_replaced(fn: types.FunctionType) -> bool:
@@ -128,6 +146,10 @@ def _functions(module: types.ModuleType) -> Iterator[types.FunctionType]:
         is_class = isinstance(value, type) and value.__module__ == module.__name__
         held = list(vars(value).values()) if is_class else [value]
         yield from (each for each in held if isinstance(each, types.FunctionType))
+
+
+def _defaults(fn: types.FunctionType) -> tuple[Any, ...]:
+    return (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values())
 
 
 # With another one, what is put into a class may mean more than that.

@@ -47,7 +47,9 @@ class Packer:
         self._numbers = Numbers()
         # The names that code reads, and what the user's modules hold under them.
         self._read: set[str] = set()
+        self._values: dict[str, dict[str, Any]] = {}
         self._held = Unit(next(_TOKENS))
+        self._packed[self._held] = Held({})
 
     def order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
         """An order for some elements of a batch, and why others cannot travel. Raises NotSendable where none can."""
@@ -160,9 +162,13 @@ class Packer:
     def _hold(self, read: set[str]) -> None:
         """From now on orders carry what the user's modules hold under these names, too."""
         self._read |= read
-        packed = {name: _packed_held(values, self._numbers) for name, values in held_values(self._read).items()}
+        values = held_values(self._read)
+        if values.keys() == self._values.keys() and all(map(_are_same, values.values(), self._values.values())):
+            # What a task changed in place meanwhile was of this run's making.
+            return
+        packed = {name: _packed_held(each, self._numbers) for name, each in values.items()}
         self._packed.pop(self._held, None)
-        self._held = Unit(next(_TOKENS))
+        self._values, self._held = values, Unit(next(_TOKENS))
         self._packed[self._held] = Held(packed)
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
@@ -238,6 +244,10 @@ def _not_opened(batch: Batch, error: Exception) -> NotSendable:
     )
     why.__cause__ = error
     return why
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(one[name] is other[name] for name in one)
 
 
 def _needed(order: Order) -> list[Unit]:

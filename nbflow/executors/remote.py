@@ -68,12 +68,13 @@ class Worker:
         self._units: dict[Unit, Any] = {}
         self._ids: dict[Unit, bytes] = {}
         self._memo = StatMemo()
-        self._shipped = Shipped()
+        self._shipped = Shipped(self.state_of)
         self._packages = Packages()
         self._identifier = _installed_only(self._packages)
         self._known_classes: set[str] = set()
         self.opened = False
         self._around: Surroundings | None = None
+        self._held: Unit | None = None
         self._has_shell = False
 
     def perform(self, order: Order, hear: Callable[[list[Answer | Brief]], None]) -> Done:
@@ -129,7 +130,9 @@ class Worker:
             self._surround(self._around)
         held = order.units.pop(order.held, None)
         if isinstance(held, Held):
-            self._shipped.hold(held.modules)
+            # A new run begins with what the kernel has; within one, what tasks left in modules stays there.
+            self._shipped.hold(held.modules, anew=self._held is None or self._held in order.forget)
+            self._held = order.held
         code = order.units.get(order.code)
         if self._has_shell and isinstance(code, Packed) and needs_stage(code.body):
             set_stage()

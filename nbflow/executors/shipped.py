@@ -7,21 +7,23 @@ import importlib.util
 import sys
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.overlay import put_values
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from nbflow.executors.order import Module, Packed
 
 
 class Shipped(importlib.abc.MetaPathFinder):
-    """Finds the modules that came from the kernel before any others."""
+    """Finds the modules that came from the kernel before any others. state_of: tells whether values differ."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_of: Callable[[Any], bytes | None]) -> None:
+        self._state_of = state_of
         self._modules: Mapping[str, Module] = {}
         self._held: Mapping[str, Packed] = {}
         # Imports that are under way, one in another, and the modules that they have made so far.
@@ -37,11 +39,11 @@ class Shipped(importlib.abc.MetaPathFinder):
             for name in loaded:
                 del sys.modules[name]
 
-    def hold(self, held: Mapping[str, Packed]) -> None:
-        """From now on the modules hold this, whatever their import or a task made of it."""
-        self._held = held
-        for name in held:
-            if name in sys.modules:
+    def hold(self, held: Mapping[str, Packed], *, anew: bool) -> None:
+        """From now on the modules hold this. anew: also where they were given the same before."""
+        known, self._held = self._held, held
+        for name, packed in held.items():
+            if name in sys.modules and (anew or known.get(name) != packed):
                 self._put(sys.modules[name])
 
     @contextmanager
@@ -60,7 +62,9 @@ class Shipped(importlib.abc.MetaPathFinder):
     def _put(self, module: ModuleType) -> None:
         packed = self._held.get(module.__name__)
         if packed is not None:
-            put_values(module, packed.open())
+            # A task may be what imports it: what is read here is none of its files.
+            with apart():
+                put_values(module, packed.open(), self._state_of)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

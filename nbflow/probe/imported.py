@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from nbflow.probe.files import stamp_of
 from nbflow.probe.packages import is_installed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +35,18 @@ class ImportedModules:
     """The user's modules by name. They are looked at when somebody says so: soon after each import, at best."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Imported] = {}
+        self.by_name: Mapping[str, Imported] = {}
         self._seen: dict[str, object] = {}
+        self._lock = threading.Lock()
 
     def note(self) -> None:
         """Takes in what was imported or reloaded since the last time."""
+        with self._lock:
+            self._note()
+
+    def _note(self) -> None:
+        # Another thread may be reading the one that there is.
+        found = dict(self.by_name)
         for name, module in list(sys.modules.items()):
             # Some put objects of their own into sys.modules, which answer to any attribute.
             spec = module.__dict__.get("__spec__") if isinstance(module, ModuleType) else None
@@ -43,7 +55,8 @@ class ImportedModules:
             self._seen[name] = spec
             file = module.__dict__.get("__file__")
             if isinstance(file, str) and file.endswith(".py") and not is_installed(file, name.partition(".")[0]):
-                self.by_name[name] = Imported(spec, file, stamp_of(file), _content(file), hasattr(module, "__path__"))
+                found[name] = Imported(spec, file, stamp_of(file), _content(file), hasattr(module, "__path__"))
+        self.by_name = found
 
 
 def _content(file: str) -> bytes:

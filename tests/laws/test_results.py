@@ -457,6 +457,45 @@ def test_local_modules_hold_what_they_hold_in_the_kernel(flow_of, executor, loca
     assert results("three") == as_imported
 
 
+def test_what_a_task_leaves_in_a_module_is_there_until_the_run_ends(flow_of, away, local_module):
+    local_module("law_lazy", "LOADED = []\ndef loaded():\n    LOADED.append(1)\n    return len(LOADED)\n")
+    lazy = importlib.import_module("law_lazy")
+    for _ in range(2):
+        with flow_of(away) as flow:
+            first = task(lambda: lazy.loaded(), name="first", cache=False)()
+            task(lambda x: (x, lazy.loaded()), name="second", cache=False)(first)
+        # Which worker gets the second one is open.
+        assert flow.run()["second"] in {(1, 1), (1, 2)}
+
+
+SHARED = """
+NOT_GIVEN = object()
+LAW_NAMES = {"a": 1}
+KINDS = ["x"]
+def default(x=NOT_GIVEN, *, names=LAW_NAMES):
+    return "none" if x is NOT_GIVEN else len(names)
+def kinds():
+    return sorted(KINDS)
+"""
+
+
+def test_what_modules_share_they_share_everywhere(flow_of, executor, local_module):
+    local_module("law_shared", SHARED)
+    local_module(
+        "law_sharing",
+        "from law_shared import KINDS, NOT_GIVEN, default\n"
+        "def add(x):\n    KINDS.append(x)\n    return KINDS\n"
+        "def ask():\n    return default(NOT_GIVEN), default(), default(1)\n",
+    )
+    shared, sharing = importlib.import_module("law_shared"), importlib.import_module("law_sharing")
+    vars(shared)["LAW_NAMES"]["b"] = 2
+    shared.KINDS.append("y")
+    with flow_of(executor) as flow:
+        task(lambda: (sharing.ask(), shared.kinds(), sharing.add("z"), shared.kinds()), name="f", cache=False)()
+    asked = ("none", "none", 2)
+    assert flow.run()["f"] == (asked, ["x", "y"], ["x", "y", "z"], ["x", "y", "z"])
+
+
 def test_what_a_module_holds_may_be_of_one_that_imports_it(flow_of, executor, local_module):
     local_module("law_registry", "KINDS = {}\ndef known(): return [each.__name__ for each in KINDS.values()]\n")
     local_module("law_kinds", "import law_registry\nclass A: pass\nlaw_registry.KINDS['a'] = A\n")
