@@ -93,6 +93,13 @@ def _array_with(
     return array
 
 
+def with_full_name(thing: Any, reduced: Any) -> Any:
+    """What cloudpickle makes of a class, with its qualified name: pickles name nested classes by that, and people."""
+    if isinstance(thing, type) and isinstance(reduced, tuple) and reduced[0].__name__ == "_make_skeleton_class":
+        reduced[1][3]["__qualname__"] = thing.__qualname__
+    return reduced
+
+
 def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     """Functions and classes that live only in a notebook travel by content."""
     import cloudpickle
@@ -103,7 +110,7 @@ def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
             def reducer_override(self, each: Any) -> Any:
                 reduced = _array_reduced(each)
-                return super().reducer_override(each) if reduced is NotImplemented else reduced
+                return with_full_name(each, super().reducer_override(each)) if reduced is NotImplemented else reduced
 
         Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
     # As above: any exception at all may come from the value's own methods.

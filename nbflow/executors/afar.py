@@ -21,7 +21,7 @@ from nbflow.executors import wire
 from nbflow.executors.failures import failure_of
 from nbflow.executors.order import Answer, Brief, Done, Refused
 from nbflow.executors.parcel import MOST_HELD
-from nbflow.executors.remote import Watched, Worker, surround
+from nbflow.executors.remote import Watched, Worker, state_of, surround
 from nbflow.executors.shipped import Shipped
 from nbflow.probe.listening import apart
 
@@ -245,12 +245,13 @@ class _Here:
 
     def _surround(self, around: Surroundings, *, same_machine: bool) -> None:
         if self._shipped is None:
-            self._shipped = Shipped()
+            self._shipped = Shipped(state_of)
             leave_random_alone()
         if not same_machine:
             kept = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
             around = replace(around, folder="", path=tuple(sys.path), environment={**os.environ, **kept})
-        surround(around, self._shipped)
+        surround(around)
+        self._shipped.update(around.modules)
         self._has_shell = around.has_shell
 
 

@@ -18,7 +18,7 @@ from nbflow.executors.afar import IDLE, Freight, Waybill
 from nbflow.executors.base import Outcome
 from nbflow.executors.cluster import lost
 from nbflow.executors.failures import error_of
-from nbflow.executors.order import Done, Refused
+from nbflow.executors.order import Done, Packed, Refused
 from nbflow.executors.parcel import Packer, surroundings
 from nbflow.probe.imported import IMPORTED
 
@@ -153,11 +153,12 @@ class ClusterRun:
     def _loaded(self, order: Order) -> dict[Unit, Any]:
         """The large units of an order, which every worker gets once; the small ones go along with it."""
         self._packer.supply(order, {})
-        large = {unit: packed for unit, packed in order.units.items() if packed.size_bytes > _APART_BYTES}
-        for unit, packed in large.items():
+        packed = {unit: each for unit, each in order.units.items() if isinstance(each, Packed)}
+        large = {unit: each for unit, each in packed.items() if each.size_bytes > _APART_BYTES}
+        for unit, each in large.items():
             del order.units[unit]
             if unit not in self._scattered:
-                self._scatter(unit, Freight.of(packed))
+                self._scatter(unit, Freight.of(each))
         while len(self._scattered) > _MOST_SCATTERED:
             self._scattered.popitem(last=False)
         return {unit: self._scattered[unit] for unit in large}

@@ -37,7 +37,8 @@ def main() -> None:
     """Forks workers when it is told to, and tells how they ended. The control socket is its standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=os.dup(0))
-    children: set[int] = set()
+    children = _Children()
+    signal.signal(signal.SIGCHLD, lambda *_: children.look())
     gc.freeze()
     while True:
         try:
@@ -52,14 +53,14 @@ def main() -> None:
                 control.close()
                 _work(*descriptors)
             children.add(pid)
+            children.look()
             for descriptor in descriptors:
                 os.close(descriptor)
             control.sendall(PID.pack(pid))
         else:
             (pid,) = PID.unpack(message[1:])
-            control.sendall(PID.pack(_status(pid)))
-            children.discard(pid)
-    for pid in children:
+            control.sendall(PID.pack(children.status(pid)))
+    for pid in children.alive:
         end_process(pid)
 
 
@@ -71,23 +72,41 @@ def end_process(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _status(pid: int) -> int:
-    """How a worker ended: its exit code, or minus the number of the signal."""
-    until = time.monotonic() + _GONE_S
-    while True:
-        try:
-            gone, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            return 0
-        if gone:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
-            end_process(pid)
-        time.sleep(0.005)
+class _Children:
+    """The workers, and how those ended that nobody has asked for yet."""
+
+    def __init__(self) -> None:
+        self.alive: set[int] = set()
+        self._ended: dict[int, int] = {}
+        self.add = self.alive.add
+
+    def look(self) -> None:
+        """Notes who has ended, and ends what they forked: that holds their connections, and the kernel waits."""
+        for pid in tuple(self.alive):
+            try:
+                gone, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+            if gone:
+                self.alive.discard(pid)
+                self._ended[pid] = os.waitstatus_to_exitcode(status)
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+
+    def status(self, pid: int) -> int:
+        """How a worker ended, which it does soon: its exit code, or minus the number of the signal."""
+        until = time.monotonic() + _GONE_S
+        while pid in self.alive:
+            self.look()
+            if time.monotonic() > until:
+                end_process(pid)
+            time.sleep(0.005)
+        return self._ended.pop(pid, 0)
 
 
 def _work(connection_fd: int, page_fd: int) -> None:
     """Carries out orders until nobody sends any more. Never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # A group of its own, so that what a task starts ends with it.
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -30,6 +30,20 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
+class PackedCode(Packed):
+    """Code by content. classes: those of `__main__` in it that the kernel finds there by these names."""
+
+    classes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the user's modules hold in the kernel, by module: opened where a worker has imported that."""
+
+    modules: dict[str, Packed]
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """Stands for a value that a worker gets once, and keeps: a function, or an argument that elements share."""
 
@@ -38,11 +52,12 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the user's as the kernel imported it."""
+    """A module of the user's as the kernel imported it. outdated: its source is no longer what the kernel runs."""
 
     source: bytes
     file: str
     is_package: bool
+    outdated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +77,14 @@ class Surroundings:
 class Order:
     """A batch for a worker. code: (function, whether a loop goes on); columns: a Unit, or what each element gets.
 
-    names: what the worker's `__main__` has to have under a name before anything is opened. units: what it lacks so far;
-    forget: what it does not need any more. places: of the elements in their batch.
+    names: what the worker's `__main__` has to have under a name before anything is opened. held: what the user's
+    modules hold. units: all of that; what the worker lacks of it when it is sent. forget: what it does not need any
+    more. places: of the elements in their batch.
     """
 
     label: str
     code: Unit
+    held: Unit
     columns: list[Unit | list[Any]]
     keywords: tuple[str | None, ...]
     places: list[int]
@@ -80,7 +97,7 @@ class Order:
     starts: dict[int, tuple[int, Packed]] | None
     timeout_s: float | None
     names: dict[str, Unit] = field(default_factory=dict)
-    units: dict[Unit, Packed] = field(default_factory=dict)
+    units: dict[Unit, Packed | Held] = field(default_factory=dict)
     forget: tuple[Unit, ...] = ()
     surroundings: Surroundings | None = None
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import Sealed
 from nbflow.codecs.pickled import parts_of
-from nbflow.errors import NotSendable, NotStorable, place_of
+from nbflow.errors import NotSendable, NotStorable, in_words, place_of
 from nbflow.executors.base import Outcome
-from nbflow.executors.code import culprit, packed_code
+from nbflow.executors.content import found_in_main, packed_code
 from nbflow.executors.failures import error_of
 from nbflow.executors.nodes import Numbers
-from nbflow.executors.order import PLAIN, Module, Order, Packed, Surroundings, Unit
+from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
+from nbflow.executors.overlay import held_values, is_outdated
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
 
@@ -41,12 +42,26 @@ class Packer:
 
     def __init__(self) -> None:
         self._units: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Unit]] = OrderedDict()
-        self._packed: dict[Unit, Packed] = {}
+        self._packed: dict[Unit, Packed | Held] = {}
         self._lock = threading.Lock()
         self._numbers = Numbers()
+        # The names that code reads, and what the user's modules hold under them.
+        self._read: set[str] = set()
+        self._values: dict[str, dict[str, Any]] = {}
+        self._held = Unit(next(_TOKENS))
+        self._packed[self._held] = Held({})
 
     def order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
         """An order for some elements of a batch, and why others cannot travel. Raises NotSendable where none can."""
+        with self._lock:
+            order, refused = self._order(batch, places)
+            order.units = {unit: self._packed[unit] for unit in _needed(order)}
+            for key in list(self._units)[: max(0, len(self._units) - MOST_UNITS)]:
+                _, old = self._units.pop(key)
+                del self._packed[old]
+        return order, refused
+
+    def _order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
         names: dict[str, Unit] = {}
         refused: dict[int, NotSendable] = {}
         columns: list[Unit | list[Any]] = []
@@ -57,9 +72,11 @@ class Packer:
                 columns.append(self._column(batch, number, [column[i] for i in places], names, places, refused))
         good = [at for at, place in enumerate(places) if place not in refused]
         chosen = [places[at] for at in good]
+        code = self._code(batch)
         order = Order(
             label=batch.label,
-            code=self._code(batch),
+            code=code,
+            held=self._held,
             columns=[each if isinstance(each, Unit) else [each[at] for at in good] for each in columns],
             keywords=batch.keywords,
             places=chosen,
@@ -76,13 +93,12 @@ class Packer:
         return order, refused
 
     def supply(self, order: Order, held: dict[Unit, None]) -> None:
-        """Adds to an order the units that its worker lacks. held: what that has, oldest use first; brought up to date.
+        """Leaves the units in an order that its worker lacks. held: what that has, oldest use first.
 
-        What it has not used for long it is to forget.
+        It is brought up to date. What it has not used for long it is to forget.
         """
-        needed = [order.code, *(each for each in order.columns if isinstance(each, Unit)), *order.names.values()]
-        with self._lock:
-            order.units = {unit: self._packed[unit] for unit in needed if unit not in held}
+        needed = _needed(order)
+        order.units = {unit: packed for unit, packed in order.units.items() if unit not in held}
         for unit in needed:
             held.pop(unit, None)
             held[unit] = None
@@ -95,12 +111,18 @@ class Packer:
         """What a worker sent back for one element, as the engine knows it."""
         outcome = _outcome(answer) if isinstance(answer, tuple) else self._from_answer(batch, answer)
         outcome.position = places[outcome.position]
-        if outcome.apart and batch.identify is None:
-            outcome.open()
+        if not outcome.apart or (outcome.out and batch.identify is not None):
+            return outcome
+        try:
+            value = outcome.open()
+        # A class's own way to be rebuilt may raise anything, also where it did not in the worker.
+        except Exception as error:  # noqa: BLE001 (told as the element's)
+            return Outcome(outcome.position, error=_not_opened(batch, error), seconds=outcome.seconds, log=outcome.log)
+        if batch.identify is None:
             outcome.sealed = None
-        elif outcome.apart and not outcome.out and batch.identify is not None:
+        else:
             # Its id depends on code of the user's, which is looked at here, where it may be edited.
-            outcome.out, outcome.members = batch.identify(outcome.open())
+            outcome.out, outcome.members = batch.identify(value)
         return outcome
 
     def _from_answer(self, batch: Batch, answer: Answer) -> Outcome:
@@ -120,17 +142,34 @@ class Packer:
 
     def _code(self, batch: Batch) -> Unit:
         def pack() -> Packed:
+            read: set[str] = set()
             try:
-                return packed_code((batch.fn, batch.loop.go_on), self._numbers)
+                packed = packed_code((batch.fn, batch.loop.go_on), self._numbers, read)
             # What the user's own __reduce__ raises is any exception.
             except Exception as error:
                 raise NotSendable(
-                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {culprit(batch.fn)}"
+                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {_culprit(batch.fn)}"
                     f"{_without_kind(error)}; make it inside the task, pass it as an argument that can be pickled, or "
                     f'give the task executor="threads"'
                 ) from error
+            # The task's key was made before: what its code imports is there by now.
+            IMPORTED.note()
+            self._hold(read)
+            return packed
 
         return self._unit((batch.fn, batch.loop.go_on), pack)
+
+    def _hold(self, read: set[str]) -> None:
+        """From now on orders carry what the user's modules hold under these names, too."""
+        self._read |= read
+        values = held_values(self._read)
+        if values.keys() == self._values.keys() and all(map(_are_same, values.values(), self._values.values())):
+            # What a task changed in place meanwhile was of this run's making.
+            return
+        packed = {name: _packed_held(each, self._numbers) for name, each in values.items()}
+        self._packed.pop(self._held, None)
+        self._values, self._held = values, Unit(next(_TOKENS))
+        self._packed[self._held] = Held(packed)
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
         def pack() -> Packed:
@@ -188,23 +227,40 @@ class Packer:
 
     def _unit(self, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
         key = tuple(map(id, things))
-        with self._lock:
-            if key in self._units:
-                self._units.move_to_end(key)
-                return self._units[key][1]
-            unit = Unit(next(_TOKENS))
-            self._packed[unit] = pack()
-            # With the things themselves, so that no others get their addresses.
-            self._units[key] = (things, unit)
-            while len(self._units) > MOST_UNITS:
-                _, (_, old) = self._units.popitem(last=False)
-                del self._packed[old]
-            return unit
+        if key in self._units:
+            self._units.move_to_end(key)
+            return self._units[key][1]
+        packed, unit = pack(), Unit(next(_TOKENS))
+        self._packed[unit] = packed
+        # With the things themselves, so that no others get their addresses.
+        self._units[key] = (things, unit)
+        return unit
+
+
+def _not_opened(batch: Batch, error: Exception) -> NotSendable:
+    why = NotSendable(
+        f"{batch.label} ({place_of(batch.fn)}): its result came from the worker process and cannot be opened here: "
+        f'{in_words(error)}; return something that can be pickled, or give the task executor="threads"'
+    )
+    why.__cause__ = error
+    return why
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(one[name] is other[name] for name in one)
+
+
+def _needed(order: Order) -> list[Unit]:
+    columns = [each for each in order.columns if isinstance(each, Unit)]
+    return list(dict.fromkeys([order.held, order.code, *columns, *order.names.values()]))
 
 
 def surroundings() -> Surroundings:
     """What is around this process now."""
-    modules = {name: Module(each.content, each.file, each.is_package) for name, each in IMPORTED.by_name.items()}
+    modules = {
+        name: Module(each.content, each.file, each.is_package, is_outdated(name, each))
+        for name, each in IMPORTED.by_name.items()
+    }
     return Surroundings(
         os.getcwd(),
         tuple(sys.path),
@@ -220,6 +276,24 @@ def _has_shell() -> bool:
     """Whether this is a notebook's kernel, or another shell of IPython's."""
     shells: Any = sys.modules.get("IPython.core.interactiveshell")
     return shells is not None and bool(shells.InteractiveShell.initialized())
+
+
+def _packed_held(values: Mapping[str, Any], numbers: Numbers) -> Packed:
+    """What a module holds. A value that cannot travel stays what the worker's own import makes."""
+    try:
+        return packed_code(values, numbers)
+    # What the user's own __reduce__ raises is any exception.
+    except Exception:  # noqa: BLE001 (each is tried alone)
+        return packed_code({path: value for path, value in values.items() if _can_be_packed(value)}, Numbers())
+
+
+def _can_be_packed(value: Any) -> bool:
+    try:
+        packed_code(value, Numbers())
+    # As above.
+    except Exception:  # noqa: BLE001 (this is what is asked)
+        return False
+    return True
 
 
 def _packed_value(value: Any, found: dict[str, Any]) -> Packed:
@@ -253,6 +327,24 @@ def _parameter(fn: Callable[..., Any], number: int) -> str:
     return names[number] if number < len(names) else f"number {number + 1}"
 
 
+def _culprit(fn: Callable[..., Any]) -> str:
+    """Which of the values that a function reaches by name cannot be pickled."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return ""
+    space = fn.__globals__
+    reached = {name: space[name] for name in code.co_names if name in space}
+    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=False):
+        try:
+            reached[name] = cell.cell_contents
+        except ValueError:
+            continue
+    for name, value in reached.items():
+        if not _can_be_packed(value):
+            return f"it uses {name!r}, and "
+    return ""
+
+
 def _without_kind(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
@@ -283,8 +375,10 @@ class _NamesPickler(pickle.Pickler):
         self.found: dict[str, Any] = {}
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
-            self.found[value.__qualname__] = value
+        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
+            # A nested class is found in the one around it.
+            name = value.__qualname__.partition(".")[0]
+            self.found[name] = vars(sys.modules["__main__"])[name]
         return NotImplemented
 
 

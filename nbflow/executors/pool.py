@@ -100,8 +100,15 @@ class Pool:
             return self._idle.pop() if self._idle else self._spawn()
 
     def give_back(self, worker: WorkerProcess) -> None:
+        """Nobody needs it for now: it is kept, as long as those that wait do not hold much memory."""
+        # It would keep in memory what a run sent that is over.
+        worker.owner = None
         with self._lock:
-            self._idle.append(worker)
+            held = sum(resident_bytes(each.pid) for each in [worker, *self._idle])
+            if held <= MOST_IDLE_BYTES:
+                self._idle.append(worker)
+                return
+        self.end(worker)
 
     def end(self, worker: WorkerProcess) -> int:
         """A worker has ended, or is to: gives how."""
@@ -168,6 +175,15 @@ class Pool:
         self._control = ours
 
 
+def resident_bytes(pid: int) -> int:
+    """How much memory a process has in use, in bytes; 0 where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/statm") as stream:
+            return int(stream.read().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
 def how_it_ended(status: int) -> str:
     """In words: "killed by SIGSEGV", "exit code 3"."""
     if status >= 0:
@@ -177,6 +193,8 @@ def how_it_ended(status: int) -> str:
     return f"killed by signal {-status}"
 
 
+# What workers that wait may hold altogether. Another one is started in a hundredth of a second.
+MOST_IDLE_BYTES = 2**30
 _END_S = 2.0
 POOL = Pool()
 atexit.register(POOL.close)

@@ -77,6 +77,7 @@ class ProcessExecutor:
                     worker = context.run(_Errand(batch, self._packer).run, worker)
             # A defect of ours must end the run and not hang it; what tasks raise is an Outcome already.
             except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
+                worker = None
                 self._inbox.put(error)
             with self._lock:
                 self._open -= 1
@@ -111,13 +112,19 @@ class _Errand:
             if not order.places:
                 continue
             worker = worker or POOL.borrow()
+            is_new = worker.around is None
             self._furnish(worker, order)
             try:
                 worker.send(order)
-                worker = worker if self._follow(worker, order) else None
+                lives = self._follow(worker, order)
             except Lost as lost:
-                worker = None
-                self._mourn(lost)
+                lives = False
+                self._mourn(lost, is_new=is_new)
+            except BaseException:
+                # It may have more to say, which the next one who gives it something to do would take for an answer.
+                worker.kill()
+                raise
+            worker = worker if lives else None
         return worker
 
     def _furnish(self, worker: WorkerProcess, order: Order) -> None:
@@ -174,10 +181,10 @@ class _Errand:
                 self._left.remove(outcome.position)
             self._batch.outcomes.append(outcome)
 
-    def _mourn(self, lost: Lost) -> None:
+    def _mourn(self, lost: Lost, *, is_new: bool) -> None:
         """A worker has died: the element that it was at is tried again, but not for ever."""
-        if lost.place == IDLE:
-            # It died before it was given anything to do.
+        if lost.place == IDLE and not is_new:
+            # Somebody ended it while it waited. A new one has died of what it was sent.
             return
         self._deaths[lost.place] += 1
         if self._deaths[lost.place] < MOST_DEATHS:
@@ -212,6 +219,9 @@ class _Errand:
         batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
 
     def _fail(self, place: int, error: Exception) -> None:
+        if place not in self._left:
+            # It had ended, and its worker died of what came after it.
+            return
         self._left.remove(place)
         self._batch.outcomes.append(Outcome(place, error=error))
 

@@ -21,7 +21,7 @@ from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.failures import failure_of
 from nbflow.executors.nodes import packed_nodes
-from nbflow.executors.order import Answer, Done, Packed, Unit, brief_of
+from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.waiting import too_long
@@ -79,11 +79,12 @@ class Worker:
         self._units: dict[Unit, Any] = {}
         self._ids: dict[Unit, bytes] = {}
         self._memo = StatMemo()
-        self._shipped = shipped or Shipped()
-        self._packages = Packages()
-        self._identifier = _installed_only(self._packages)
+        self._shipped = shipped or Shipped(state_of)
+        self._identifier = _installed_only()
         self._known_classes: set[str] = set()
         self.opened = False
+        self._around: Surroundings | None = None
+        self._held: Unit | None = None
         self.has_shell = False
 
     def watch(self, watched: Watched) -> None:
@@ -146,29 +147,41 @@ class Worker:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
         if order.surroundings is not None:
-            surround(order.surroundings, self._shipped)
-            self.has_shell = order.surroundings.has_shell
-        if self.has_shell and order.code in order.units and needs_stage(order.units[order.code].body):
+            self._around = order.surroundings
+            self._shipped.update(self._around.modules)
+            self.has_shell = self._around.has_shell
+        if self._around is not None:
+            # Wherever tasks have gone since.
+            surround(self._around)
+        held = order.units.pop(order.held, None)
+        if isinstance(held, Held):
+            # A new run begins with what the kernel has; within one, what tasks left in modules stays there.
+            self._shipped.hold(held.modules, anew=self._held is None or self._held in order.forget)
+            self._held = order.held
+        code = order.units.get(order.code)
+        if self.has_shell and isinstance(code, Packed) and needs_stage(code.body):
             set_stage()
         names = {unit: name for name, unit in order.names.items()}
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
+            assert isinstance(packed, Packed)
             value = self._units[unit] = packed.open(shared=True)
-            self._install_classes()
+            if isinstance(packed, PackedCode):
+                self._install_classes(packed.classes)
             if unit in names:
                 setattr(_main(), names[unit], value)
         for column in order.columns:
             if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
-                state = self.state_of(self._units[column])
+                state = state_of(self._units[column])
                 if state is not None:
                     self._ids[column] = state
 
-    def _install_classes(self) -> None:
+    def _install_classes(self, names: frozenset[str]) -> None:
         """Classes of the user's that came by content are found by name from now on, so that results name them."""
         for id_, cls in list(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.items()):
             if id_ in self._known_classes:
                 continue
             self._known_classes.add(id_)
-            if cls.__module__ == "__main__" and cls.__qualname__ == cls.__name__:
+            if cls.__qualname__ in names and cls.__qualname__ == cls.__name__ and cls.__module__ == "__main__":
                 setattr(_main(), cls.__name__, cls)
 
     def _column(self, order: Order, column: Unit | list[Any]) -> Sequence[Any]:
@@ -181,24 +194,25 @@ class Worker:
         except _UsersCode:
             return b"", None
 
-    def state_of(self, value: Any) -> bytes | None:
-        """Something that is another when a value was changed in place; None where nothing tells."""
-        id_ = output_id(CodeIds(Sources(), self._packages).identifier, value)[0]
-        return None if id_.startswith(ANONYMOUS) else id_
-
     def _changed(self, order: Order) -> tuple[int, ...]:
         """The shared arguments that a call changed in place; they are not used again."""
         changed = []
         for number, column in enumerate(order.columns):
             if not isinstance(column, Unit) or column not in self._ids:
                 continue
-            if self.state_of(self._units[column]) != self._ids[column]:
+            if state_of(self._units[column]) != self._ids[column]:
                 changed.append(number)
                 del self._units[column], self._ids[column]
         return tuple(changed)
 
 
-def surround(around: Surroundings, shipped: Shipped) -> None:
+def state_of(value: Any) -> bytes | None:
+    """Something that is another when a value was changed in place; None where nothing tells."""
+    id_ = output_id(CodeIds(Sources(), _PACKAGES).identifier, value)[0]
+    return None if id_.startswith(ANONYMOUS) else id_
+
+
+def surround(around: Surroundings) -> None:
     """Puts this process where the kernel is."""
     # A folder that is nowhere else, or is not there any more, is no reason not to work.
     with suppress(OSError):
@@ -210,15 +224,14 @@ def surround(around: Surroundings, shipped: Shipped) -> None:
     for folder in around.left_out:
         leave_out(folder)
     logging.getLogger().setLevel(around.log_level)
-    shipped.update(around.modules)
 
 
 class _UsersCode(BaseException):
     """An id would depend on code of the user's."""
 
 
-def _installed_only(packages: Packages) -> Identifier:
-    codes, origins = CodeIds(Sources(), packages), Origins(packages)
+def _installed_only() -> Identifier:
+    codes, origins = CodeIds(Sources(), _PACKAGES), Origins(_PACKAGES)
 
     def resolve(thing: Any) -> bytes:
         if origins.of(thing) is None:
@@ -254,9 +267,7 @@ class _Call:
         finally:
             self._worker.call(None)
             with apart():
-                self.touched += [
-                    number for number, value, state in states if self._worker.state_of(value) not in {state, None}
-                ]
+                self.touched += [number for number, value, state in states if state_of(value) not in {state, None}]
 
     def _states(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
@@ -266,7 +277,7 @@ class _Call:
         values = iter(zip(args, opened, strict=True))
         for number, name in enumerate(self._order.keywords):
             sent, value = next(values) if name is None else (kwargs[name], named[name])
-            if type(sent) is Packed and not is_immutable(value) and (state := self._worker.state_of(value)) is not None:
+            if type(sent) is Packed and not is_immutable(value) and (state := state_of(value)) is not None:
                 found.append((number, value, state))
         return found
 
@@ -369,3 +380,6 @@ def peak_bytes() -> int:
 
         # macOS counts bytes.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+_PACKAGES = Packages()

@@ -5,21 +5,30 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import sys
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from nbflow.executors.overlay import put_values
+from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
-    from nbflow.executors.order import Module
+    from nbflow.executors.order import Module, Packed
 
 
 class Shipped(importlib.abc.MetaPathFinder):
-    """Finds the modules that came from the kernel before any others."""
+    """Finds the modules that came from the kernel before any others. state_of: tells whether values differ."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_of: Callable[[Any], bytes | None]) -> None:
+        self._state_of = state_of
         self._modules: Mapping[str, Module] = {}
+        self._held: Mapping[str, Packed] = {}
+        # Imports that are under way, one in another, and the modules that they have made so far.
+        self._depth = 0
+        self._made: list[ModuleType] = []
         sys.meta_path.insert(0, self)
 
     def update(self, modules: Mapping[str, Module]) -> None:
@@ -30,6 +39,33 @@ class Shipped(importlib.abc.MetaPathFinder):
             for name in loaded:
                 del sys.modules[name]
 
+    def hold(self, held: Mapping[str, Packed], *, anew: bool) -> None:
+        """From now on the modules hold this. anew: also where they were given the same before."""
+        known, self._held = self._held, held
+        for name, packed in held.items():
+            if name in sys.modules and (anew or known.get(name) != packed):
+                self._put(sys.modules[name])
+
+    @contextmanager
+    def importing(self, module: ModuleType) -> Iterator[None]:
+        """The module is imported in the block."""
+        self._depth += 1
+        try:
+            yield
+            self._made.append(module)
+        finally:
+            self._depth -= 1
+            while self._made and not self._depth:
+                # Not before: what one module holds may be of a class of another's that imports it.
+                self._put(self._made.pop())
+
+    def _put(self, module: ModuleType) -> None:
+        packed = self._held.get(module.__name__)
+        if packed is not None:
+            # A task may be what imports it: what is read here is none of its files.
+            with apart():
+                put_values(module, packed.open(), self._state_of)
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -39,17 +75,27 @@ class Shipped(importlib.abc.MetaPathFinder):
                 # A folder without a file of its own.
                 return ModuleSpec(fullname, None, is_package=True)
             return None
+        if module.outdated:
+            raise ImportError(
+                f"{module.file} was edited right after the kernel imported it: run importlib.reload() on it, or "
+                f"restart the kernel"
+            )
         return importlib.util.spec_from_file_location(
             fullname,
             module.file,
-            loader=_Loader(module),
+            loader=_Loader(module, self),
             submodule_search_locations=[module.file.rpartition("/")[0]] if module.is_package else None,
         )
 
 
 class _Loader(importlib.abc.InspectLoader):
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, shipped: Shipped) -> None:
         self._module = module
+        self._shipped = shipped
+
+    def exec_module(self, module: ModuleType) -> None:
+        with self._shipped.importing(module):
+            super().exec_module(module)
 
     def get_filename(self, fullname: str) -> str:
         return self._module.file

@@ -228,6 +228,89 @@ def test_what_a_call_started_ends_with_it(flow, tmp_path):
         assert gone(int(stream.read()))
 
 
+def test_what_a_dead_worker_forked_neither_keeps_the_run_waiting_nor_stays(flow, tmp_path):
+    note = str(tmp_path / "forked")
+
+    def fork_and_die(x):
+        if x == 1:
+            child = os.fork()
+            if not child:
+                time.sleep(600)
+            fd = os.open(note, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+            os.write(fd, f"{child} ".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    with flow:
+        task(fork_and_die, ignore=["note"]).map(range(4))
+    run = flow.run()
+    assert run.values("fork_and_die", failed="drop") == [0, 2, 3]
+    with open(note) as stream:
+        assert all(gone(int(pid)) for pid in stream.read().split())
+
+
+def test_workers_that_wait_do_not_hold_much_memory(flow):
+    kept = []
+
+    def grow(x):
+        kept.append(np.ones(2**27))
+        return os.getpid()
+
+    with flow:
+        task(grow, cache=False, ignore=["kept"]).map(range(2))
+    assert all(gone(pid) for pid in flow.run()["grow"])
+
+
+def test_a_run_that_is_over_is_not_kept_by_its_workers(flow):
+    from nbflow.executors.pool import POOL
+
+    with flow:
+        task(lambda x: x, name="same", cache=False).map(range(4))
+    flow.run()
+    until = time.monotonic() + 5
+    while not POOL._idle and time.monotonic() < until:
+        time.sleep(0.01)
+    assert {worker.owner for worker in POOL._idle} == {None}
+
+
+class OpensWhereItWasMade:
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __reduce__(self):
+        return _opened_in, (os.getpid(),)
+
+
+def _opened_in(pid):
+    if pid != os.getpid():
+        raise RuntimeError("not here")
+    return OpensWhereItWasMade(pid)
+
+
+@pytest.mark.parametrize("cache", [None, False])
+def test_a_result_that_the_kernel_cannot_open_fails_alone(flow, cache):
+    with flow:
+        task(lambda x: OpensWhereItWasMade(0) if x == 1 else x, name="make", cache=cache).map(range(6))
+    run = flow.run()
+    assert run.values("make", failed="drop") == [0, 2, 3, 4, 5]
+    error = run.failed("make").error.iloc[0]
+    assert "RuntimeError: not here" in error
+    assert "cannot be opened here" in error
+
+
+def test_a_worker_that_dies_of_what_it_is_sent_is_not_tried_for_ever(flow, monkeypatch):
+    from nbflow.executors import pool
+
+    def send_nonsense(connection, order):
+        connection.sendall(b"\x01" + bytes(15) + b"x")
+
+    monkeypatch.setattr(pool.wire, "send", send_nonsense)
+    pool.POOL.close()
+    with flow:
+        task(lambda x: x, name="same").map(range(3))
+    assert "died 3 times" in flow.run().failed("same").error.iloc[0]
+
+
 def test_the_memory_that_workers_used_is_told(flow):
     with flow:
         task(lambda: int(np.ones(40_000_000).sum()), name="big")()

@@ -3,6 +3,9 @@
 import functools
 import importlib
 import os
+import subprocess
+import sys
+import textwrap
 import warnings
 
 import numpy as np
@@ -396,6 +399,168 @@ def test_local_modules_are_those_that_the_kernel_imported(flow_of, executor, loc
     with flow_of(executor, "third") as flow:
         task(lambda x: helpers.times(x) + 0, name="again").map([3])
     assert flow.run()["again"] == [300_000]
+
+
+HOLDS = """
+K = 1
+TABLE = {"a": 1}
+def times(x):
+    return K * x
+def plus(x):
+    return x + 100
+def minus(x):
+    return x - minus.step
+minus.step = 1
+class Box:
+    size = 1
+    def __init__(self, x):
+        self.x = x
+    def whole(self):
+        return K, self.size, self.more(), self.x
+    def more(self):
+        return "more"
+KEPT = [Box(0)]
+"""
+
+
+def test_local_modules_hold_what_they_hold_in_the_kernel(flow_of, executor, local_module):
+    local_module("law_holds", HOLDS)
+    local_module("law_too", "import law_holds\nfrom law_holds import plus, K\ndef both(x): return plus(x), K\n")
+    holds, too = importlib.import_module("law_holds"), importlib.import_module("law_too")
+
+    def results(name):
+        with flow_of(executor, name) as flow:
+            task(lambda x: (holds.K, holds.times(x), holds.TABLE["a"], holds.plus(x), holds.minus(x)), name="f").map(
+                [1]
+            )
+            task(lambda x: too.both(x), name="g").map([1])
+            task(lambda box: box.whole(), name="h").map([holds.Box(3)])
+            task(lambda: [box.whole() for box in holds.KEPT], name="i")()
+        run = flow.run()
+        return run["f"][0], run["g"][0], run["h"][0], run["i"]
+
+    as_imported = ((1, 1, 1, 101, 0), (101, 1), (1, 1, "more", 3), [(1, 1, "more", 0)])
+    assert results("one") == as_imported
+    holds.K, too.K, too.plus = 5, 6, abs
+    holds.TABLE["a"] = 7
+    holds.Box.size = 8
+    holds.Box.more = lambda self: "less"
+    holds.minus.step = 10
+    # As in a cell: a decorated function bears the name of the one that it replaces.
+    cell = "import functools\nplus = holds.plus\nholds.plus = functools.wraps(plus)(lambda x: plus(x) * 2)"
+    exec(compile(cell, "cell-1", "exec"), {"holds": holds, "__name__": "__main__"})
+    holds.KEPT.append(holds.Box(9))
+    kept = [(5, 8, "less", 0), (5, 8, "less", 9)]
+    assert results("two") == ((5, 5, 7, 202, -9), (1, 6), (5, 8, "less", 3), kept)
+    importlib.reload(holds)
+    importlib.reload(too)
+    assert results("three") == as_imported
+
+
+def test_what_a_task_leaves_in_a_module_is_there_until_the_run_ends(flow_of, away, local_module):
+    local_module("law_lazy", "LOADED = []\ndef loaded():\n    LOADED.append(1)\n    return len(LOADED)\n")
+    lazy = importlib.import_module("law_lazy")
+    for _ in range(2):
+        with flow_of(away) as flow:
+            first = task(lambda: lazy.loaded(), name="first", cache=False)()
+            task(lambda x: (x, lazy.loaded()), name="second", cache=False)(first)
+        # Which worker gets the second one is open.
+        assert flow.run()["second"] in {(1, 1), (1, 2)}
+
+
+SHARED = """
+NOT_GIVEN = object()
+LAW_NAMES = {"a": 1}
+KINDS = ["x"]
+def default(x=NOT_GIVEN, *, names=LAW_NAMES):
+    return "none" if x is NOT_GIVEN else len(names)
+def kinds():
+    return sorted(KINDS)
+"""
+
+
+def test_what_modules_share_they_share_everywhere(flow_of, executor, local_module):
+    local_module("law_shared", SHARED)
+    local_module(
+        "law_sharing",
+        "from law_shared import KINDS, NOT_GIVEN, default\n"
+        "def add(x):\n    KINDS.append(x)\n    return KINDS\n"
+        "def ask():\n    return default(NOT_GIVEN), default(), default(1)\n",
+    )
+    shared, sharing = importlib.import_module("law_shared"), importlib.import_module("law_sharing")
+    vars(shared)["LAW_NAMES"]["b"] = 2
+    shared.KINDS.append("y")
+    with flow_of(executor) as flow:
+        task(lambda: (sharing.ask(), shared.kinds(), sharing.add("z"), shared.kinds()), name="f", cache=False)()
+    asked = ("none", "none", 2)
+    assert flow.run()["f"] == (asked, ["x", "y"], ["x", "y", "z"], ["x", "y", "z"])
+
+
+def test_what_a_module_holds_may_be_of_one_that_imports_it(flow_of, executor, local_module):
+    local_module("law_registry", "KINDS = {}\ndef known(): return [each.__name__ for each in KINDS.values()]\n")
+    local_module("law_kinds", "import law_registry\nclass A: pass\nlaw_registry.KINDS['a'] = A\n")
+    kinds, registry = importlib.import_module("law_kinds"), importlib.import_module("law_registry")
+    registry.KINDS["b"] = kinds.A
+    with flow_of(executor) as flow:
+        task(lambda kind: (kinds.A.__name__, registry.known()), name="f").map([1])
+    assert flow.run()["f"] == [("A", ["A", "A"])]
+
+
+def test_a_module_edited_before_anybody_read_it_is_not_run_in_its_new_form(flow_of, away, local_module):
+    path = local_module("law_early", "def f(x):\n    return x + 1\n")
+    early = importlib.import_module("law_early")
+    path.write_text("def f(x):\n    return x + 200\n")
+    with flow_of(away) as flow:
+        task(lambda x: early.f(x), name="use").map([1])
+    error = flow.run().failed("use").error.iloc[0]
+    assert "law_early.py was edited right after the kernel imported it" in error
+    importlib.reload(early)
+    assert flow.run()["use"] == [201]
+
+
+def test_where_a_task_went_and_what_it_set_is_not_where_the_next_one_begins(flow_of, away):
+    def stray():
+        seen = os.getcwd(), os.environ.get("LAW_STRAY")
+        os.chdir("/")
+        os.environ["LAW_STRAY"] = "1"
+        return seen
+
+    for _ in range(2):
+        with flow_of(away) as flow:
+            task(stray, cache=False)()
+        assert flow.run()["stray"] == (os.getcwd(), None)
+
+
+def test_nested_classes_of_a_script_and_those_under_other_names_travel_both_ways(tmp_path):
+    script = """
+        import collections
+        from nbflow import Flow, task
+        class Outer:
+            class Inner:
+                def __init__(self, x):
+                    self.x = x
+        Other = collections.namedtuple("Name", "x")
+        def local():
+            class Local:
+                def __init__(self, x):
+                    self.x = x
+            return Local
+        Local = local()
+        if __name__ == "__main__":
+            for kind in (Outer.Inner, Other, Local):
+                with Flow("f", store="store", executor="processes") as flow:
+                    made = task(lambda x: kind(x), name="make").map([1, 2])
+                    task(lambda each: each.x, name="read").map(made)
+                    task(lambda each: (each.x, repr(type(each))), name="take").map([kind(3)])
+                run = flow.run(check=True)
+                assert all(type(each) is kind for each in run["make"])
+                assert run["read"] == [1, 2]
+                assert run["take"] == [(3, repr(kind))], run["take"]
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_cached_helpers_travel(flow_of, executor):

@@ -1,4 +1,4 @@
-"""Functions and classes of the user's as bytes: by content, with all that they reach."""
+"""Functions and classes of the user's by content, as they travel to a worker."""
 
 from __future__ import annotations
 
@@ -11,47 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from nbflow.executors.nodes import Numbers
-from nbflow.executors.order import Packed
+from nbflow.codecs.pickled import with_full_name
+from nbflow.executors.order import PackedCode
+from nbflow.executors.overlay import is_replaced
 
 if TYPE_CHECKING:
     import pickle
     from collections.abc import Callable, Mapping
 
+    from nbflow.executors.nodes import Numbers
 
-def packed_code(thing: Any, numbers: Numbers) -> Packed:
-    """A function or class by content, with all that it reaches; tasks and nodes also by number."""
+
+def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> PackedCode:
+    """A function or class by content, with all that it reaches; tasks and nodes also by number.
+
+    read: gets the names that the code in it reads.
+    """
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append).dump(thing)
-    return Packed(stream.getvalue(), tuple(buffer.raw() for buffer in buffers))
-
-
-def culprit(fn: Callable[..., Any]) -> str:
-    """Which of the values that a function reaches by name cannot be pickled."""
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return ""
-    space = fn.__globals__
-    reached = {name: space[name] for name in code.co_names if name in space}
-    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=False):
-        try:
-            reached[name] = cell.cell_contents
-        except ValueError:
-            continue
-    for name, value in reached.items():
-        try:
-            packed_code(value, Numbers())
-        # As above.
-        except Exception:  # noqa: BLE001 (this is what is looked for)
-            return f"it uses {name!r}, and "
-    return ""
+    pickler = _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append)
+    pickler.dump(thing)
+    if read is not None:
+        read.update(pickler.read)
+    return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), frozenset(pickler.classes))
 
 
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
     def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
         super().__init__(stream, **options)
         self._numbers = numbers
+        self.read: set[str] = set()
+        self.classes: set[str] = set()
 
     def reducer_override(self, thing: Any) -> Any:
         reduced = self._numbers.reduced(thing)
@@ -65,8 +55,21 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
             return _get_ipython, ()
         if isinstance(thing, types.CodeType):
             # cloudpickle leaves the file's name out; tracebacks and ids need it.
+            self.read.update(thing.co_names)
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
-        return super().reducer_override(thing)
+        if isinstance(thing, types.FunctionType) and is_replaced(thing):
+            return self._dynamic_function_reduce(thing)
+        if isinstance(thing, type) and found_in_main(thing):
+            self.classes.add(thing.__qualname__)
+        return with_full_name(thing, super().reducer_override(thing))
+
+
+def found_in_main(thing: Any) -> bool:
+    """Whether a class or function of the notebook's is what its name leads to there."""
+    found: Any = sys.modules["__main__"]
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return thing.__module__ == "__main__" and found is thing
 
 
 def _is_users(thing: Any) -> bool:
