@@ -32,6 +32,7 @@ def main() -> None:
         *control_rows(),
         *store_rows(),
         *identity_rows(),
+        *dask_rows(),
     ]
     print(f"{'what':<58}{'median':>12}{'min':>10}{'max':>10}{'floor':>10}{'goal':>10}")
     for what, unit, seconds, floor, goal in rows:
@@ -312,9 +313,57 @@ def identity_rows() -> list[Row]:
     return rows
 
 
+MANY = 100_000
+HAND_BATCHED = 5_000
+
+
+def dask_rows() -> list[Row]:
+    """Trivial elements on two workers of this machine; the floor is `client.submit` of slices made by hand."""
+    from distributed import Client, LocalCluster
+
+    from nbflow import DaskExecutor, Flow, task
+
+    def increment(x: int) -> int:
+        return x + 1
+
+    def by_hand(client: Client) -> None:
+        slices = [list(range(at, at + HAND_BATCHED)) for at in range(0, MANY, HAND_BATCHED)]
+        client.gather([client.submit(lambda xs: [increment(x) for x in xs], each, pure=False) for each in slices])
+
+    here = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    floors: list[float] = []
+    rows: list[Row] = []
+    with LocalCluster(n_workers=2, **here) as cluster, Client(cluster, set_as_default=False) as client:
+        for what, cache in (("without cache", False), ("cold cache", None)):
+            seconds = []
+            for _ in range(REPEATS):
+                floors.append(wall_seconds(partial(by_hand, client)) / MANY)
+                with tempfile.TemporaryDirectory() as folder:
+                    with Flow("bench", store=Path(folder) / "store", executor=DaskExecutor(client)) as flow:
+                        task(cache=cache)(increment).map(range(MANY))
+                    seconds.append(wall_seconds(flow.run) / MANY)
+            goal = f"≤ {min(40, 1.3e6 * statistics.median(floors)):.2g}"
+            rows.append(
+                (
+                    f"{MANY:,} trivial elements on Dask, {what}, wall, one",
+                    "µs",
+                    seconds,
+                    statistics.median(floors),
+                    goal,
+                )
+            )
+    return rows
+
+
 def repeated(call: Callable[[], object]) -> None:
     for _ in range(1_000):
         call()
+
+
+def wall_seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:
