@@ -348,3 +348,38 @@ def test_data_that_was_lost_with_its_workers_is_sent_again(cluster, tmp_path):
         worker.kill()
     cluster.worker("later")
     assert handle.wait()["slow"] == [x + 1 for x in range(20)]
+
+
+def test_a_run_can_be_cancelled_while_a_worker_stands_still(cluster, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def slow(x):
+        (begun / str(x)).touch()
+        time.sleep(0.1)
+        return x
+
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(slow, cache=True).map(range(200))
+    handle = flow.start()
+    wait_for(lambda: len(list(begun.iterdir())) > 8)
+    cluster.workers[0].send_signal(signal.SIGSTOP)
+    handle.cancel()
+    with pytest.warns(NbflowWarning, match="cancelled"):
+        wait_for(lambda: handle.done)
+    wait_for(lambda: not any(thread.name == "nbflow-dask" for thread in threading.enumerate()), bound_s=15)
+    cluster.workers[0].send_signal(signal.SIGCONT)
+    assert flow.run()["slow"] == list(range(200))
+
+
+def test_a_cluster_without_workers_is_told_and_waited_for(servers, tmp_path, monkeypatch):
+    monkeypatch.setattr("nbflow.executors.dask._DESERTED_S", 0.5)
+    servers.scheduler()
+    executor = DaskExecutor(servers.address)
+    with flow_on(executor, tmp_path) as flow:
+        task(lambda: 7, name="seven")()
+    threading.Timer(4, servers.worker, ["late"]).start()
+    with pytest.warns(NbflowWarning, match="has no workers; the run waits for one"):
+        run = flow.run()
+    assert run["seven"] == 7
+    executor.close()
