@@ -8,12 +8,16 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPEATS = 5
+MANY = 100_000
+HAND_BATCHED = 5_000
 Row = tuple[str, str, list[float], float | None, str]
 
 FIRST_WORKER = """
@@ -38,7 +42,7 @@ def nap(_: int) -> None:
 
 
 def executor_rows() -> list[Row]:
-    return [threads_row(), *processes_rows(), start_row()]
+    return [threads_row(), *processes_rows(), start_row(), *dask_rows()]
 
 
 def threads_row() -> Row:
@@ -82,6 +86,44 @@ def start_row() -> Row:
 
     first()
     return ("first worker process, from nothing", "s", [first() for _ in range(REPEATS)], None, "≤ 0.3")
+
+
+def dask_rows() -> list[Row]:
+    """Trivial elements on two workers of this machine; the floor is `client.submit` of slices made by hand."""
+    from distributed import Client, LocalCluster
+
+    from nbflow import DaskExecutor, Flow, task
+
+    def increment(x: int) -> int:
+        return x + 1
+
+    def by_hand(client: Client) -> None:
+        slices = [list(range(at, at + HAND_BATCHED)) for at in range(0, MANY, HAND_BATCHED)]
+        client.gather([client.submit(lambda xs: [increment(x) for x in xs], each, pure=False) for each in slices])
+
+    here = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    floors: list[float] = []
+    rows: list[Row] = []
+    with LocalCluster(n_workers=2, **here) as cluster, Client(cluster, set_as_default=False) as client:
+        for what, cache in (("without cache", False), ("cold cache", None)):
+            seconds = []
+            for _ in range(REPEATS):
+                floors.append(_timed(partial(by_hand, client)) / MANY)
+                with tempfile.TemporaryDirectory() as folder:
+                    with Flow("bench", store=Path(folder) / "store", executor=DaskExecutor(client)) as flow:
+                        task(cache=cache)(increment).map(range(MANY))
+                    seconds.append(_timed(flow.run) / MANY)
+            goal = f"≤ {min(40, 1.3e6 * statistics.median(floors)):.2g}"
+            rows.append(
+                (
+                    f"{MANY:,} trivial elements on Dask, {what}, wall, one",
+                    "µs",
+                    seconds,
+                    statistics.median(floors),
+                    goal,
+                )
+            )
+    return rows
 
 
 def _timed(run: Callable[[], object]) -> float:

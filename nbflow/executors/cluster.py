@@ -26,6 +26,7 @@ class DaskExecutor:
 
     def __init__(self, where: Any = None, *, security: Any = None) -> None:
         self.slots = 1
+        self.workers = 0
         self.is_own = where is None
         self._where = where
         self._security = security
@@ -57,6 +58,7 @@ class DaskExecutor:
         if new:
             self._compare(new)
         # A cluster that grows on demand begins with no workers.
+        self.workers = len(threads)
         self.slots = max(1, sum(threads.values()))
 
     def check(self, resources: Mapping[str, float], label: str) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter, OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ _APART_BYTES = 64 * 1024
 _MOST_SCATTERED = 64
 # How often it looks which workers there are.
 _LOOK_S = 1.0
+# How long it waits for workers without a word.
+_DESERTED_S = 10.0
 # How long what was stopped may take to tell what it has finished.
 _GRACE_S = 2.0
 # Tells this process's orders from those of others who use the same workers.
@@ -49,9 +52,11 @@ _SESSION = f"nbflow-{uuid.uuid4().hex}"
 class ClusterRun:
     """Runs the batches of one run on a Dask cluster. All that is decided is decided on one thread of its own."""
 
-    def __init__(self, inbox: Inbox, cluster: DaskExecutor) -> None:
+    def __init__(self, inbox: Inbox, cluster: DaskExecutor, tell: Callable[[str], None]) -> None:
         self._client = cluster.connect()
         self._inbox = inbox
+        self._tell = tell
+        self._deserted_at: float | None = None
         self._cluster = cluster
         self._packer = Packer()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -309,8 +314,13 @@ class ClusterRun:
         flights = [each for each in self._flights.values() if each.errand.batch.cancelled and not each.stopped_at]
         if not flights:
             return
-        told = self._client.run(afar.stop, [each.key for each in flights], on_error="ignore")
-        at_work = {key for keys in told.values() for key in keys}
+        keys = [each.key for each in flights]
+        at_work = set(keys)
+        # A worker that stands still says nothing: then all have their time to tell what they have finished.
+        with suppress(TimeoutError):
+            run = self._client._run
+            told = self._client.sync(run, afar.stop, keys, on_error="ignore", callback_timeout=_GRACE_S)
+            at_work = {key for some in told.values() for key in some}
         for flight in flights:
             flight.stopped_at = time.monotonic()
             if flight.key not in at_work and flight.future.status == "pending":
@@ -329,6 +339,18 @@ class ClusterRun:
                 self._drop(flight)
         if self._flights:
             self._cluster.look()
+            self._mind_desertion(now)
+
+    def _mind_desertion(self, now: float) -> None:
+        """Says once that nobody is there to do anything: some clusters take long to start workers."""
+        if self._cluster.workers:
+            self._deserted_at = None
+            return
+        self._deserted_at = self._deserted_at or now
+        if now > self._deserted_at + _DESERTED_S:
+            self._deserted_at = float("inf")
+            message = f"{self._cluster!r} has no workers; the run waits for one, until it is interrupted"
+            self._inbox.put(partial(self._tell, message))
 
     def _end_if_done(self, errand: _Errand) -> None:
         if not errand.flights:

@@ -150,7 +150,7 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home, flow: Flow) -> dict
             OWN: lambda: LoopExecutor(memo, inbox, own_loop),
             NOTEBOOK: lambda: LoopExecutor(memo, inbox, home_loop),
             PROCESSES: lambda: _processes(inbox),
-            DASK: lambda: _dask(inbox, flow),
+            DASK: lambda: _dask(inbox, flow, partial(home.tell, flow.tell)),
         }
     )
 
@@ -173,14 +173,14 @@ def _processes(inbox: Inbox) -> Executor:
     return ProcessExecutor(inbox)
 
 
-def _dask(inbox: Inbox, flow: Flow) -> Executor:
+def _dask(inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
     from nbflow.executors.cluster import LOCAL
 
     cluster = flow.cluster or LOCAL
     cluster.connect()
     from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
 
-    run = ClusterRun(inbox, cluster)
+    run = ClusterRun(inbox, cluster, tell)
     # Before anything is sent: what nobody can do would wait for ever.
     for node in flow.graph.nodes.values():
         options = node.task.options

@@ -3,11 +3,14 @@
 import ctypes
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from nbflow import Flow, task
-from nbflow.errors import WorkerDied
+from nbflow import DaskExecutor, Flow, task
+from nbflow.errors import ClusterError, WorkerDied
 
 
 @pytest.fixture
@@ -49,3 +52,70 @@ def test_several_poison_elements_fail_alone(flow):
     run = flow.run()
     assert run.values("call", failed="drop") == [x for x in range(30) if x not in {0, 7, 29}]
     assert len(run.failed("call")) == 3
+
+
+INTERRUPTED = """
+import os, sys, time
+from nbflow import Flow, task
+from nbflow.errors import Interrupted
+
+def slow(x):
+    open(f"begun-{x}-{os.getpid()}", "w").close()
+    time.sleep(0.1)
+    return x
+
+with Flow("interrupted", store="store", executor="dask") as flow:
+    task(slow, cache=True).map(range(60))
+try:
+    flow.run()
+except KeyboardInterrupt:
+    print("interrupted", flow.last_run.counts()[0] > 0)
+run = flow.run()
+print(run["slow"] == list(range(60)), run.counts()[1] > 0)
+"""
+
+
+def test_an_interrupt_from_a_terminal_ends_the_run_and_no_worker(tmp_path):
+    (tmp_path / "program.py").write_text(INTERRUPTED)
+    program = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "program.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 60
+    while len(list(tmp_path.glob("begun-*"))) < 12:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    before = {path.name.rpartition("-")[2] for path in tmp_path.glob("begun-*")}
+    os.killpg(program.pid, signal.SIGINT)
+    told, _ = program.communicate(timeout=60)
+    assert told.split() == ["interrupted", "True", "True", "True"]
+    assert {path.name.rpartition("-")[2] for path in tmp_path.glob("begun-*")} == before
+
+
+def test_a_cluster_object_of_the_users_is_used_and_its_workers_survive_an_interrupt(tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster:
+        executor = DaskExecutor(cluster)
+        with Flow("given", store=tmp_path / "store", executor=executor) as flow:
+            task(lambda x: (x, os.getpid()), name="pids", cache=False).map(range(8))
+        first = flow.run()["pids"]
+        assert [x for x, _ in first] == list(range(8))
+        (pid,) = {pid for _, pid in first}
+        os.kill(pid, signal.SIGINT)
+        assert {pid for _, pid in flow.run()["pids"]} == {pid}
+        executor.close()
+
+
+def test_a_cluster_whose_workers_are_threads_of_the_kernel_is_refused(tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+        with Flow("given", store=tmp_path / "store", executor=DaskExecutor(cluster)) as flow:
+            task(lambda: 1, name="one")()
+        with pytest.raises(ClusterError, match="workers in this process.*processes=True"):
+            flow.run()
+        flow.cluster.close()

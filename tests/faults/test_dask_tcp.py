@@ -1,5 +1,6 @@
 """A scheduler and workers as processes of their own, over TCP: what a run makes of it when they end, or stand still."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -301,3 +302,84 @@ def test_certificates_are_used_and_nobody_without_them_gets_in(servers, tmp_path
         task(lambda x: x + 2, name="plus").map(range(5))
     with pytest.raises(ClusterError, match="cannot be reached.*security="):
         flow.run()
+
+
+def test_on_another_machine_modules_travel_and_its_own_surroundings_stay(cluster, tmp_path, monkeypatch):
+    # To the workers, this kernel is somewhere else.
+    monkeypatch.setattr("nbflow.executors.afar.machine", lambda: "elsewhere")
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "travelling.py").write_text("def times(x):\n    return 3 * x\n")
+    monkeypatch.syspath_prepend(str(code))
+    monkeypatch.chdir(code)
+    monkeypatch.setenv("FLOW_SAYS", "hello")
+    monkeypatch.setenv("HOME", "/nowhere")
+    travelling = importlib.import_module("travelling")
+
+    def look(x):
+        return travelling.times(x), os.getcwd(), dict(os.environ), list(sys.path)
+
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(look, cache=False).map([1])
+    [(value, folder, environment, path)] = flow.run()["look"]
+    assert value == 3
+    assert folder == str(tmp_path)
+    assert environment["FLOW_SAYS"] == "hello"
+    assert environment["HOME"] != "/nowhere"
+    assert str(code) not in path
+    sys.modules.pop("travelling")
+
+
+def test_data_that_was_lost_with_its_workers_is_sent_again(cluster, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def slow(x, a):
+        (begun / f"{x}-{os.getpid()}").touch()
+        time.sleep(0.2)
+        return x + int(a[0])
+
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(slow, cache=True).map(range(20), unmapped(np.ones(100_000)))
+    handle = flow.start()
+    wait_for(lambda: len(list(begun.iterdir())) > 5)
+    # All that hold the shared argument, and results that nobody fetched so far.
+    for worker in cluster.workers:
+        worker.kill()
+    cluster.worker("later")
+    assert handle.wait()["slow"] == [x + 1 for x in range(20)]
+
+
+def test_a_run_can_be_cancelled_while_a_worker_stands_still(cluster, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def slow(x):
+        (begun / str(x)).touch()
+        time.sleep(0.1)
+        return x
+
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(slow, cache=True).map(range(200))
+    handle = flow.start()
+    wait_for(lambda: len(list(begun.iterdir())) > 8)
+    cluster.workers[0].send_signal(signal.SIGSTOP)
+    handle.cancel()
+    with pytest.warns(NbflowWarning, match="cancelled"):
+        wait_for(lambda: handle.done)
+    wait_for(lambda: not any(thread.name == "nbflow-dask" for thread in threading.enumerate()), bound_s=15)
+    cluster.workers[0].send_signal(signal.SIGCONT)
+    assert flow.run()["slow"] == list(range(200))
+
+
+def test_a_cluster_without_workers_is_told_and_waited_for(servers, tmp_path, monkeypatch):
+    monkeypatch.setattr("nbflow.executors.dask._DESERTED_S", 0.5)
+    servers.scheduler()
+    executor = DaskExecutor(servers.address)
+    with flow_on(executor, tmp_path) as flow:
+        task(lambda: 7, name="seven")()
+    threading.Timer(4, servers.worker, ["late"]).start()
+    with pytest.warns(NbflowWarning, match="has no workers; the run waits for one"):
+        run = flow.run()
+    assert run["seven"] == 7
+    executor.close()
