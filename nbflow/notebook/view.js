@@ -5,10 +5,11 @@ const SVG = "http://www.w3.org/2000/svg";
 const TALLEST = 560;
 const words = (state) => state.replace("_", " ");
 const DONE = new Set(["success", "cached", "skipped", "failed", "trigger_failed", "cancelled", "paused"]);
+const GONE = new Set(["restarting", "autorestarting", "dead"]);
 
 export default () => {
   // What was told so far, kept for views that open later: a cell may be scrolled out of sight and back.
-  const store = { rows: new Map(), told: new Map(), seconds: 0, at: performance.now(), views: new Set() };
+  const store = { rows: new Map(), told: new Map(), seconds: 0, at: performance.now(), gone: false, views: new Set() };
   return {
     initialize({ model }) {
       const heard = (message) => {
@@ -21,9 +22,23 @@ export default () => {
         for (const view of store.views) view.changed(message);
       };
       model.on("msg:custom", heard);
+      // A kernel that is restarted in the middle of a run has nobody left to tell how that ended.
+      const lost = () => {
+        if (!GONE.has(model.widget_manager.kernel?.status) || store.gone) return;
+        store.gone = true;
+        store.seconds += (performance.now() - store.at) / 1000;
+        const rows = [...store.rows.values()].filter((row) => !DONE.has(row[1]))
+          .map(([i, , ...counts]) => [i, "cancelled", ...counts]);
+        for (const row of rows) store.rows.set(row[0], row);
+        for (const view of store.views) view.changed({ rows, told: {} });
+      };
+      model.on("comm_live_update", lost);
       // Only the kernel of a background run is free to answer.
       if (model.get("can_cancel")) model.send({ do: "hello" });
-      return () => model.off("msg:custom", heard);
+      return () => {
+        model.off("msg:custom", heard);
+        model.off("comm_live_update", lost);
+      };
     },
     render({ model, el }) {
       const view = new View(model, el, store);
@@ -270,9 +285,11 @@ class View {
     const done = tasks.filter((box) => DONE.has(this.state(box))).length;
     const running = tasks.filter((box) => this.state(box) === "running").map((box) => box.label);
     const failed = tasks.filter((box) => this.state(box) === "failed" || this.store.rows.get(box.i)?.[4]).length;
-    const seconds = this.store.seconds + (performance.now() - this.store.at) / 1000;
+    const { gone, at } = this.store;
+    const seconds = this.store.seconds + (gone ? 0 : (performance.now() - at) / 1000);
     const now = running.slice(0, 3).join(", ") + (running.length > 3 ? ` and ${running.length - 3} more` : "");
-    const text = [`${done}/${tasks.length} tasks`, failed ? `${failed} failed` : "", duration(seconds), now ? `▶ ${now}` : ""];
+    const text = [`${done}/${tasks.length} tasks`, failed ? `${failed} failed` : "", duration(seconds), now ? `▶ ${now}` : "",
+      gone ? "the kernel has ended: run the cell again to go on from what is kept" : ""];
     this.summary.textContent = text.filter(Boolean).join(" · ");
     const parts = tasks.map((box) => {
       const row = this.store.rows.get(box.i);

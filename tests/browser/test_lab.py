@@ -80,6 +80,8 @@ def test_a_kernel_restarted_in_the_middle_goes_on_from_what_was_kept(notebook, l
     page.confirm("notebook:restart-kernel")
     page.wait_for_prompt(1, "[ ]:")
     page.wait_connected()
+    assert "the kernel has ended: run the cell again to go on" in page.output(1).locator(".nf-summary").inner_text()
+    assert page.output(1).locator("g[data-state=running]").count() == 0
     before = log.read_text().splitlines()
     page.run(0)
     assert "✓ slow · 300 elements · fresh" in page.run(1).inner_text()
