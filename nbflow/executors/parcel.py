@@ -43,6 +43,8 @@ class Packer:
     def __init__(self) -> None:
         self._units: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Unit]] = OrderedDict()
         self._packed: dict[Unit, Packed | Held] = {}
+        # The user's classes that a packed argument tells by name.
+        self._found: dict[Unit, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._numbers = Numbers()
         # The names that code reads, and what the user's modules hold under them.
@@ -59,6 +61,7 @@ class Packer:
             for key in list(self._units)[: max(0, len(self._units) - MOST_UNITS)]:
                 _, old = self._units.pop(key)
                 del self._packed[old]
+                self._found.pop(old, None)
         return order, refused
 
     def _order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
@@ -157,7 +160,7 @@ class Packer:
             self._hold(read)
             return packed
 
-        return self._unit((batch.fn, batch.loop.go_on), pack)
+        return self._unit(_CODE, (batch.fn, batch.loop.go_on), pack)
 
     def _hold(self, read: set[str]) -> None:
         """From now on orders carry what the user's modules hold under these names, too."""
@@ -176,8 +179,9 @@ class Packer:
             return _packed_argument(batch, number, value, "", found)
 
         found: dict[str, Any] = {}
-        unit = self._unit((value,), pack)
-        self._name(found, names)
+        unit = self._unit(_VALUE, (value,), pack)
+        # It is packed once, and each worker that gets it needs them.
+        self._name(batch, self._found.setdefault(unit, found), names)
         return unit
 
     def _column(
@@ -203,7 +207,7 @@ class Packer:
                 except NotSendable as error:
                     refused[place] = error
             column.append(packed)
-        self._name(found, names)
+        self._name(batch, found, names)
         return column
 
     def _starts(
@@ -217,16 +221,31 @@ class Packer:
             if place in batch.starts:
                 count, value = batch.starts[place]
                 starts[at] = (count, _packed_value(value, found))
-        self._name(found, names)
+        self._name(batch, found, names)
         return starts
 
-    def _name(self, found: Mapping[str, Any], names: dict[str, Unit]) -> None:
+    def _name(self, batch: Batch, found: Mapping[str, Any], names: dict[str, Unit]) -> None:
         """The user's classes that pickles tell by name go along by content."""
         for name, thing in found.items():
-            names[name] = self._unit((thing,), functools.partial(packed_code, thing, self._numbers))
+            names[name] = self._unit(_CODE, (thing,), functools.partial(self._class, batch, thing))
 
-    def _unit(self, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
-        key = tuple(map(id, things))
+    def _class(self, batch: Batch, thing: Any) -> Packed:
+        read: set[str] = set()
+        try:
+            packed = packed_code(thing, self._numbers, read)
+        # As above.
+        except Exception as error:
+            raise NotSendable(
+                f"{batch.label} ({place_of(batch.fn)}): {thing.__qualname__!r}, which an argument is of, cannot be "
+                f"sent to a worker process: {_without_kind(error)}; make that inside its methods, or give the task "
+                f'executor="threads"'
+            ) from error
+        self._hold(read)
+        return packed
+
+    def _unit(self, kind: int, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
+        # A class may be an argument, told by its name, and be sent for others of that name.
+        key = (kind, *map(id, things))
         if key in self._units:
             self._units.move_to_end(key)
             return self._units[key][1]
@@ -382,5 +401,6 @@ class _NamesPickler(pickle.Pickler):
         return NotImplemented
 
 
+_CODE, _VALUE = 0, 1
 _SMALL = 10_000
 _TOKENS = itertools.count()
