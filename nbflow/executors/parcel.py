@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import functools
-import io
 import itertools
 import logging
 import os
-import pickle
 import sys
 import threading
-import types
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import Sealed
-from nbflow.codecs.pickled import parts_of
-from nbflow.errors import NotSendable, NotStorable, in_words, place_of
+from nbflow.errors import NotSendable, in_words, place_of
 from nbflow.executors.base import Outcome
-from nbflow.executors.content import found_in_main, packed_code
+from nbflow.executors.content import packed_code
 from nbflow.executors.failures import error_of
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
 from nbflow.executors.overlay import held_values, is_outdated
+from nbflow.executors.values import culprit, packed_argument, packed_held, packed_value
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
 
@@ -151,7 +148,7 @@ class Packer:
             # What the user's own __reduce__ raises is any exception.
             except Exception as error:
                 raise NotSendable(
-                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {_culprit(batch.fn)}"
+                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {culprit(batch.fn)}"
                     f"{_without_kind(error)}; make it inside the task, pass it as an argument that can be pickled, or "
                     f'give the task executor="threads"'
                 ) from error
@@ -169,14 +166,14 @@ class Packer:
         if values.keys() == self._values.keys() and all(map(_are_same, values.values(), self._values.values())):
             # What a task changed in place meanwhile was of this run's making.
             return
-        packed = {name: _packed_held(each, self._numbers) for name, each in values.items()}
+        packed = {name: packed_held(each, self._numbers) for name, each in values.items()}
         self._packed.pop(self._held, None)
         self._values, self._held = values, Unit(next(_TOKENS))
         self._packed[self._held] = Held(packed)
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
         def pack() -> Packed:
-            return _packed_argument(batch, number, value, "", found)
+            return packed_argument(batch, number, value, "", found)
 
         found: dict[str, Any] = {}
         unit = self._unit(_VALUE, (value,), pack)
@@ -203,7 +200,7 @@ class Packer:
             packed = value if type(value) in PLAIN else known.get(id(value))
             if packed is None and value is not None:
                 try:
-                    packed = known[id(value)] = _packed_argument(batch, number, value, f"[{place}]", found)
+                    packed = known[id(value)] = packed_argument(batch, number, value, f"[{place}]", found)
                 except NotSendable as error:
                     refused[place] = error
             column.append(packed)
@@ -220,7 +217,7 @@ class Packer:
         for at, place in enumerate(places):
             if place in batch.starts:
                 count, value = batch.starts[place]
-                starts[at] = (count, _packed_value(value, found))
+                starts[at] = (count, packed_value(value, found))
         self._name(batch, found, names)
         return starts
 
@@ -297,73 +294,6 @@ def _has_shell() -> bool:
     return shells is not None and bool(shells.InteractiveShell.initialized())
 
 
-def _packed_held(values: Mapping[str, Any], numbers: Numbers) -> Packed:
-    """What a module holds. A value that cannot travel stays what the worker's own import makes."""
-    try:
-        return packed_code(values, numbers)
-    # What the user's own __reduce__ raises is any exception.
-    except Exception:  # noqa: BLE001 (each is tried alone)
-        return packed_code({path: value for path, value in values.items() if _can_be_packed(value)}, Numbers())
-
-
-def _can_be_packed(value: Any) -> bool:
-    try:
-        packed_code(value, Numbers())
-    # As above.
-    except Exception:  # noqa: BLE001 (this is what is asked)
-        return False
-    return True
-
-
-def _packed_value(value: Any, found: dict[str, Any]) -> Packed:
-    """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
-    body, buffers = parts_of(value)
-    if b"__main__" in body:
-        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
-        try:
-            names.dump(value)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            # It holds a function: then all of it went by content.
-            names.found.clear()
-        found.update(names.found)
-    return Packed(body, tuple(buffers))
-
-
-def _packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:
-    try:
-        return _packed_value(value, found)
-    except NotStorable as error:
-        name = batch.keywords[number] or _parameter(batch.fn, number)
-        raise NotSendable(
-            f"{batch.label}{where} ({place_of(batch.fn)}): its argument {name!r} cannot be sent to a worker process: "
-            f'{error}; make it inside the task, or give the task executor="threads"'
-        ) from error
-
-
-def _parameter(fn: Callable[..., Any], number: int) -> str:
-    code = getattr(fn, "__code__", None)
-    names = code.co_varnames[: code.co_argcount] if code is not None else ()
-    return names[number] if number < len(names) else f"number {number + 1}"
-
-
-def _culprit(fn: Callable[..., Any]) -> str:
-    """Which of the values that a function reaches by name cannot be pickled."""
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return ""
-    space = fn.__globals__
-    reached = {name: space[name] for name in code.co_names if name in space}
-    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=False):
-        try:
-            reached[name] = cell.cell_contents
-        except ValueError:
-            continue
-    for name, value in reached.items():
-        if not _can_be_packed(value):
-            return f"it uses {name!r}, and "
-    return ""
-
-
 def _without_kind(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
@@ -384,21 +314,6 @@ def _outcome(brief: Brief) -> Outcome:
 
 def _picked(values: Sequence[Any] | None, places: Iterable[int]) -> list[Any] | None:
     return None if values is None else [values[i] for i in places]
-
-
-class _NamesPickler(pickle.Pickler):
-    """Finds out which classes and functions of `__main__` a pickle tells by name."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.found: dict[str, Any] = {}
-
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
-            # A nested class is found in the one around it.
-            name = value.__qualname__.partition(".")[0]
-            self.found[name] = vars(sys.modules["__main__"])[name]
-        return NotImplemented
 
 
 _CODE, _VALUE = 0, 1
