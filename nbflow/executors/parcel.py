@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import functools
-import io
 import itertools
 import logging
 import os
-import pickle
 import sys
 import threading
-import types
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import Sealed
-from nbflow.codecs.pickled import parts_of
-from nbflow.errors import NotSendable, NotStorable, in_words, place_of
+from nbflow.errors import NotSendable, in_words, place_of
 from nbflow.executors.base import Outcome
-from nbflow.executors.content import found_in_main, packed_code
+from nbflow.executors.content import packed_code
 from nbflow.executors.failures import error_of
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
 from nbflow.executors.overlay import held_values, is_outdated
+from nbflow.executors.values import culprit, packed_argument, packed_held, packed_value
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
 
@@ -43,6 +40,8 @@ class Packer:
     def __init__(self) -> None:
         self._units: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Unit]] = OrderedDict()
         self._packed: dict[Unit, Packed | Held] = {}
+        # The user's classes that a packed argument tells by name.
+        self._found: dict[Unit, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._numbers = Numbers()
         # The names that code reads, and what the user's modules hold under them.
@@ -59,6 +58,7 @@ class Packer:
             for key in list(self._units)[: max(0, len(self._units) - MOST_UNITS)]:
                 _, old = self._units.pop(key)
                 del self._packed[old]
+                self._found.pop(old, None)
         return order, refused
 
     def _order(self, batch: Batch, places: Sequence[int]) -> tuple[Order, dict[int, NotSendable]]:
@@ -148,7 +148,7 @@ class Packer:
             # What the user's own __reduce__ raises is any exception.
             except Exception as error:
                 raise NotSendable(
-                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {_culprit(batch.fn)}"
+                    f"{batch.label} ({place_of(batch.fn)}) cannot be sent to a worker process: {culprit(batch.fn)}"
                     f"{_without_kind(error)}; make it inside the task, pass it as an argument that can be pickled, or "
                     f'give the task executor="threads"'
                 ) from error
@@ -157,7 +157,7 @@ class Packer:
             self._hold(read)
             return packed
 
-        return self._unit((batch.fn, batch.loop.go_on), pack)
+        return self._unit(_CODE, (batch.fn, batch.loop.go_on), pack)
 
     def _hold(self, read: set[str]) -> None:
         """From now on orders carry what the user's modules hold under these names, too."""
@@ -166,18 +166,19 @@ class Packer:
         if values.keys() == self._values.keys() and all(map(_are_same, values.values(), self._values.values())):
             # What a task changed in place meanwhile was of this run's making.
             return
-        packed = {name: _packed_held(each, self._numbers) for name, each in values.items()}
+        packed = {name: packed_held(each, self._numbers) for name, each in values.items()}
         self._packed.pop(self._held, None)
         self._values, self._held = values, Unit(next(_TOKENS))
         self._packed[self._held] = Held(packed)
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
         def pack() -> Packed:
-            return _packed_argument(batch, number, value, "", found)
+            return packed_argument(batch, number, value, "", found)
 
         found: dict[str, Any] = {}
-        unit = self._unit((value,), pack)
-        self._name(found, names)
+        unit = self._unit(_VALUE, (value,), pack)
+        # It is packed once, and each worker that gets it needs them.
+        self._name(batch, self._found.setdefault(unit, found), names)
         return unit
 
     def _column(
@@ -199,11 +200,11 @@ class Packer:
             packed = value if type(value) in PLAIN else known.get(id(value))
             if packed is None and value is not None:
                 try:
-                    packed = known[id(value)] = _packed_argument(batch, number, value, f"[{place}]", found)
+                    packed = known[id(value)] = packed_argument(batch, number, value, f"[{place}]", found)
                 except NotSendable as error:
                     refused[place] = error
             column.append(packed)
-        self._name(found, names)
+        self._name(batch, found, names)
         return column
 
     def _starts(
@@ -216,17 +217,32 @@ class Packer:
         for at, place in enumerate(places):
             if place in batch.starts:
                 count, value = batch.starts[place]
-                starts[at] = (count, _packed_value(value, found))
-        self._name(found, names)
+                starts[at] = (count, packed_value(value, found))
+        self._name(batch, found, names)
         return starts
 
-    def _name(self, found: Mapping[str, Any], names: dict[str, Unit]) -> None:
+    def _name(self, batch: Batch, found: Mapping[str, Any], names: dict[str, Unit]) -> None:
         """The user's classes that pickles tell by name go along by content."""
         for name, thing in found.items():
-            names[name] = self._unit((thing,), functools.partial(packed_code, thing, self._numbers))
+            names[name] = self._unit(_CODE, (thing,), functools.partial(self._class, batch, thing))
 
-    def _unit(self, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
-        key = tuple(map(id, things))
+    def _class(self, batch: Batch, thing: Any) -> Packed:
+        read: set[str] = set()
+        try:
+            packed = packed_code(thing, self._numbers, read)
+        # As above.
+        except Exception as error:
+            raise NotSendable(
+                f"{batch.label} ({place_of(batch.fn)}): {thing.__qualname__!r}, which an argument is of, cannot be "
+                f"sent to a worker process: {_without_kind(error)}; make that inside its methods, or give the task "
+                f'executor="threads"'
+            ) from error
+        self._hold(read)
+        return packed
+
+    def _unit(self, kind: int, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
+        # A class may be an argument, told by its name, and be sent for others of that name.
+        key = (kind, *map(id, things))
         if key in self._units:
             self._units.move_to_end(key)
             return self._units[key][1]
@@ -278,73 +294,6 @@ def _has_shell() -> bool:
     return shells is not None and bool(shells.InteractiveShell.initialized())
 
 
-def _packed_held(values: Mapping[str, Any], numbers: Numbers) -> Packed:
-    """What a module holds. A value that cannot travel stays what the worker's own import makes."""
-    try:
-        return packed_code(values, numbers)
-    # What the user's own __reduce__ raises is any exception.
-    except Exception:  # noqa: BLE001 (each is tried alone)
-        return packed_code({path: value for path, value in values.items() if _can_be_packed(value)}, Numbers())
-
-
-def _can_be_packed(value: Any) -> bool:
-    try:
-        packed_code(value, Numbers())
-    # As above.
-    except Exception:  # noqa: BLE001 (this is what is asked)
-        return False
-    return True
-
-
-def _packed_value(value: Any, found: dict[str, Any]) -> Packed:
-    """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
-    body, buffers = parts_of(value)
-    if b"__main__" in body:
-        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
-        try:
-            names.dump(value)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            # It holds a function: then all of it went by content.
-            names.found.clear()
-        found.update(names.found)
-    return Packed(body, tuple(buffers))
-
-
-def _packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:
-    try:
-        return _packed_value(value, found)
-    except NotStorable as error:
-        name = batch.keywords[number] or _parameter(batch.fn, number)
-        raise NotSendable(
-            f"{batch.label}{where} ({place_of(batch.fn)}): its argument {name!r} cannot be sent to a worker process: "
-            f'{error}; make it inside the task, or give the task executor="threads"'
-        ) from error
-
-
-def _parameter(fn: Callable[..., Any], number: int) -> str:
-    code = getattr(fn, "__code__", None)
-    names = code.co_varnames[: code.co_argcount] if code is not None else ()
-    return names[number] if number < len(names) else f"number {number + 1}"
-
-
-def _culprit(fn: Callable[..., Any]) -> str:
-    """Which of the values that a function reaches by name cannot be pickled."""
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return ""
-    space = fn.__globals__
-    reached = {name: space[name] for name in code.co_names if name in space}
-    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=False):
-        try:
-            reached[name] = cell.cell_contents
-        except ValueError:
-            continue
-    for name, value in reached.items():
-        if not _can_be_packed(value):
-            return f"it uses {name!r}, and "
-    return ""
-
-
 def _without_kind(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
@@ -367,20 +316,6 @@ def _picked(values: Sequence[Any] | None, places: Iterable[int]) -> list[Any] | 
     return None if values is None else [values[i] for i in places]
 
 
-class _NamesPickler(pickle.Pickler):
-    """Finds out which classes and functions of `__main__` a pickle tells by name."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.found: dict[str, Any] = {}
-
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
-            # A nested class is found in the one around it.
-            name = value.__qualname__.partition(".")[0]
-            self.found[name] = vars(sys.modules["__main__"])[name]
-        return NotImplemented
-
-
+_CODE, _VALUE = 0, 1
 _SMALL = 10_000
 _TOKENS = itertools.count()

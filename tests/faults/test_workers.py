@@ -132,6 +132,32 @@ def test_a_shared_argument_that_cannot_be_opened_is_told(flow):
         flow.run(check=True)
 
 
+def test_a_class_whose_methods_reach_what_cannot_be_pickled_is_named(place):
+    script = """
+        import threading
+        from nbflow import Flow, task, unmapped
+        LOCK = threading.Lock()
+        class Guarded:
+            def value(self):
+                with LOCK:
+                    return 1
+        if __name__ == "__main__":
+            with Flow("f", store="store", executor="processes") as flow:
+                task(lambda each: each.value(), name="one", cache=False).map([Guarded()])
+                task(lambda x, each: each.value(), name="two", cache=False).map([1], unmapped(Guarded()))
+            run = flow.run()
+            print(run.error("one", 0), run.error("two", 0), sep="\\n")
+    """
+    with open(os.path.join(place, "script.py"), "w") as stream:
+        stream.write(textwrap.dedent(script))
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    one, two = done.stdout.splitlines()
+    for line in (one, two):
+        assert "'Guarded', which an argument is of, cannot be sent to a worker process" in line
+        assert "cannot pickle '_thread.lock' object" in line
+
+
 def test_a_function_that_reaches_what_cannot_be_pickled_names_it(flow):
     lock = threading.Lock()
 

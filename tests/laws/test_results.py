@@ -534,7 +534,7 @@ def test_where_a_task_went_and_what_it_set_is_not_where_the_next_one_begins(flow
 def test_nested_classes_of_a_script_and_those_under_other_names_travel_both_ways(tmp_path):
     script = """
         import collections
-        from nbflow import Flow, task
+        from nbflow import Flow, task, unmapped
         class Outer:
             class Inner:
                 def __init__(self, x):
@@ -547,6 +547,9 @@ def test_nested_classes_of_a_script_and_those_under_other_names_travel_both_ways
             return Local
         Local = local()
         if __name__ == "__main__":
+            with Flow("class", store="store", executor="processes") as flow:
+                task(lambda x, kind: kind.Inner(x).x, name="by").map([1, 2], unmapped(Outer))
+            assert flow.run(check=True)["by"] == [1, 2]
             for kind in (Outer.Inner, Other, Local):
                 with Flow("f", store="store", executor="processes") as flow:
                     made = task(lambda x: kind(x), name="make").map([1, 2])

@@ -1,0 +1,102 @@
+"""Values as they travel to a worker, and which of them cannot."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from nbflow.codecs.pickled import parts_of
+from nbflow.errors import NotSendable, NotStorable, place_of
+from nbflow.executors.content import found_in_main, packed_code
+from nbflow.executors.nodes import Numbers
+from nbflow.executors.order import Packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbflow.executors.base import Batch
+
+
+def packed_held(values: Mapping[str, Any], numbers: Numbers) -> Packed:
+    """What a module holds. A value that cannot travel stays what the worker's own import makes."""
+    try:
+        return packed_code(values, numbers)
+    # What the user's own __reduce__ raises is any exception.
+    except Exception:  # noqa: BLE001 (each is tried alone)
+        return packed_code({path: value for path, value in values.items() if _can_be_packed(value)}, Numbers())
+
+
+def _can_be_packed(value: Any) -> bool:
+    try:
+        packed_code(value, Numbers())
+    # As above.
+    except Exception:  # noqa: BLE001 (this is what is asked)
+        return False
+    return True
+
+
+def packed_value(value: Any, found: dict[str, Any]) -> Packed:
+    """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
+    body, buffers = parts_of(value)
+    if b"__main__" in body:
+        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+        try:
+            names.dump(value)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            # It holds a function: then all of it went by content.
+            names.found.clear()
+        found.update(names.found)
+    return Packed(body, tuple(buffers))
+
+
+def packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:
+    try:
+        return packed_value(value, found)
+    except NotStorable as error:
+        name = batch.keywords[number] or _parameter(batch.fn, number)
+        raise NotSendable(
+            f"{batch.label}{where} ({place_of(batch.fn)}): its argument {name!r} cannot be sent to a worker process: "
+            f'{error}; make it inside the task, or give the task executor="threads"'
+        ) from error
+
+
+def _parameter(fn: Callable[..., Any], number: int) -> str:
+    code = getattr(fn, "__code__", None)
+    names = code.co_varnames[: code.co_argcount] if code is not None else ()
+    return names[number] if number < len(names) else f"number {number + 1}"
+
+
+def culprit(fn: Callable[..., Any]) -> str:
+    """Which of the values that a function reaches by name cannot be pickled."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return ""
+    space = fn.__globals__
+    reached = {name: space[name] for name in code.co_names if name in space}
+    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=False):
+        try:
+            reached[name] = cell.cell_contents
+        except ValueError:
+            continue
+    for name, value in reached.items():
+        if not _can_be_packed(value):
+            return f"it uses {name!r}, and "
+    return ""
+
+
+class _NamesPickler(pickle.Pickler):
+    """Finds out which classes and functions of `__main__` a pickle tells by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.found: dict[str, Any] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
+            # A nested class is found in the one around it.
+            name = value.__qualname__.partition(".")[0]
+            self.found[name] = vars(sys.modules["__main__"])[name]
+        return NotImplemented
