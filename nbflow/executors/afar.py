@@ -18,10 +18,11 @@ from distributed import WorkerPlugin, get_worker
 from distributed.utils import sync
 
 from nbflow.executors import wire
+from nbflow.executors.call import Watched, state_of
 from nbflow.executors.failures import failure_of
 from nbflow.executors.order import Answer, Brief, Done, Refused
 from nbflow.executors.parcel import MOST_HELD
-from nbflow.executors.remote import Watched, Worker, state_of, surround
+from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
 from nbflow.probe.listening import apart
 

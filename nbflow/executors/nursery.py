@@ -18,9 +18,10 @@ from contextlib import suppress
 from types import ModuleType
 
 from nbflow.executors import wire
+from nbflow.executors.call import Watched
 from nbflow.executors.failures import failure_of
 from nbflow.executors.order import Done, Order, Refused
-from nbflow.executors.remote import Watched, Worker
+from nbflow.executors.remote import Worker
 
 SPAWN, STATUS = b"+", b"?"
 # In place of an element: a worker that waits, or has done all; one that opens what it was sent.

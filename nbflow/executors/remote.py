@@ -6,11 +6,9 @@ import copy
 import functools
 import logging
 import os
-import signal
 import sys
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cloudpickle import cloudpickle
@@ -19,44 +17,31 @@ from nbflow.codecs import seal
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
+from nbflow.executors.call import PACKAGES, Call, Watched, has_alarm, has_packed, state_of
 from nbflow.executors.failures import failure_of
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.stage import needs_stage, set_stage
-from nbflow.executors.waiting import too_long
 from nbflow.executors.worker import run_batch
 from nbflow.identity.code import CodeIds
 from nbflow.identity.immutable import is_immutable
 from nbflow.identity.origin import Origins
-from nbflow.identity.value import ANONYMOUS, Identifier, output_id
+from nbflow.identity.value import Identifier, output_id
 from nbflow.probe.files import StatMemo
 from nbflow.probe.listening import apart
 from nbflow.probe.machinery import leave_out
-from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType, ModuleType
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from nbflow.executors.base import Outcome
     from nbflow.executors.order import Brief, Order, Surroundings
 
 # How long a worker keeps what it has finished to itself.
 EARLY_S = 0.25
-
-
-class Watched:
-    """What a worker tells of itself while it works, and is told: here nobody watches."""
-
-    cancelled = False
-
-    def begin(self, place: int) -> None:
-        """An element is about to be called."""
-
-    def call(self, timeout_s: float | None) -> None:
-        """A call begins that may take so long; None: it has ended."""
 
 
 class Worker:
@@ -110,10 +95,10 @@ class Worker:
         # What was made of a shared value is sent once that is known to be as it was.
         checked = any(column in self._ids for column in order.columns if isinstance(column, Unit))
         outcomes = _Outgoing(hear, early=not checked, wait_s=0.0 if order.timeout_s is not None else self._early_s)
-        call = _Call(self, order, fn)
+        call = Call(self._watched, order, fn)
         batch = Batch(
             label=order.label,
-            fn=functools.wraps(fn)(call) if order.timeout_s is not None or _has_packed(order) else fn,
+            fn=functools.wraps(fn)(call) if order.timeout_s is not None or has_packed(order) else fn,
             columns=tuple(self._column(order, column) for column in order.columns),
             keywords=order.keywords,
             count=len(order.places),
@@ -124,7 +109,7 @@ class Worker:
             seeds=order.seeds,
             loop=LoopRule(order.most, order.times, go_on),
             starts=order.starts and {at: (count, value.open()) for at, (count, value) in order.starts.items()},
-            timeout_s=None if _has_alarm() else order.timeout_s,
+            timeout_s=None if has_alarm() else order.timeout_s,
             outcomes=outcomes,
         )
 
@@ -138,9 +123,6 @@ class Worker:
         return Done(
             outcomes.rest(), batch.moved_random, self._changed(order), tuple(call.touched), peak_bytes(), self.name
         )
-
-    def call(self, timeout_s: float | None) -> None:
-        self._watched.call(timeout_s)
 
     def _prepare(self, order: Order) -> None:
         for unit in order.forget:
@@ -206,12 +188,6 @@ class Worker:
         return tuple(changed)
 
 
-def state_of(value: Any) -> bytes | None:
-    """Something that is another when a value was changed in place; None where nothing tells."""
-    id_ = output_id(CodeIds(Sources(), _PACKAGES).identifier, value)[0]
-    return None if id_.startswith(ANONYMOUS) else id_
-
-
 def surround(around: Surroundings) -> None:
     """Puts this process where the kernel is."""
     # A folder that is nowhere else, or is not there any more, is no reason not to work.
@@ -231,7 +207,7 @@ class _UsersCode(BaseException):
 
 
 def _installed_only() -> Identifier:
-    codes, origins = CodeIds(Sources(), _PACKAGES), Origins(_PACKAGES)
+    codes, origins = CodeIds(Sources(), PACKAGES), Origins(PACKAGES)
 
     def resolve(thing: Any) -> bytes:
         if origins.of(thing) is None:
@@ -239,51 +215,6 @@ def _installed_only() -> Identifier:
         return codes.resolve(thing)
 
     return Identifier(resolve)
-
-
-class _Call:
-    """Calls a function with what was sent for one element, opened only now: each call has values of its own.
-
-    touched: the columns of which the first call changed its value in place: nobody sees it, and the user should know.
-    """
-
-    def __init__(self, worker: Worker, order: Order, fn: Callable[..., Any]) -> None:
-        self.touched: list[int] = []
-        self._worker = worker
-        self._order = order
-        self._fn = fn
-        self._is_first = True
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with apart():
-            opened = tuple(each.open() if type(each) is Packed else each for each in args)
-            named = {name: each.open() if type(each) is Packed else each for name, each in kwargs.items()}
-            states = self._states(args, kwargs, opened, named) if self._is_first else []
-        self._is_first = False
-        self._worker.call(self._order.timeout_s)
-        try:
-            with _alarm(self._order.timeout_s, self._order.label):
-                return self._fn(*opened, **named)
-        finally:
-            self._worker.call(None)
-            with apart():
-                self.touched += [number for number, value, state in states if state_of(value) not in {state, None}]
-
-    def _states(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
-    ) -> list[tuple[int, Any, bytes]]:
-        """The values that a call has for itself and can change: their columns, and what they are before it."""
-        found = []
-        values = iter(zip(args, opened, strict=True))
-        for number, name in enumerate(self._order.keywords):
-            sent, value = next(values) if name is None else (kwargs[name], named[name])
-            if type(sent) is Packed and not is_immutable(value) and (state := state_of(value)) is not None:
-                found.append((number, value, state))
-        return found
-
-
-def _has_packed(order: Order) -> bool:
-    return any(type(each) is Packed for column in order.columns if isinstance(column, list) for each in column)
 
 
 class _Outgoing(list["Outcome"]):
@@ -334,29 +265,6 @@ def _answer(outcome: Outcome) -> Answer:
     return answer
 
 
-@contextmanager
-def _alarm(timeout_s: float | None, label: str) -> Iterator[None]:
-    """Raises TaskTimeout in the block after a time, at the next step of Python code."""
-    if timeout_s is None or not _has_alarm():
-        yield
-        return
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise too_long(label, timeout_s)
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, timeout_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _has_alarm() -> bool:
-    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-
-
 def _main() -> ModuleType:
     return sys.modules["__main__"]
 
@@ -380,6 +288,3 @@ def peak_bytes() -> int:
 
         # macOS counts bytes.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-_PACKAGES = Packages()

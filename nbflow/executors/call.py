@@ -1,0 +1,112 @@
+"""One call in a worker: with what was sent for it, in the time that it may take, and watched from outside."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nbflow.executors.order import Packed
+from nbflow.executors.waiting import too_long
+from nbflow.identity.code import CodeIds
+from nbflow.identity.immutable import is_immutable
+from nbflow.identity.value import ANONYMOUS, output_id
+from nbflow.probe.listening import apart
+from nbflow.probe.packages import Packages
+from nbflow.probe.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from nbflow.executors.order import Order
+
+
+class Watched:
+    """What a worker tells of itself while it works, and is told: here nobody watches."""
+
+    cancelled = False
+
+    def begin(self, place: int) -> None:
+        """An element is about to be called."""
+
+    def call(self, timeout_s: float | None) -> None:
+        """A call begins that may take so long; None: it has ended."""
+
+
+class Call:
+    """Calls a function with what was sent for one element, opened only now: each call has values of its own.
+
+    touched: the columns of which the first call changed its value in place: nobody sees it, and the user should know.
+    """
+
+    def __init__(self, watched: Watched, order: Order, fn: Callable[..., Any]) -> None:
+        self.touched: list[int] = []
+        self._watched = watched
+        self._order = order
+        self._fn = fn
+        self._is_first = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with apart():
+            opened = tuple(each.open() if type(each) is Packed else each for each in args)
+            named = {name: each.open() if type(each) is Packed else each for name, each in kwargs.items()}
+            states = self._states(args, kwargs, opened, named) if self._is_first else []
+        self._is_first = False
+        self._watched.call(self._order.timeout_s)
+        try:
+            with _alarm(self._order.timeout_s, self._order.label):
+                return self._fn(*opened, **named)
+        finally:
+            self._watched.call(None)
+            with apart():
+                self.touched += [number for number, value, state in states if state_of(value) not in {state, None}]
+
+    def _states(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
+    ) -> list[tuple[int, Any, bytes]]:
+        """The values that a call has for itself and can change: their columns, and what they are before it."""
+        found = []
+        values = iter(zip(args, opened, strict=True))
+        for number, name in enumerate(self._order.keywords):
+            sent, value = next(values) if name is None else (kwargs[name], named[name])
+            if type(sent) is Packed and not is_immutable(value) and (state := state_of(value)) is not None:
+                found.append((number, value, state))
+        return found
+
+
+def has_packed(order: Order) -> bool:
+    return any(type(each) is Packed for column in order.columns if isinstance(column, list) for each in column)
+
+
+@contextmanager
+def _alarm(timeout_s: float | None, label: str) -> Iterator[None]:
+    """Raises TaskTimeout in the block after a time, at the next step of Python code."""
+    if timeout_s is None or not has_alarm():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise too_long(label, timeout_s)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def has_alarm() -> bool:
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+
+def state_of(value: Any) -> bytes | None:
+    """Something that is another when a value was changed in place; None where nothing tells."""
+    id_ = output_id(CodeIds(Sources(), PACKAGES).identifier, value)[0]
+    return None if id_.startswith(ANONYMOUS) else id_
+
+
+PACKAGES = Packages()
