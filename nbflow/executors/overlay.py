@@ -10,12 +10,11 @@ import abc
 import sys
 import types
 from functools import lru_cache
-from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.handles import is_handle
 from nbflow.identity.immutable import is_immutable
-from nbflow.probe.imported import IMPORTED
+from nbflow.probe.imported import IMPORTED, codes_in
 from nbflow.probe.packages import is_installed
 
 if TYPE_CHECKING:
@@ -75,22 +74,7 @@ def is_replaced(fn: types.FunctionType) -> bool:
 def is_outdated(name: str, imported: Imported) -> bool:
     """Whether a module's functions are not those of its source: it was edited before anybody had read it."""
     module = sys.modules.get(name)
-    # Others, such as pytest's, change what they compile.
-    if module is None or type(getattr(imported.spec, "loader", None)) is not SourceFileLoader:
-        return False
-    codes = _codes_of(imported)
-    known = {code.co_qualname for code in codes}
-    functions = (fn.__code__ for fn in _functions(module) if fn.__code__.co_filename == imported.file)
-    # What a reload left behind is in the source no more.
-    return any(code not in codes and code.co_qualname in known for code in functions)
-
-
-def codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
-    """The code objects inside one, at any depth."""
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield constant
-            yield from codes_in(constant)
+    return isinstance(module, types.ModuleType) and not imported.is_true_of(module)
 
 
 @lru_cache(maxsize=500)

@@ -80,3 +80,29 @@ def test_classes_helpers_displays_figures_and_commands_of_a_notebook(play, away)
     assert "1 / (p.x - 4)" in block
     # A class that was edited is another class, in the workers, too.
     assert "Point(x=2, y=5)" in texts(outputs[9])
+
+
+FIRST = "K = 1\ndef g(x):\n    return x * K\nclass C:\n    k = 1\n    def m(self):\n        return self.k\n"
+SECOND = (
+    "K = 7\ndef more(x):\n    return x + 1\ndef g(x):\n    return more(x * K)\n"
+    "class C:\n    k = 3\n    def m(self):\n        return self.k * 2\n"
+)
+RELOADED = [
+    "%load_ext nbflow\n%load_ext autoreload\n%autoreload 2",
+    f"""import os
+open("law_edited.py", "w").write({FIRST!r})
+import law_edited
+from law_edited import g""",
+    "%%task a for x in range(2) --executor {executor}\n(law_edited.g(x), g(x), law_edited.C().m(), law_edited.K)",
+    "print(a)",
+    # A time of its own: the clock of files may be coarse.
+    f"""open("law_edited.py", "w").write({SECOND!r})
+os.utime("law_edited.py", ns=(2 * 10**18, 2 * 10**18))""",
+    "print(a)",
+]
+
+
+def test_what_autoreload_puts_into_a_module_is_run(play, away):
+    outputs = play(away, RELOADED)
+    assert texts(outputs[3]) == "[(0, 0, 1, 1), (1, 1, 1, 1)]\n"
+    assert texts(outputs[5]) == "[(1, 1, 6, 7), (8, 8, 6, 7)]\n"
