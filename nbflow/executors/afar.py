@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import ctypes
 import os
 import pickle
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
+from distributed.gc import disable_gc_diagnosis
 from distributed.utils import sync
 
 from nbflow.executors import wire
@@ -99,8 +101,12 @@ class Stopped(BaseException):
 
 def perform(waybill: Waybill, order: Freight, around: Freight, *units: Freight) -> Freight:
     """Carries out an order on this worker."""
-    watch = _Watch(waybill)
-    with HERE.turn(watch, around) as worker:
+    # In a context of its own: what Dask notes in its is none of the task's.
+    return contextvars.Context().run(_perform, _Watch(waybill), order, around, units)
+
+
+def _perform(watch: _Watch, order: Freight, around: Freight, units: tuple[Freight, ...]) -> Freight:
+    with apart(), HERE.turn(watch, around) as worker:
         return Freight.of(Report([], None) if worker is None else _performed(worker, watch, order, units))
 
 
@@ -126,8 +132,11 @@ def machine() -> str:
     return f"{platform.node()} {boot}"
 
 
-def leave_random_alone() -> None:
-    """Has Dask draw its random numbers elsewhere: those of `random` are the user's, who are told of what they draw."""
+def leave_alone() -> None:
+    """Has Dask keep off what is the user's: the numbers of `random`, and what is told of the files that are opened."""
+    # What Dask measures at each garbage collection opens files, of which listeners are told: setting their context
+    # variable while another one is being set frees what Python is at work on, and ends the process.
+    disable_gc_diagnosis(force=True)  # type: ignore[no-untyped-call]  # it ships no types
     own = _Random()
     for full_name, module in list(sys.modules.items()):
         if full_name.partition(".")[0] not in {"dask", "distributed", "tornado"}:
@@ -247,7 +256,7 @@ class _Here:
     def _surround(self, around: Surroundings, *, same_machine: bool) -> None:
         if self._shipped is None:
             self._shipped = Shipped(state_of)
-            leave_random_alone()
+            leave_alone()
         if not same_machine:
             kept = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
             around = replace(around, folder="", path=tuple(sys.path), environment={**os.environ, **kept})

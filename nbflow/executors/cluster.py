@@ -119,9 +119,9 @@ class DaskExecutor:
 
     def _settle(self) -> None:
         """Has the client's thread and the workers behave beside what else goes on here."""
-        from nbflow.executors.afar import Undisturbed, leave_random_alone
+        from nbflow.executors.afar import Undisturbed, leave_alone
 
-        leave_random_alone()
+        leave_alone()
         # What it connects to is no task's.
         self._client.loop.add_callback(lambda: NOBODYS.add(threading.get_ident()))
         if self.is_near and not self.is_own:
