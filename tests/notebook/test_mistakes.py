@@ -73,6 +73,14 @@ def test_items_that_are_all_left_out_are_no_empty_source(notebook):
     assert "sizes if n > 3" in notebook("%flow status").text
 
 
+def test_a_plain_cell_run_first_after_a_restart_is_told_what_to_run(notebook):
+    assert "run its cell first" not in notebook("a").text
+    notebook(task("a, b", "a = b = 1"))
+    notebook("%reload_ext nbflow")
+    assert "the task that makes `b` was not declared since the kernel started; run its cell first" in notebook("b").text
+    assert "run its cell first" not in notebook("c").text
+
+
 def test_the_lines_around_an_error_are_those_of_the_cell(notebook):
     shown = notebook("%%task bad for n in [0]\n1 / n")
     assert "  1 %%task bad for n in [0]" in shown.text
