@@ -124,9 +124,9 @@ class Job:
 
     def _tell_interrupted(self, how: str) -> None:
         ran, _, failed = self.run.counts()
-        self.flow.tell(
-            f"{self.flow.name}: {how}; {ran - failed} finished results are kept, the next run goes on from there"
-        )
+        kept = ran - failed
+        results = f"{kept} finished result{'s are' if kept != 1 else ' is'} kept"
+        self.flow.tell(f"{self.flow.name}: {how}; {results}, the next run goes on from there")
 
     def _tell_state(self, old: State, new: State) -> None:
         if self.flow.on_state is not None:

@@ -15,7 +15,7 @@ from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, read_cell
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from nbflow.notebook.header import Head
+    from nbflow.notebook.header import Generator, Head
 
 # What may be evaluated at every plan: it costs nothing worth keeping.
 _CHEAP_CALLS = frozenset(
@@ -122,7 +122,7 @@ def build_loop(
         inputs=inputs,
         free_names=tuple(name for name in reads if name not in inputs),
         function=_source_function(source, inputs, namespace, filename),
-        text=", ".join(ast.unparse(each.source) for each in head.generators),
+        text=", ".join(_as_written(each) for each in head.generators),
         names=() if simple or (single and not _is_flat(first.target)) else tuple(names),
         crossed=len(head.generators) > 1,
     )
@@ -132,6 +132,10 @@ def loop_source(head: Head) -> ast.expr:
     """The expression that gives all items of a head's loop."""
     first = head.generators[0]
     return _as_list(first.source) if len(head.generators) == 1 and not first.conditions else _comprehension(head)
+
+
+def _as_written(generator: Generator) -> str:
+    return " if ".join(map(ast.unparse, (generator.source, *generator.conditions)))
 
 
 def _is_flat(target: ast.expr) -> bool:

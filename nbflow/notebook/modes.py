@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow.errors import HeadError
+from nbflow.results.report import is_visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from nbflow.flow import Run
     from nbflow.flow.background import Background
+    from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
 
 SLOW_S = 60.0
@@ -98,6 +101,25 @@ def goes_on_text(behind: Background | None, names: Iterable[str] = ()) -> str:
     if behind is None or behind.done or not {node.name for node in behind.run.nodes()}.issuperset(names):
         return ""
     return f"A run goes on in the background ({behind.progress})"
+
+
+def twice_text(behind: Background | None, nodes: Iterable[Node]) -> str:
+    """Of tasks that a run in the background is at, or has yet to run; empty where there are none of these nodes."""
+    if behind is None or behind.done:
+        return ""
+    both = [node.name for node in nodes if is_visible(node) and _is_ahead(behind.run, node)]
+    if not both:
+        return ""
+    named = ", ".join(f"`{name}`" for name in both[:_MOST_ROWS])
+    return (
+        f"a run in the background ({behind.progress}) has yet to finish {named}: computed here as well. "
+        "To wait for it instead, interrupt this cell, and run it again when that one has ended"
+    )
+
+
+def _is_ahead(run: Run, node: Node) -> bool:
+    there = run.named(node.name)
+    return there is not None and there.task is node.task and not run.track(there).state().finished
 
 
 def duration(seconds: float) -> str:

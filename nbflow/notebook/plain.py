@@ -100,10 +100,27 @@ class PlainCells(ast.NodeTransformer):
 
     def _tell_private(self, names: tuple[str, ...]) -> None:
         """A word on names that will be a NameError in a moment."""
+        known = {*self._session.namespace, *self._session.outputs(), *BUILTINS}
         for name in names:
-            told = self._session.declarations.why_missing(name) if name not in self._session.namespace else None
-            if told is not None and name not in BUILTINS and name not in self._session.outputs():
+            if name in known:
+                continue
+            told = self._session.declarations.why_missing(name)
+            if told is None and self._made_before(name):
+                told = f"the task that makes `{name}` was not declared since the kernel started; run its cell first"
+            if told is not None:
                 print(f"nbflow: {told}")
+
+    def _made_before(self, name: str) -> bool:
+        """Whether a task of this notebook made an output of that name when it last ran."""
+        # A wrong name alone makes no store.
+        if not self._session.store.exists():
+            return False
+        try:
+            last = self._session.flow.store.last(self._session.flow.name)
+        except NbflowError:
+            # A store that is refused is told when tasks run.
+            return False
+        return any(name in task.split(", ") for task in last)
 
 
 def _magics(tree: ast.Module) -> Iterator[str]:

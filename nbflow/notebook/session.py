@@ -23,7 +23,7 @@ from nbflow.notebook.forms import CellForms
 from nbflow.notebook.frontend import cell_id, deleted_cells
 from nbflow.notebook.givens import Givens
 from nbflow.notebook.maker import CellMaker
-from nbflow.notebook.modes import Modes, goes_on_text
+from nbflow.notebook.modes import Modes, goes_on_text, twice_text
 from nbflow.notebook.output import ready_figures
 from nbflow.notebook.places import one_line, open_line
 from nbflow.notebook.published import Published, still_fresh
@@ -207,6 +207,9 @@ class Session:
     ) -> Run:
         """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
         flow, targets, forced = self._asked(names, force=force)
+        told = twice_text(self.behind, flow.graph.needed([flow.graph[name] for name in targets or flow.graph.nodes]))
+        if told:
+            flow.tell(told)
         self.busy = True
         try:
             run = flow.run(targets=targets, force=forced, approve=approve)

@@ -34,6 +34,7 @@ def state_line(declared: Declared, node: Node, run: Run | None) -> str:
         return f"Ⅱ {outputs} · waits for approval: %flow approve {run.paused[0]}"
     elements = len(track.states)
     if node.mapped and not elements:
-        return f"○ {outputs} · 0 elements: its source is empty"
+        filtered = any(each.conditions for each in declared.source.head.generators)
+        return f"○ {outputs} · 0 elements: {'no item is left by its `if`' if filtered else 'its source is empty'}"
     count = f" · {elements} element{'s' if elements != 1 else ''}" if node.mapped else ""
     return f"✓ {outputs}{count} · fresh"

@@ -129,6 +129,9 @@ def frame_lines(trace: TracebackType | None, most: int, context: int) -> Iterato
 def _marked(filename: str, number: int, context: int) -> Iterator[str]:
     for at in range(max(1, number - context), number + context + 1):
         line = linecache.getline(filename, at).rstrip()
+        if is_cell(filename) and line.startswith("# %%task"):
+            # The head stands in as a comment, in what Python reads.
+            line = line[2:]
         if line:
             shown = line if len(line) <= _LONGEST_SOURCE else line[: _LONGEST_SOURCE - 1] + "…"
             yield f"{'→' if at == number else ' '} {at:>4} {shown}"

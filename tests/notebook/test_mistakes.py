@@ -65,6 +65,27 @@ def test_an_empty_source_is_no_success(notebook):
     assert "✓" not in shown.text
 
 
+def test_items_that_are_all_left_out_are_no_empty_source(notebook):
+    notebook(task("sizes", "[1, 2, 3]"))
+    shown = notebook(task("large for n in sizes if n > 3", "n"))
+    assert shown.text.startswith("○ large · 0 elements: no item is left by its `if`")
+    # What is left is a node of its own in the picture, which says what it is.
+    assert "sizes if n > 3" in notebook("%flow status").text
+
+
+def test_a_plain_cell_run_first_after_a_restart_is_told_what_to_run(notebook):
+    assert "run its cell first" not in notebook("a").text
+    notebook(task("a, b", "a = b = 1"))
+    notebook("%reload_ext nbflow")
+    assert "the task that makes `b` was not declared since the kernel started; run its cell first" in notebook("b").text
+    assert "run its cell first" not in notebook("c").text
+
+
+def test_the_lines_around_an_error_are_those_of_the_cell(notebook):
+    shown = notebook("%%task bad for n in [0]\n1 / n")
+    assert "  1 %%task bad for n in [0]" in shown.text
+
+
 def test_a_cell_run_before_what_it_needs_says_what_to_run(notebook):
     shown = notebook("%%task clean for o in orders\no")
     assert "reads `orders`, which nothing defines; run the cell that makes it first" in shown.text

@@ -235,6 +235,25 @@ x""")
     (tmp_path / "go").touch()
 
 
+def test_a_run_of_what_another_is_at_in_the_background_says_that_it_is_computed_twice(kernel):
+    kernel("""%%task waits for x in range(3) --ignore FOLDER --lazy
+(FOLDER / f"call {time.perf_counter_ns()}").touch()
+while not (FOLDER / "go").exists():
+    time.sleep(0.02)
+x""")
+    kernel("%%task other\n1")
+    kernel("%flow run --background waits")
+    kernel("""import threading
+def let_go():
+    while len(list(FOLDER.glob("call *"))) < 6:
+        time.sleep(0.02)
+    (FOLDER / "go").touch()
+threading.Thread(target=let_go).start()""")
+    assert "has yet to finish" not in texts(kernel("other"))
+    assert "(0 of 3 done) has yet to finish `waits`: computed here as well" in texts(kernel("%flow run"))
+    assert "has yet to finish" not in texts(kernel("%flow run"))
+
+
 def test_what_takes_no_part_in_a_run_is_drawn_as_it_stands(kernel):
     for cell in ("%%task a\n1", "%%task b\na + 1", "%%task c --lazy\n3", "%%task late --lazy\nb + 1"):
         kernel(cell)
