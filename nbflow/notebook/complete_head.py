@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow import triggers
+from nbflow.model.task import EXECUTORS
 from nbflow.notebook.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ _WORD = re.compile(r"[^\W\d]?\w*$")
 _SOURCES = ("range", "enumerate", "zip", "sorted", "reversed")
 # The others are made by calls, which a head has no words for.
 _TRIGGERS = tuple(name for name in triggers.__all__ if not name.startswith("some_"))
-_EXECUTORS = ("threads", "sync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _values(option: str, tasks: Sequence[str], variables: Sequence[str]) -> tupl
         case "--trigger":
             return tuple((name, "value") for name in _TRIGGERS)
         case "--executor":
-            return tuple((name, "value") for name in _EXECUTORS)
+            return tuple((name, "value") for name in EXECUTORS)
         case "--merge":
             return tuple((name, "task") for name in tasks)
         case "--ignore":

@@ -133,6 +133,20 @@ def _names(value: str) -> tuple[str, ...]:
     return names
 
 
+def _amounts(value: str) -> dict[str, float]:
+    found = {}
+    for each in value.split(","):
+        name, _, text = (part.strip() for part in each.partition("="))
+        try:
+            amount = float(text)
+        except ValueError:
+            amount = math.nan
+        if not name or not 0 < amount < math.inf:
+            raise ValueError("names and amounts above 0 are needed, as GPU=1")
+        found[name] = amount
+    return found
+
+
 def _age(value: str) -> str:
     seconds_of(value)
     return value
@@ -168,7 +182,8 @@ OPTIONS: dict[str, Option] = {
     "concurrency": Option("concurrency", _whole, "5", "how many elements run at once, at most"),
     "rate": Option("rate", _rate, "10/s", "how many elements begin in a time, at most: 10/s, 100/min"),
     "loop": Option("loop", str, "NAME", "where a body with await runs: notebook (default), or own"),
-    "executor": Option("executor", str, "NAME", "threads, processes, or sync for the main thread"),
+    "executor": Option("executor", str, "NAME", "threads, processes, dask, or sync for the main thread"),
+    "resources": Option("resources", _amounts, "GPU=1", "what of a Dask cluster each call needs: GPU=1,MEMORY=4e9"),
     "lazy": Option("lazy", _flag(True), "", "declare only: `%flow run NAME` runs it, and so does no other cell"),
     "name": Option("name", str, "TEXT", "how the task is called in pictures and tables"),
 }

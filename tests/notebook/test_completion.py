@@ -83,6 +83,7 @@ def test_in_a_line(completed, text, wanted):
         ("%%task report --retries 2 --retr", ["%%task report --retries 2 --retry-delay"]),
         ("%%task report --trigger any_f", ["%%task report --trigger any_failed"]),
         ("%%task report --executor=s", ["%%task report --executor=sync"]),
+        ("%%task report --executor d", ["%%task report --executor dask"]),
         ("%%task report --merge weather,d", ["%%task report --merge weather,daily"]),
         ("%%task report --ignore nu", ["%%task report --ignore number"]),
         ("%%task report --", [f"%%task report --{name}" for name in OPTIONS]),

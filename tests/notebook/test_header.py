@@ -51,6 +51,7 @@ OPTIONS = {
     "--no-cache --always": {"cache": False, "always": True},
     "--max-age 1d --seed 7": {"max_age": "1d", "seed": 7},
     "--ignore a, b --env HOME": {"ignore": ("a", "b"), "env": ("HOME",)},
+    "--executor dask --resources GPU=1,MEMORY=4e9": {"executor": "dask", "resources": {"GPU": 1.0, "MEMORY": 4e9}},
     "--version 'two words'": {"version": "two words"},
 }
 
@@ -125,6 +126,8 @@ ERRORS = [
     ("a --max-age 1y", '"90s"', "--max-age"),
     ("a --version 'x", "No closing quotation", "--version"),
     ("a --executor cloud", "'threads'", "--executor"),
+    ("a --resources GPU", "as GPU=1", "--resources"),
+    ("a --resources GPU=0", "amounts above 0", "--resources"),
     ("a --help", "%%task -h", "--help"),
 ]
 
