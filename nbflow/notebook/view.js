@@ -28,7 +28,7 @@ export default () => {
         store.gone = true;
         store.seconds += (performance.now() - store.at) / 1000;
         const rows = [...store.rows.values()].filter((row) => !DONE.has(row[1]))
-          .map(([i, , ...counts]) => [i, "cancelled", ...counts]);
+          .map(([i, , done, total, failed]) => [i, "cancelled", done, total, failed, 0]);
         for (const row of rows) store.rows.set(row[0], row);
         for (const view of store.views) view.changed({ rows, told: {} });
       };
@@ -282,18 +282,19 @@ class View {
   summarise() {
     if (!this.boxes) return;
     const tasks = this.boxes.filter((box) => box.first);
-    const done = tasks.filter((box) => DONE.has(this.state(box))).length;
+    const { gone, at } = this.store;
+    const ended = (box) => DONE.has(this.state(box)) && !(gone && this.state(box) === "cancelled");
+    const done = tasks.filter(ended).length;
     const running = tasks.filter((box) => this.state(box) === "running").map((box) => box.label);
     const failed = tasks.filter((box) => this.state(box) === "failed" || this.store.rows.get(box.i)?.[4]).length;
-    const { gone, at } = this.store;
     const seconds = this.store.seconds + (gone ? 0 : (performance.now() - at) / 1000);
     const now = running.slice(0, 3).join(", ") + (running.length > 3 ? ` and ${running.length - 3} more` : "");
     const text = [`${done}/${tasks.length} tasks`, failed ? `${failed} failed` : "", duration(seconds), now ? `▶ ${now}` : "",
-      gone ? "the kernel has ended: run the cell again to go on from what is kept" : ""];
+      gone ? "kernel ended: run again to go on" : ""];
     this.summary.textContent = text.filter(Boolean).join(" · ");
     const parts = tasks.map((box) => {
       const row = this.store.rows.get(box.i);
-      return DONE.has(this.state(box)) ? 1 : row && row[3] ? (row[2] + row[4]) / row[3] : 0;
+      return ended(box) ? 1 : row && row[3] ? (row[2] + row[4]) / row[3] : 0;
     });
     this.bar.style.width = `${(100 * parts.reduce((a, b) => a + b, 0)) / (tasks.length || 1)}%`;
     // A screen reader is told now and then, not four times a second.
