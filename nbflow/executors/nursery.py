@@ -61,7 +61,7 @@ def main() -> None:
         else:
             (pid,) = PID.unpack(message[1:])
             control.sendall(PID.pack(children.status(pid)))
-    for pid in children.alive:
+    for pid in tuple(children.alive):
         end_process(pid)
 
 
