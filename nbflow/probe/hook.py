@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.probe.databases import database_opened
 from nbflow.probe.environment import watch_environment
-from nbflow.probe.listening import LISTENER, LISTENING, OTHER_PROCESS, concerned, path_of
+from nbflow.probe.listening import HERE, LISTENING, OTHER_PROCESS, concerned, path_of
 from nbflow.probe.machinery import by_machinery, by_probe
 
 if TYPE_CHECKING:
@@ -28,18 +28,19 @@ def install() -> None:
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     tell = _EVENTS.get(event)
-    if tell is None or not LISTENING:
+    if tell is None or not LISTENING or HERE.busy:
         return
     listeners = concerned()
     if not listeners or (event in _BY_IMPORTS and by_machinery(sys._getframe(1), args[0])):
         return
-    # What the listener itself opens is not the task's.
-    token = LISTENER.set(None)
+    # What the listener itself opens is not the task's. No variable of the context tells so: the hook may be called by a
+    # garbage collection in the middle of setting one, and Python ends with a fault when two are set within each other.
+    HERE.busy = True
     try:
         for listener in listeners:
             tell(listener, args)
     finally:
-        LISTENER.reset(token)
+        HERE.busy = False
 
 
 def _looked_up_variable(name: str, value: str | None) -> None:

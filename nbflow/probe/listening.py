@@ -48,8 +48,19 @@ def apart() -> Iterator[None]:
         LISTENER.reset(token)
 
 
+class _Here(threading.local):
+    """Of this thread: whether a listener is being told something, and what happens meanwhile is nobody's event."""
+
+    busy = False
+
+
+HERE = _Here()
+
+
 def concerned() -> tuple[Listener, ...]:
     """Whose event this is: the context's; in a thread that has none, everybody's who listens now."""
+    if HERE.busy:
+        return ()
     try:
         listener = LISTENER.get()
     except LookupError:
