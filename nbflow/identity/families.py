@@ -25,6 +25,7 @@ def _library(name: str) -> Family:
 
 # By the first part of a type's module.
 FAMILIES: dict[str, Family] = {
+    "matplotlib": _library("drawings"),
     "numpy": _library("arrays"),
     "pandas": _library("frames"),
     "pyarrow": _library("tables"),

@@ -360,3 +360,30 @@ def test_a_lazy_frame_reads_its_files_later_and_is_refused():
 
     with pytest.raises(UnidentifiableError, match="LazyFrame.*collect it"):
         identify(pl.DataFrame({"n": [1]}).lazy())
+
+
+def test_what_is_drawn_has_no_identity_and_is_named_where_it_lies():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots()
+    drawn = {
+        "figure": figure,
+        "axes": axes,
+        "lines": axes.plot([1, 2]),
+        "bars": axes.bar([1], [2]),
+        "text": axes.text(0, 0, "t"),
+    }
+    paths = {}
+    for name, value in drawn.items():
+        with pytest.raises(UnidentifiableError) as caught:
+            identify({"kept": value})
+        paths[name] = caught.value.path
+    # Ten thousand objects lie behind each of them: the path would lead to one of those.
+    assert paths == {
+        "figure": 'value["kept"]',
+        "axes": 'value["kept"]',
+        "lines": 'value["kept"][0]',
+        "bars": 'value["kept"] part 1[0]',
+        "text": 'value["kept"]',
+    }
