@@ -178,7 +178,8 @@ class ClusterRun:
         while True:
             try:
                 return self._client.scatter(freight, broadcast=everywhere, hash=False)
-            except OSError:
+            # The scheduler does not find its own worker any more.
+            except (OSError, KeyError):
                 tries -= 1
                 if not tries or self._client.status != "running":
                     raise

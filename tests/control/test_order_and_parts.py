@@ -245,10 +245,10 @@ def test_a_product_runs_all_combinations_the_last_fastest(store, noted, calls):
     run = flow.run()
     assert run["pair"] == ["1X!", "1Y!", "2X!", "2Y!"]
     frame = run.frame("pair")
-    assert frame.index.tolist() == [(0, "x"), (0, "y"), (1, "x"), (1, "y")]
+    assert frame.index.tolist() == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
     assert list(frame.index.names) == ["a", "b"]
-    assert frame.loc[(1, "y"), "result"] == "2Y!"
-    assert frame["a"].tolist() == [1, 1, 2, 2]
+    assert frame.loc[(2, "y"), "result"] == "2Y!"
+    assert frame.reset_index()["a"].tolist() == [1, 1, 2, 2]
 
 
 def test_a_product_of_nodes_reuses_its_combinations(store, noted, calls):

@@ -378,8 +378,13 @@ def test_a_cluster_without_workers_is_told_and_waited_for(servers, tmp_path, mon
     executor = DaskExecutor(servers.address)
     with flow_on(executor, tmp_path) as flow:
         task(lambda: 7, name="seven")()
-    threading.Timer(4, servers.worker, ["late"]).start()
-    with pytest.warns(NbflowWarning, match="has no workers; the run waits for one"):
-        run = flow.run()
-    assert run["seven"] == 7
+    told = threading.Event()
+    monkeypatch.setattr(
+        flow, "tell", lambda message: told.set() if "has no workers; the run waits" in message else None
+    )
+    late = threading.Thread(target=lambda: told.wait(BOUND_S) and servers.worker("late"))
+    late.start()
+    assert flow.run()["seven"] == 7
+    assert told.is_set()
+    late.join()
     executor.close()

@@ -38,6 +38,12 @@ def write_database(root, change):
         stream.truncate()
 
 
+def lose(root):
+    """Takes the store away, also where somebody writes to it at this moment."""
+    while root.exists():
+        shutil.rmtree(root, ignore_errors=True)
+
+
 BEFALLS = {
     "nothing": lambda root: None,
     "large values lost": lambda root: [path.unlink() for path in blobs(root)],
@@ -48,7 +54,7 @@ BEFALLS = {
     "database cut off": lambda root: write_database(root, lambda content: content[: len(content) // 2]),
     "database empty": lambda root: write_database(root, lambda content: b""),
     "database lost": lambda root: [path.unlink() for path in root.glob("index.sqlite*")],
-    "store lost": lambda root: shutil.rmtree(root),
+    "store lost": lambda root: lose(root),
     "no file may grow": limit,
 }
 

@@ -133,7 +133,7 @@ def test_all_kinds_stand_in_the_order_in_which_they_came(runs):
         ("stderr", "fourth"),
         ("text/html", "<b>fifth</b>"),
     ]
-    assert kinds[5] == ("stderr", "cell, line 9: UserWarning: sixth")
+    assert kinds[5] == ("stderr", "cell, line 7: UserWarning: sixth")
     assert kinds[6:] == [("stdout", "seventh"), ("text/plain", "1")]
 
 

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # A notebook, the beginning of a cell, and what the first and the second execution show there.
 SHOWN = [
-    ("mapping-and-frames", "%flow frame summary", "5 elements: 5 reused", "AAPL .* 25.94"),
+    ("mapping-and-frames", "%flow frame summary", "5 elements: 5 run", "AAPL .* 25.94"),
     ("mapping-and-frames", "%flow frame growth", "months|one", "760"),
     ("mapping-and-frames", "frame = _", r"months +3 +6 +12 +24", "AMZN"),
     ("mapping-and-frames", "%%task pairs", "✓ pairs · 9 elements", "✓ pairs · 9 elements"),
