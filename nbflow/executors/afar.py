@@ -22,7 +22,7 @@ from distributed.utils import sync
 from nbflow.executors import wire
 from nbflow.executors.call import Watched, state_of
 from nbflow.executors.failures import failure_of
-from nbflow.executors.order import Answer, Brief, Done, Refused
+from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused
 from nbflow.executors.parcel import MOST_HELD
 from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from nbflow.executors.order import Order, Packed, Surroundings, Unit
 
-# In place of an element: all is done; what was sent is being opened.
-IDLE, OPENING = -1, -2
 # How long a call may go on after its run was ended, before it is told so by an exception; and after that.
 _GRACE_S = 0.5
 _MOST_STOPPED = 10_000

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, NotSendable, WorkerDied, in_words, place_of
 from nbflow.executors import afar
-from nbflow.executors.afar import IDLE, Freight, Waybill
+from nbflow.executors.afar import Freight, Waybill
 from nbflow.executors.base import Outcome
 from nbflow.executors.cluster import lost
 from nbflow.executors.failures import error_of
-from nbflow.executors.order import Done, Packed, Refused
+from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Packed, Refused
 from nbflow.executors.parcel import Packer, surroundings
 from nbflow.probe.imported import IMPORTED
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nbflow.executors.inbox import Inbox
     from nbflow.executors.order import Order, Surroundings, Unit
 
-MOST_DEATHS = 3
 # How often a batch is sent anew for other reasons: data that was lost, workers that died before they began.
 _MOST_LOSSES = 100
 # A batch should take about this long there: the scheduler spends a millisecond on each.

@@ -20,12 +20,10 @@ from types import ModuleType
 from nbflow.executors import wire
 from nbflow.executors.call import Watched
 from nbflow.executors.failures import failure_of
-from nbflow.executors.order import Done, Order, Refused
+from nbflow.executors.order import IDLE, OPENING, Done, Order, Refused
 from nbflow.executors.remote import Worker
 
 SPAWN, STATUS = b"+", b"?"
-# In place of an element: a worker that waits, or has done all; one that opens what it was sent.
-IDLE, OPENING = -1, -2
 # What kernel and worker share: the element at work, when its call began and when it must end, whether to stop.
 PAGE = struct.Struct("<qdd?")
 PAGE_BYTES = mmap.PAGESIZE

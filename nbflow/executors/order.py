@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from nbflow.executors.base import Outcome
     from nbflow.executors.failures import Failure
 
+# In place of an element: a worker that waits, or has done all; one that opens what it was sent.
+IDLE, OPENING = -1, -2
+# Of how many workers an element may be the death before it fails.
+MOST_DEATHS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:

@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors import hatch, wire
-from nbflow.executors.nursery import IDLE, PAGE, PAGE_BYTES, PID, SPAWN, STATUS, end_process
+from nbflow.executors.nursery import PAGE, PAGE_BYTES, PID, SPAWN, STATUS, end_process
+from nbflow.executors.order import IDLE
 
 if TYPE_CHECKING:
     from nbflow.executors.order import Order, Surroundings, Unit

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 import os
-import queue
-import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, cast
@@ -13,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
 from nbflow.executors.base import Outcome
 from nbflow.executors.failures import error_of
-from nbflow.executors.nursery import IDLE
-from nbflow.executors.order import Done, Refused
+from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer, surroundings
 from nbflow.executors.pool import POOL, Lost
+from nbflow.executors.threads import Crew
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
@@ -28,63 +25,30 @@ if TYPE_CHECKING:
     from nbflow.executors.order import Answer, Brief, Order, Unit
     from nbflow.executors.pool import WorkerProcess
 
-MOST_DEATHS = 3
 # How often the thread that waits for a worker looks whether it is to go on waiting.
 _LOOK_S = 0.1
 # How long a call may go on after the end of its time, and after its run was ended.
 _GRACE_S = 0.5
 
 
-class ProcessExecutor:
+class ProcessExecutor(Crew):
     """Runs batches in worker processes, which live on for later runs. slots: how many at once; default: the cores."""
 
     def __init__(self, inbox: Inbox, slots: int | None = None) -> None:
-        self.slots = slots or os.cpu_count() or 1
-        self._inbox = inbox
+        super().__init__(inbox, slots or os.cpu_count() or 1)
         self._packer = Packer()
-        self._todo: queue.SimpleQueue[tuple[contextvars.Context, Batch] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._open = 0
-        self._lock = threading.Lock()
+        IMPORTED.note()
 
     def submit(self, batch: Batch) -> None:
-        batch.away = True
-        with self._lock:
-            self._open += 1
-            lacking = len(self._threads) < min(self.slots, self._open)
-        if lacking:
-            IMPORTED.note()
-            thread = threading.Thread(target=self._work, name=f"nbflow-worker-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._todo.put((contextvars.copy_context(), batch))
+        # More processes than cores are of no use, whatever a task's own bound.
+        batch.away, batch.extra = True, False
+        super().submit(batch)
 
-    def cancel(self, batches: Iterable[Batch], *, kill: bool = False) -> None:
-        for batch in batches:
-            batch.cancelled = True
+    def carry_out(self, batch: Batch, tool: WorkerProcess | None) -> WorkerProcess | None:
+        return _Errand(batch, self._packer).run(tool)
 
-    def close(self) -> None:
-        for _ in self._threads:
-            self._todo.put(None)
-        self._threads.clear()
-
-    def _work(self) -> None:
-        worker: WorkerProcess | None = None
-        while (job := self._todo.get()) is not None:
-            context, batch = job
-            try:
-                if batch.begin():
-                    worker = context.run(_Errand(batch, self._packer).run, worker)
-            # A defect of ours must end the run and not hang it; what tasks raise is an Outcome already.
-            except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
-                worker = None
-                self._inbox.put(error)
-            with self._lock:
-                self._open -= 1
-            batch.end()
-            self._inbox.put(batch)
-        if worker is not None:
-            POOL.give_back(worker)
+    def put_back(self, tool: WorkerProcess) -> None:
+        POOL.give_back(tool)
 
 
 class _Errand:
