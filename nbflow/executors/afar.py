@@ -65,7 +65,9 @@ class Freight:
         return self.size_bytes
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return Freight, (pickle.PickleBuffer(self.body), tuple(map(pickle.PickleBuffer, self.buffers)))
+        # What schedulers ask of workers in person travels in the older one.
+        carried: Any = pickle.PickleBuffer if protocol >= 5 else bytes
+        return Freight, (carried(self.body), tuple(map(carried, self.buffers)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextvars
 import queue
 import threading
 import time
 import uuid
-from collections import Counter, OrderedDict
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import ClusterError, NotSendable, WorkerDied, in_words, place_of
+from nbflow.errors import ClusterError, NotSendable, in_words
 from nbflow.executors import afar
-from nbflow.executors.afar import Freight, Waybill
+from nbflow.executors.afar import Waybill
 from nbflow.executors.base import Outcome
 from nbflow.executors.cluster import lost
-from nbflow.executors.failures import error_of
-from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Packed, Refused
-from nbflow.executors.parcel import Packer, surroundings
+from nbflow.executors.depot import CalledOff, Depot, on_loop
+from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
+from nbflow.executors.parcel import Packer
+from nbflow.executors.verdicts import death, refusal, take_note
 from nbflow.probe.imported import IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from nbflow.errors import WorkerDied
+    from nbflow.executors.afar import Freight
     from nbflow.executors.base import Batch
     from nbflow.executors.cluster import DaskExecutor
     from nbflow.executors.inbox import Inbox
-    from nbflow.executors.order import Order, Surroundings, Unit
+    from nbflow.executors.order import Order
 
 # How often a batch is sent anew for other reasons: data that was lost, workers that died before they began.
 _MOST_LOSSES = 100
 # A batch should take about this long there: the scheduler spends a millisecond on each.
 _BATCH_S = 0.5
-# What is larger travels once, by itself; smaller things go along each time.
-_APART_BYTES = 64 * 1024
-_MOST_SCATTERED = 64
 # How often it looks which workers there are.
 _LOOK_S = 1.0
 # How long it waits for workers without a word.
@@ -61,8 +62,7 @@ class ClusterRun:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._flights: dict[str, _Flight] = {}
         self._open: set[_Errand] = set()
-        self._scattered: OrderedDict[Unit | None, Any] = OrderedDict()
-        self._around: tuple[Surroundings, str, Freight] | None = None
+        self._depot = Depot(cluster, self._client, self._look_now_and_then)
         self._thread: threading.Thread | None = None
         self._machine = afar.machine()
         self._looked = time.monotonic()
@@ -99,15 +99,14 @@ class ClusterRun:
                 closed = closed or job is None
                 if job is not None:
                     job()
-                if time.monotonic() - self._looked > _LOOK_S:
-                    self._look()
+                self._look_now_and_then()
         # The cluster has gone, or a defect of ours: the run must end and not hang.
         except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
             self._inbox.put(lost(self._cluster, error) if isinstance(error, OSError) else error)
         finally:
             for errand in list(self._open):
                 self._end(errand)
-            self._scattered.clear()
+            self._depot.clear()
 
     def _begin(self, batch: Batch) -> None:
         errand = _Errand(batch, dict.fromkeys(range(batch.count)))
@@ -133,16 +132,20 @@ class ClusterRun:
         # What takes long travels alone, and the scheduler may well be told of it.
         watched = suspect or len(order.places) == 1
         key = f"{batch.label}-{uuid.uuid4().hex}"
-        units = self._loaded(order)
-        around, freight = self._surroundings()
+        self._packer.supply(order, {})
+        try:
+            units = self._depot.units(order, batch)
+            around, freight = self._depot.surroundings(batch)
+            body = self._depot.body(order, batch)
+        except CalledOff:
+            return
         waybill = Waybill(
             _SESSION, key, self._machine, around, tuple(units), watched=watched, may_end=self._cluster.is_own
         )
-        body = Freight.of(order)
         future = self._client.submit(
             afar.perform,
             waybill,
-            self._placed(body) if body.size_bytes > 1024 * 1024 else body,
+            body,
             freight,
             *units.values(),
             key=key,
@@ -154,104 +157,61 @@ class ClusterRun:
         errand.flights += 1
         future.add_done_callback(lambda _: self._jobs.put(partial(self._landed, flight)))
 
-    def _loaded(self, order: Order) -> dict[Unit, Any]:
-        """The large units of an order, which every worker gets once; the small ones go along with it."""
-        self._packer.supply(order, {})
-        packed = {unit: each for unit, each in order.units.items() if isinstance(each, Packed)}
-        large = {unit: each for unit, each in packed.items() if each.size_bytes > _APART_BYTES}
-        for unit, each in large.items():
-            del order.units[unit]
-            if unit not in self._scattered:
-                self._scatter(unit, Freight.of(each))
-        while len(self._scattered) > _MOST_SCATTERED:
-            self._scattered.popitem(last=False)
-        return {unit: self._scattered[unit] for unit in large}
-
-    def _scatter(self, unit: Unit | None, freight: Freight) -> Any:
-        future = self._scattered[unit] = self._placed(freight, everywhere=True)
-        return future
-
-    def _placed(self, freight: Freight, *, everywhere: bool = False) -> Any:
-        """Data on the cluster; a worker that dies while it gets it is no reason to give up."""
-        tries = 5
-        while True:
-            try:
-                return self._client.scatter(freight, broadcast=everywhere, hash=False)
-            # The scheduler does not find its own worker any more.
-            except (OSError, KeyError):
-                tries -= 1
-                if not tries or self._client.status != "running":
-                    raise
-                time.sleep(_LOOK_S)
-
-    def _surroundings(self) -> tuple[str, Any]:
-        around = surroundings()
-        if self._around is None or self._around[0] != around:
-            self._around = (around, uuid.uuid4().hex, Freight.of(around))
-            self._scattered.pop(None, None)
-        _, name, freight = self._around
-        if freight.size_bytes <= _APART_BYTES:
-            return name, freight
-        return name, self._scattered.get(None) or self._scatter(None, freight)
-
     def _landed(self, flight: _Flight) -> None:
         """An order has ended, in whatever way."""
-        if self._flights.pop(flight.key, None) is None:
+        if flight.key not in self._flights:
             return
-        errand, future = flight.errand, flight.future
-        errand.flights -= 1
-        match future.status:
+        match flight.future.status:
             case "finished":
-                self._gather(flight)
+                # Where its worker stands still this takes as long as that does.
+                gathering = self._client.gather(flight.future, direct=self._cluster.is_near, asynchronous=True)
+                report = on_loop(self._client, gathering)
+                report.add_done_callback(lambda _: self._jobs.put(partial(self._arrived, flight, report)))
             case "error":
-                self._failed(flight, future.exception())
+                self._over(flight, partial(self._failed, flight, flight.future.exception()))
             case _:
-                self._lost(flight)
-        self._end_if_done(errand)
+                self._over(flight, partial(self._lost, flight))
 
-    def _gather(self, flight: _Flight) -> None:
-        from distributed.client import FutureCancelledError
+    def _arrived(self, flight: _Flight, report: concurrent.futures.Future[Freight]) -> None:
+        """What came of an order is here, or is not to be had."""
         from distributed.scheduler import KilledWorker
 
+        if flight.key not in self._flights:
+            return
         try:
-            freight = self._client.gather(flight.future, direct=self._cluster.is_near)
+            arrived = report.result()
         # Its worker has gone since, with what it held; it was to be called again elsewhere.
-        except FutureCancelledError:
-            self._lost(flight)
-            return
+        except concurrent.futures.CancelledError:
+            self._over(flight, partial(self._lost, flight))
         except KilledWorker as error:
-            self._failed(flight, error)
-            return
+            self._over(flight, partial(self._failed, flight, error))
+        else:
+            self._over(flight, partial(self._take, flight, arrived))
+
+    def _over(self, flight: _Flight, go_on: Callable[[], None]) -> None:
+        del self._flights[flight.key]
+        flight.errand.flights -= 1
+        go_on()
+        self._end_if_done(flight.errand)
+
+    def _take(self, flight: _Flight, freight: Freight) -> None:
         report = freight.open()
         errand, batch = flight.errand, flight.errand.batch
         answers = report.answers
         match report.end:
             case Done() as done:
-                batch.moved_random = batch.moved_random or done.moved_random
-                batch.changed.update(done.changed)
-                batch.touched.update(done.touched)
-                batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
+                take_note(batch, done)
                 answers = [*answers, *done.answers]
             case Refused() as refused:
-                self._refused(flight, refused)
+                errand.fail(
+                    flight.places,
+                    refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),
+                )
         for answer in answers:
             outcome = self._packer.outcome(batch, flight.places, answer)
             if not outcome.step or outcome.nodes:
                 errand.left.pop(outcome.position, None)
             batch.outcomes.append(outcome)
-
-    def _refused(self, flight: _Flight, refused: Refused) -> None:
-        error = error_of(refused.failure)
-        if refused.opened:
-            # A defect of ours.
-            raise error
-        batch = flight.errand.batch
-        why = NotSendable(
-            f"{batch.label} ({place_of(batch.fn)}): what it needs cannot be opened on a worker of the cluster: "
-            f'{in_words(error)}; install there what is missing, or give the task executor="threads"'
-        )
-        why.__cause__ = error
-        flight.errand.fail(flight.places, why)
 
     def _failed(self, flight: _Flight, error: BaseException) -> None:
         from distributed.scheduler import KilledWorker
@@ -292,7 +252,7 @@ class ClusterRun:
         reason = getattr(flight.future._state.exception, "reason", None)
         if reason == "scheduler-connection-lost":
             raise lost(self._cluster)
-        self._scattered.clear()
+        self._depot.clear()
         errand.losses += 1
         self._again(errand, flight.places)
 
@@ -332,12 +292,16 @@ class ClusterRun:
             flight.future.cancel()
             self._end_if_done(flight.errand)
 
+    def _look_now_and_then(self) -> None:
+        if time.monotonic() - self._looked > _LOOK_S:
+            self._look()
+
     def _look(self) -> None:
         self._looked = now = time.monotonic()
         for flight in list(self._flights.values()):
             if flight.stopped_at and now > flight.stopped_at + _GRACE_S:
                 self._drop(flight)
-        if self._flights:
+        if self._open:
             self._cluster.look()
             self._mind_desertion(now)
 
@@ -400,7 +364,4 @@ class _Flight:
 
 def _died(batch: Batch, error: BaseException | None) -> WorkerDied:
     where = f", the last one at {error.last_worker.address}" if error is not None else ""  # type: ignore[attr-defined]
-    return WorkerDied(
-        f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times{where}; "
-        f"its log says why: often it had no memory left"
-    )
+    return death(batch, f"{where}; its log says why: often it had no memory left")

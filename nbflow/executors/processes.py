@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
-from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
+from nbflow.errors import NotSendable
 from nbflow.executors.base import Outcome
-from nbflow.executors.failures import error_of
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer, surroundings
 from nbflow.executors.pool import POOL, Lost
 from nbflow.executors.threads import Crew
+from nbflow.executors.verdicts import death, refusal, take_note
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
@@ -113,14 +113,16 @@ class _Errand:
             message = worker.receive(_LOOK_S)
             match message:
                 case Done():
-                    self._settle(message)
+                    take_note(self._batch, message)
                     for number in message.changed:
                         # It has thrown away what was changed there.
                         worker.held.pop(cast("Unit", order.columns[number]), None)
                     self._receive(message.answers, order.places)
                     return True
                 case Refused():
-                    self._refused(message)
+                    why = refusal(self._batch, message, "in a worker process")
+                    for place in list(self._left):
+                        self._fail(place, why)
                     return True
                 case list():
                     self._receive(message, order.places)
@@ -153,34 +155,9 @@ class _Errand:
         self._deaths[lost.place] += 1
         if self._deaths[lost.place] < MOST_DEATHS:
             return
-        batch = self._batch
-        error = WorkerDied(
-            f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times "
-            f"({lost}){_hint(lost.status)}"
-        )
+        error = death(self._batch, f" ({lost}){_hint(lost.status)}")
         for place in [lost.place] if lost.place >= 0 else list(self._left):
             self._fail(place, error)
-
-    def _refused(self, refused: Refused) -> None:
-        error = error_of(refused.failure)
-        if refused.opened:
-            # A defect of ours.
-            raise error
-        batch = self._batch
-        for place in list(self._left):
-            why = NotSendable(
-                f"{batch.label} ({place_of(batch.fn)}): what it needs cannot be opened in a worker process: "
-                f'{in_words(error)}; give the task executor="threads"'
-            )
-            why.__cause__ = error
-            self._fail(place, why)
-
-    def _settle(self, done: Done) -> None:
-        batch = self._batch
-        batch.moved_random = batch.moved_random or done.moved_random
-        batch.changed.update(done.changed)
-        batch.touched.update(done.touched)
-        batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
 
     def _fail(self, place: int, error: Exception) -> None:
         if place not in self._left:

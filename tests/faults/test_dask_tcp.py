@@ -13,6 +13,7 @@ import pytest
 
 from nbflow import DaskExecutor, Flow, task, unmapped
 from nbflow.errors import ClusterError, MissingExtra, NbflowWarning
+from nbflow.executors.dask import ClusterRun
 
 BOUND_S = 60
 
@@ -104,6 +105,38 @@ def flow_on(executor, tmp_path, name="tcp"):
     return Flow(name, store=tmp_path / "store", executor=executor)
 
 
+def beginning(folder, seconds):
+    """A function that tells in a folder which arguments it was called with, and takes some time."""
+    folder.mkdir()
+
+    def slow(x):
+        (folder / str(x)).touch()
+        time.sleep(seconds)
+        return x
+
+    return slow
+
+
+def no_thread_is_left():
+    return not any(thread.name == "nbflow-dask" for thread in threading.enumerate())
+
+
+def at_first_result(monkeypatch, cluster, do):
+    """Does something to the process that holds the first result, before that is fetched."""
+    landed = ClusterRun._landed
+    done = threading.Event()
+
+    def first(self, flight):
+        if not done.is_set():
+            done.set()
+            client = cluster.executor.connect()
+            [address] = client.who_has(flight.future)[flight.key]
+            do(client.run(os.getpid, workers=[address])[address])
+        landed(self, flight)
+
+    monkeypatch.setattr(ClusterRun, "_landed", first)
+
+
 def test_a_flow_runs_on_workers_over_tcp_and_is_a_full_hit_for_threads(cluster, tmp_path):
     shared = np.arange(100_000)
     with flow_on(cluster.executor, tmp_path) as flow:
@@ -116,6 +149,17 @@ def test_a_flow_runs_on_workers_over_tcp_and_is_a_full_hit_for_threads(cluster, 
         task(lambda parts: int(sum(part.sum() for part in parts)), name="total")(parts)
     ran, reused, failed = flow.run().counts()
     assert (ran, failed) == (0, 0)
+
+
+def test_all_goes_through_the_scheduler_where_workers_are_far_away(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(DaskExecutor, "is_near", False)
+    shared = np.arange(400_000.0)
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(lambda x, a: a[x:] + x, name="shifted").map(range(3), unmapped(shared))
+    run = flow.run()
+    for x, result in enumerate(run["shifted"]):
+        assert (result == shared[x:] + x).all()
+    assert run.counts() == (3, 0, 0)
 
 
 def test_a_worker_that_is_killed_while_it_works_loses_nothing(cluster, tmp_path):
@@ -147,15 +191,8 @@ def test_a_worker_that_is_killed_while_idle_is_not_missed(cluster, tmp_path):
 
 def test_a_worker_that_stands_still_for_three_seconds_loses_nothing(cluster, tmp_path):
     begun = tmp_path / "begun"
-    begun.mkdir()
-
-    def slow(x):
-        (begun / str(x)).touch()
-        time.sleep(0.1)
-        return x
-
     with flow_on(cluster.executor, tmp_path) as flow:
-        task(slow, cache=True).map(range(30))
+        task(beginning(begun, 0.1), cache=True).map(range(30))
     handle = flow.start()
     wait_for(lambda: len(list(begun.iterdir())) > 3)
     cluster.workers[0].send_signal(signal.SIGSTOP)
@@ -352,28 +389,60 @@ def test_data_that_was_lost_with_its_workers_is_sent_again(cluster, tmp_path):
 
 def test_a_run_can_be_cancelled_while_a_worker_stands_still(cluster, tmp_path):
     begun = tmp_path / "begun"
-    begun.mkdir()
-
-    def slow(x):
-        (begun / str(x)).touch()
-        time.sleep(0.1)
-        return x
-
     with flow_on(cluster.executor, tmp_path) as flow:
-        task(slow, cache=True).map(range(200))
+        task(beginning(begun, 0.1), cache=True).map(range(200))
     handle = flow.start()
     wait_for(lambda: len(list(begun.iterdir())) > 8)
     cluster.workers[0].send_signal(signal.SIGSTOP)
     handle.cancel()
     with pytest.warns(NbflowWarning, match="cancelled"):
         wait_for(lambda: handle.done)
-    wait_for(lambda: not any(thread.name == "nbflow-dask" for thread in threading.enumerate()), bound_s=15)
+    wait_for(no_thread_is_left, bound_s=15)
     cluster.workers[0].send_signal(signal.SIGCONT)
     assert flow.run()["slow"] == list(range(200))
 
 
+def test_a_worker_that_stands_still_with_a_result_keeps_nobody_from_ending(cluster, tmp_path, monkeypatch):
+    held = threading.Event()
+
+    def stop(pid):
+        os.kill(pid, signal.SIGSTOP)
+        held.set()
+
+    at_first_result(monkeypatch, cluster, stop)
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(lambda x: -x, name="minus", cache=True).map(range(20))
+    handle = flow.start()
+    assert held.wait(BOUND_S)
+    handle.cancel()
+    with pytest.warns(NbflowWarning, match="cancelled"):
+        wait_for(lambda: handle.done)
+    wait_for(no_thread_is_left, bound_s=15)
+    for worker in cluster.workers:
+        worker.send_signal(signal.SIGCONT)
+    assert flow.run()["minus"] == [-x for x in range(20)]
+
+
+def test_a_worker_that_is_killed_while_it_holds_results_loses_nothing(cluster, tmp_path, monkeypatch):
+    killed = []
+
+    def kill(pid):
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    at_first_result(monkeypatch, cluster, kill)
+    with flow_on(cluster.executor, tmp_path) as flow:
+        task(lambda x, a: x + int(a[0]), name="plus", cache=True).map(range(20), unmapped(np.ones(100_000)))
+    run = flow.run()
+    assert killed
+    assert run["plus"] == [x + 1 for x in range(20)]
+    assert run.counts() == (20, 0, 0)
+
+
 def test_a_cluster_without_workers_is_told_and_waited_for(servers, tmp_path, monkeypatch):
     monkeypatch.setattr("nbflow.executors.dask._DESERTED_S", 0.5)
+    # All that goes along with an order has to wait for a worker as well.
+    monkeypatch.setattr("nbflow.executors.depot._APART_BYTES", 0)
     servers.scheduler()
     executor = DaskExecutor(servers.address)
     with flow_on(executor, tmp_path) as flow:

@@ -1,0 +1,110 @@
+"""What travels to a Dask cluster once, and is kept there for all orders of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+import uuid
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from nbflow.executors.afar import Freight
+from nbflow.executors.order import Packed
+from nbflow.executors.parcel import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbflow.executors.base import Batch
+    from nbflow.executors.cluster import DaskExecutor
+    from nbflow.executors.order import Order, Surroundings, Unit
+
+# What is larger travels once, by itself; smaller things go along each time.
+_APART_BYTES = 64 * 1024
+# An order's own body, which one worker gets.
+_LARGE_BODY_BYTES = 1024 * 1024
+_MOST_KEPT = 64
+# How often data is sent anew that a worker died of getting.
+_MOST_TRIES = 5
+# How often who waits for the cluster looks whether it still has to.
+_LOOK_S = 0.1
+
+
+def on_loop(client: Any, awaitable: Any) -> concurrent.futures.Future[Any]:
+    """Has a client do something while this thread goes on."""
+    return asyncio.run_coroutine_threadsafe(awaitable, client.loop.asyncio_loop)
+
+
+class CalledOff(Exception):
+    """The batch that something was sent for has been cancelled meanwhile."""
+
+
+class Depot:
+    """The large data of a run on its cluster. meanwhile: called while it waits for workers to take something."""
+
+    def __init__(self, cluster: DaskExecutor, client: Any, meanwhile: Callable[[], None]) -> None:
+        self._cluster = cluster
+        self._client = client
+        self._meanwhile = meanwhile
+        self._kept: OrderedDict[Unit | None, Any] = OrderedDict()
+        self._around: tuple[Surroundings, str, Freight] | None = None
+
+    def units(self, order: Order, batch: Batch) -> dict[Unit, Any]:
+        """The large units of an order, which every worker gets once; the small ones stay in it. Raises CalledOff."""
+        packed = {unit: each for unit, each in order.units.items() if isinstance(each, Packed)}
+        large = {unit: each for unit, each in packed.items() if each.size_bytes > _APART_BYTES}
+        found = {}
+        for unit, each in large.items():
+            del order.units[unit]
+            found[unit] = self._keep(unit, Freight.of(each), batch)
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def surroundings(self, batch: Batch) -> tuple[str, Any]:
+        """The name of what the kernel has around its functions, and that itself. Raises CalledOff."""
+        around = surroundings()
+        if self._around is None or self._around[0] != around:
+            self._around = (around, uuid.uuid4().hex, Freight.of(around))
+            self._kept.pop(None, None)
+        _, name, freight = self._around
+        return name, freight if freight.size_bytes <= _APART_BYTES else self._keep(None, freight, batch)
+
+    def body(self, order: Order, batch: Batch) -> Any:
+        """An order as it is sent: the scheduler does not want to pass on much. Raises CalledOff."""
+        freight = Freight.of(order)
+        return freight if freight.size_bytes <= _LARGE_BODY_BYTES else self._placed(freight, batch, everywhere=False)
+
+    def clear(self) -> None:
+        """Forgets what is there: some of it was lost."""
+        self._kept.clear()
+
+    def _keep(self, unit: Unit | None, freight: Freight, batch: Batch) -> Any:
+        if unit not in self._kept:
+            self._kept[unit] = self._placed(freight, batch, everywhere=True)
+        return self._kept[unit]
+
+    def _placed(self, freight: Freight, batch: Batch, *, everywhere: bool) -> Any:
+        """Data on the cluster; a worker that dies while it gets it is no reason to give up, nor that there is none."""
+        tries = 0
+        while True:
+            try:
+                scattering = self._client.scatter(freight, broadcast=everywhere, hash=False, asynchronous=True)
+                return self._waited_for(scattering, batch)
+            # The scheduler does not find its own worker any more, or has none.
+            except (OSError, KeyError):
+                tries += self._cluster.workers > 0
+                if tries == _MOST_TRIES or self._client.status != "running":
+                    raise
+                time.sleep(_LOOK_S)
+                self._meanwhile()
+
+    def _waited_for(self, awaitable: Any, batch: Batch) -> Any:
+        done = on_loop(self._client, awaitable)
+        while not concurrent.futures.wait([done], _LOOK_S).done:
+            if batch.cancelled:
+                done.cancel()
+                raise CalledOff
+            self._meanwhile()
+        return done.result()

@@ -1,0 +1,41 @@
+"""What became of an order in another process, and what its batch is told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
+from nbflow.executors.failures import error_of
+from nbflow.executors.order import MOST_DEATHS
+
+if TYPE_CHECKING:
+    from nbflow.executors.base import Batch
+    from nbflow.executors.order import Done, Refused
+
+
+def take_note(batch: Batch, done: Done) -> None:
+    """What a worker tells of all the elements that it has done."""
+    batch.moved_random = batch.moved_random or done.moved_random
+    batch.changed.update(done.changed)
+    batch.touched.update(done.touched)
+    batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
+
+
+def refusal(batch: Batch, refused: Refused, where: str, remedy: str = "") -> NotSendable:
+    """The error of elements whose needs could not be opened where they were sent. Raises what is a defect of ours."""
+    error = error_of(refused.failure)
+    if refused.opened:
+        raise error
+    why = NotSendable(
+        f"{batch.label} ({place_of(batch.fn)}): what it needs cannot be opened {where}: {in_words(error)}; "
+        f'{remedy}give the task executor="threads"'
+    )
+    why.__cause__ = error
+    return why
+
+
+def death(batch: Batch, how: str) -> WorkerDied:
+    """The error of an element that too many workers died of."""
+    return WorkerDied(
+        f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times{how}"
+    )
