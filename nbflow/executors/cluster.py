@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
 from nbflow.probe.listening import NOBODYS
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Iterable, Mapping
 
 # What a worker must have as the kernel has it, and how many numbers of its version count.
 _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
+# How long a run waits for what workers have to say before it begins, and how often it looks meanwhile.
+_MOST_S = 10.0
+_LOOK_S = 0.01
 
 
 class DaskExecutor:
@@ -26,13 +31,14 @@ class DaskExecutor:
 
     def __init__(self, where: Any = None, *, security: Any = None) -> None:
         self.slots = 1
-        self.workers = 0
+        self.workers: frozenset[str] = frozenset()
         self.is_own = where is None
         self._where = where
         self._security = security
         self._client: Any = None
         self._pid = 0
         self._known: set[str] = set()
+        self._told: dict[str, concurrent.futures.Future[Any]] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -43,9 +49,14 @@ class DaskExecutor:
         with self._lock:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
                 self._client, self._pid = self._connected(), os.getpid()
+                self._told.clear()
                 self._known.clear()
                 self._settle()
             self.look()
+            until = time.monotonic() + _MOST_S
+            while self.workers - self._known and time.monotonic() < until:
+                time.sleep(_LOOK_S)
+                self.look()
             return self._client
 
     def look(self) -> None:
@@ -54,12 +65,12 @@ class DaskExecutor:
             threads = self._client.nthreads()
         except OSError as error:
             raise lost(self, error) from error
-        new = threads.keys() - self._known
-        if new:
-            self._compare(new)
         # A cluster that grows on demand begins with no workers.
-        self.workers = len(threads)
+        self.workers = frozenset(threads)
         self.slots = max(1, sum(threads.values()))
+        self._ask(self.workers - self._known - self._told.keys())
+        for address in [address for address, told in self._told.items() if told.done()]:
+            self._compare(address, self._told.pop(address).result()[address])
 
     def check(self, resources: Mapping[str, float], label: str) -> None:
         """Raises ClusterError where no worker of the cluster has what a task asks for."""
@@ -127,34 +138,41 @@ class DaskExecutor:
         if self.is_near and not self.is_own:
             self._client.register_plugin(Undisturbed(os.getpid()), name="nbflow-undisturbed")
 
-    def _compare(self, addresses: Iterable[str]) -> None:
+    def _ask(self, addresses: Iterable[str]) -> None:
+        """Has workers say what they have. One that has died meanwhile would not let us go on for half a minute."""
+        from nbflow.executors.afar import versions
+        from nbflow.executors.depot import on_loop
+
+        for address in addresses:
+            asked = self._client._run(versions, workers=[address], on_error="return")
+            self._told[address] = on_loop(self._client, asked)
+
+    def _compare(self, address: str, theirs: Any) -> None:
         """Raises ClusterError where a worker would do what is asked of it in another way, or not at all."""
         from nbflow.executors.afar import versions
 
         ours = versions()
-        told = self._client.run(versions, workers=list(addresses), on_error="return")
-        for address, theirs in told.items():
-            if isinstance(theirs, OSError):
-                # It has died meanwhile; if not, it is asked again.
-                continue
-            if address.startswith("inproc:"):
+        if isinstance(theirs, OSError):
+            # It has died meanwhile; if not, it is asked again.
+            return
+        if address.startswith("inproc:"):
+            raise ClusterError(
+                f"{self._name()} has its workers in this process; make it with processes=True, or use "
+                f'executor="threads"'
+            )
+        if isinstance(theirs, Exception):
+            raise ClusterError(
+                f"the worker {address} of {self._name()} cannot use nbflow: {in_words(theirs)}; install it there: "
+                f"`pip install 'nbflow[dask]=={ours['nbflow']}'`"
+            )
+        for package, count in _ALIKE.items():
+            if _start(theirs[package], count) != _start(ours[package], count):
                 raise ClusterError(
-                    f"{self._name()} has its workers in this process; make it with processes=True, or use "
-                    f'executor="threads"'
+                    f"the worker {address} of {self._name()} has {package} {theirs[package]}, and this kernel "
+                    f"{ours[package]}: results could differ; give both the same"
+                    + ("" if package == "python" else f": `pip install {package}=={ours[package]}`")
                 )
-            if isinstance(theirs, Exception):
-                raise ClusterError(
-                    f"the worker {address} of {self._name()} cannot use nbflow: {in_words(theirs)}; install it there: "
-                    f"`pip install 'nbflow[dask]=={ours['nbflow']}'`"
-                )
-            for package, count in _ALIKE.items():
-                if _start(theirs[package], count) != _start(ours[package], count):
-                    raise ClusterError(
-                        f"the worker {address} of {self._name()} has {package} {theirs[package]}, and this kernel "
-                        f"{ours[package]}: results could differ; give both the same"
-                        + ("" if package == "python" else f": `pip install {package}=={ours[package]}`")
-                    )
-            self._known.add(address)
+        self._known.add(address)
 
     def _name(self) -> str:
         where = self._where

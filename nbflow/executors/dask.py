@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nbflow.executors.inbox import Inbox
     from nbflow.executors.order import Order
 
-# How often a batch is sent anew for other reasons: data that was lost, workers that died before they began.
+# How often a batch is sent anew without an answer: data that was lost, workers that died before they began.
 _MOST_LOSSES = 100
 # A batch should take about this long there: the scheduler spends a millisecond on each.
 _BATCH_S = 0.5
@@ -165,8 +165,8 @@ class ClusterRun:
             case "finished":
                 # Where its worker stands still this takes as long as that does.
                 gathering = self._client.gather(flight.future, direct=self._cluster.is_near, asynchronous=True)
-                report = on_loop(self._client, gathering)
-                report.add_done_callback(lambda _: self._jobs.put(partial(self._arrived, flight, report)))
+                flight.report = on_loop(self._client, gathering)
+                flight.report.add_done_callback(lambda report: self._jobs.put(partial(self._arrived, flight, report)))
             case "error":
                 self._over(flight, partial(self._failed, flight, flight.future.exception()))
             case _:
@@ -207,6 +207,8 @@ class ClusterRun:
                     flight.places,
                     refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),
                 )
+        if answers:
+            errand.losses = 0
         for answer in answers:
             outcome = self._packer.outcome(batch, flight.places, answer)
             if not outcome.step or outcome.nodes:
@@ -254,7 +256,7 @@ class ClusterRun:
             raise lost(self._cluster)
         self._depot.clear()
         errand.losses += 1
-        self._again(errand, flight.places)
+        self._again(errand, flight.places, suspect=flight.watched)
 
     def _again(self, errand: _Errand, places: Sequence[int], *, suspect: bool = False) -> None:
         """Sends what is left of an order once more; what a worker has died of goes alone."""
@@ -301,6 +303,9 @@ class ClusterRun:
         for flight in list(self._flights.values()):
             if flight.stopped_at and now > flight.stopped_at + _GRACE_S:
                 self._drop(flight)
+            elif flight.report and flight.future.status != "finished":
+                # The worker that had it has gone, and Dask would ask for it there half a minute more.
+                flight.report.cancel()
         if self._open:
             self._cluster.look()
             self._mind_desertion(now)
@@ -355,6 +360,7 @@ class _Flight:
     future: Any
     watched: bool
     stopped_at: float = 0.0
+    report: concurrent.futures.Future[Freight] | None = None
 
     @property
     def key(self) -> str:

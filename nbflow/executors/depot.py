@@ -29,6 +29,9 @@ _MOST_KEPT = 64
 _MOST_TRIES = 5
 # How often who waits for the cluster looks whether it still has to.
 _LOOK_S = 0.1
+# How long a cluster may take to get something, beside what the slowest network needs.
+_PATIENCE_S = 30.0
+_SLOWEST_BYTES_S = 5e6
 
 
 def on_loop(client: Any, awaitable: Any) -> concurrent.futures.Future[Any]:
@@ -74,7 +77,7 @@ class Depot:
     def body(self, order: Order, batch: Batch) -> Any:
         """An order as it is sent: the scheduler does not want to pass on much. Raises CalledOff."""
         freight = Freight.of(order)
-        return freight if freight.size_bytes <= _LARGE_BODY_BYTES else self._placed(freight, batch, everywhere=False)
+        return freight if freight.size_bytes <= _LARGE_BODY_BYTES else self._placed(freight, batch)
 
     def clear(self) -> None:
         """Forgets what is there: some of it was lost."""
@@ -82,29 +85,40 @@ class Depot:
 
     def _keep(self, unit: Unit | None, freight: Freight, batch: Batch) -> Any:
         if unit not in self._kept:
-            self._kept[unit] = self._placed(freight, batch, everywhere=True)
+            self._kept[unit] = self._placed(freight, batch)
         return self._kept[unit]
 
-    def _placed(self, freight: Freight, batch: Batch, *, everywhere: bool) -> Any:
+    def _placed(self, freight: Freight, batch: Batch) -> Any:
         """Data on the cluster; a worker that dies while it gets it is no reason to give up, nor that there is none."""
         tries = 0
         while True:
-            try:
-                scattering = self._client.scatter(freight, broadcast=everywhere, hash=False, asynchronous=True)
-                return self._waited_for(scattering, batch)
-            # The scheduler does not find its own worker any more, or has none.
-            except (OSError, KeyError):
-                tries += self._cluster.workers > 0
-                if tries == _MOST_TRIES or self._client.status != "running":
-                    raise
-                time.sleep(_LOOK_S)
-                self._meanwhile()
+            self._cluster.look()
+            if workers := self._cluster.workers:
+                try:
+                    return self._sent(freight, workers, batch)
+                # The scheduler does not find its own worker any more.
+                except (OSError, KeyError):
+                    tries += 1
+                    if tries == _MOST_TRIES or self._client.status != "running":
+                        raise
+            elif batch.cancelled:
+                raise CalledOff
+            time.sleep(_LOOK_S)
+            self._meanwhile()
 
-    def _waited_for(self, awaitable: Any, batch: Batch) -> Any:
-        done = on_loop(self._client, awaitable)
-        while not concurrent.futures.wait([done], _LOOK_S).done:
+    def _sent(self, freight: Freight, workers: frozenset[str], batch: Batch) -> Any:
+        until = time.monotonic() + _PATIENCE_S + freight.size_bytes / _SLOWEST_BYTES_S
+        # To workers that are known, so that it is seen when they go. One gets it, and the others from there: Dask's own
+        # way to send to all waits half a minute for any that has gone, with all who send.
+        sending = self._client.scatter(freight, workers=list(workers), hash=False, asynchronous=True)
+        sent = on_loop(self._client, sending)
+        while not concurrent.futures.wait([sent], _LOOK_S).done:
             if batch.cancelled:
-                done.cancel()
+                sent.cancel()
                 raise CalledOff
             self._meanwhile()
-        return done.result()
+            if workers - self._cluster.workers or time.monotonic() > until:
+                # To a worker that has gone Dask may try to send for half a minute, or for ever.
+                sent.cancel()
+                raise ConnectionError("no worker took what it was sent")
+        return sent.result()

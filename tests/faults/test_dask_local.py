@@ -46,7 +46,9 @@ def test_what_a_worker_dies_of_fails_and_all_others_finish(flow, poison, tmp_pat
     assert 3 <= os.path.getsize(path) <= 4
 
 
-def test_several_poison_elements_fail_alone(flow):
+def test_several_poison_elements_fail_alone(flow, monkeypatch):
+    # Each of them takes along what all orders need.
+    monkeypatch.setattr("nbflow.executors.depot._APART_BYTES", 0)
     with flow:
         task(lambda x: os._exit(1) if x in {0, 7, 29} else x, name="call").map(range(30))
     run = flow.run()
