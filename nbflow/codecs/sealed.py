@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from xxhash import xxh3_128, xxh3_128_digest
 
 from nbflow.identity.hashing import buffer_hash
+from nbflow.lean import dataclass, replace
 
 Buffer = bytes | bytearray | memoryview
 # Results up to this size lie in the database itself; larger ones are files, in a form that is read where it lies.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbflow.draw.picture import Arrow, Box, Picture
+from nbflow.lean import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,10 +7,10 @@ import importlib.util
 import re
 import shutil
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from nbflow.lean import dataclass
 from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:

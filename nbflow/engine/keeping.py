@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbflow.codecs import Sealed
 from nbflow.engine.loops import key_of, take_in
 from nbflow.errors import NotStorable
 from nbflow.identity.handles import is_handle, outside_handle
+from nbflow.lean import replace
 from nbflow.model.task import seconds_of
 from nbflow.probe.files import VARIABLE, trace_id
 from nbflow.signals import SKIP

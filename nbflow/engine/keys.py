@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
+
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbflow.engine.places import AWAY, HOME, NOTEBOOK, SYNC, THREADS, Place, Places
 from nbflow.engine.waiting import Waiting
+from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import DamagedEntry, NotSuccessful
 from nbflow.identity.encoding import list_id
+from nbflow.lean import dataclass, field
 from nbflow.model.node import Node
 from nbflow.model.state import SUCCESSFUL, Failed, Skipped, State
 from nbflow.model.tree import fill

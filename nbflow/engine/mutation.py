@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.immutable import is_immutable
 from nbflow.identity.value import ANONYMOUS
+from nbflow.lean import dataclass
 from nbflow.model.node import RESOURCE, Argument, Node
 from nbflow.model.state import SUCCESSFUL
 from nbflow.model.tree import leaves, pairs

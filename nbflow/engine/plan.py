@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbflow.engine import events as m
+from nbflow.lean import dataclass, field
 from nbflow.model.state import Freshness, State
 
 if TYPE_CHECKING:

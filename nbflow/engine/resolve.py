@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from nbflow.engine.ledger import Gone
 from nbflow.engine.loops import Loops
 from nbflow.engine.why import moment
 from nbflow.errors import DamagedEntry
+from nbflow.lean import dataclass, field
 from nbflow.model.node import DERIVED, Node
 from nbflow.model.state import SUCCESSFUL, State
 from nbflow.model.tree import leaves

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nbflow.lean import dataclass, field
 from nbflow.model.node import Node, Parameter
 from nbflow.model.state import FINISHED, State
 from nbflow.model.tree import leaves

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
+from nbflow.lean import dataclass
 from nbflow.model.node import Node
 from nbflow.model.tree import leaves
 from nbflow.probe.secrets import DOTS, is_secret_name, redact, short_text

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
@@ -26,6 +25,7 @@ from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused
 from nbflow.executors.parcel import MOST_HELD
 from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
+from nbflow.lean import dataclass, replace
 from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import builtins
 import os
 import pickle
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import in_words
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
     from nbflow.executors.base import Outcome

@@ -6,7 +6,6 @@ import os
 import random
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from itertools import repeat
 from time import perf_counter
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -18,6 +17,7 @@ from nbflow.executors.base import Batch, Outcome
 from nbflow.executors.waiting import bounded_call, run_coroutine
 from nbflow.identity.copies import private_copy
 from nbflow.identity.hashing import Place, noted_hashes
+from nbflow.lean import dataclass
 from nbflow.loop import ITERATION
 from nbflow.model.making import BLOCK, Block
 from nbflow.model.node import BUILDING, HIDDEN, MAKING, Node, ancestors

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import Interrupted
 from nbflow.executors.home import Home, running_loop
 from nbflow.flow.displays import Displayed
+from nbflow.lean import dataclass
 from nbflow.model.state import State
 from nbflow.results.report import is_visible
 

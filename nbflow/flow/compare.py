@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import LostValue
@@ -12,6 +11,7 @@ from nbflow.flow.past import record_of_run
 from nbflow.flow.remember import members_of
 from nbflow.flow.standing import Standing, Standings
 from nbflow.identity.value import ANONYMOUS
+from nbflow.lean import dataclass
 from nbflow.results.comparison import ADDED, CHANGED, REMOVED, SAME, UNKNOWN, Comparison, Moment, NodeComparison
 from nbflow.results.differences import Difference, difference
 from nbflow.store import VALUE

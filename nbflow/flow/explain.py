@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbflow.engine.assemble import assemble
@@ -15,6 +14,7 @@ from nbflow.engine.why import Reason, at_most
 from nbflow.errors import MapError
 from nbflow.flow.causes import Causes
 from nbflow.flow.remade import remade
+from nbflow.lean import dataclass, field
 from nbflow.model.node import HIDDEN, RESOURCE, Node, Parameter
 from nbflow.model.state import Freshness, State
 from nbflow.results.report import PlanRow

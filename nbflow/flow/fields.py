@@ -9,10 +9,10 @@ import enum
 import inspect
 import math
 import typing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ParameterError
+from nbflow.lean import dataclass
 from nbflow.model.node import Node, Parameter
 from nbflow.probe.secrets import is_secret_name, short_text
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow.flow.logs import header_of, logs_of
 from nbflow.flow.screen import Screen
+from nbflow.lean import dataclass
 from nbflow.model.state import State
 from nbflow.probe.pieces import size_of
 from nbflow.probe.routing import front

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

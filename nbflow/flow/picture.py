@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
 from nbflow.flow.glance import source_of
+from nbflow.lean import replace
 from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
 from nbflow.probe.secrets import error_text, short_text

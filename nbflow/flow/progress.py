@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nbflow.draw.collapse import collapse, worst
 from nbflow.flow.picture import live_picture
+from nbflow.lean import dataclass
 from nbflow.model.node import DERIVED, Node
 from nbflow.model.state import State
 

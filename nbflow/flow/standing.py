@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbflow.lean import dataclass
 from nbflow.results.report import is_visible
 
 if TYPE_CHECKING:

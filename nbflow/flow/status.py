@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import Reason
 from nbflow.flow.explain import explain
 from nbflow.flow.plans import Status
 from nbflow.flow.workshop import open_workshop
+from nbflow.lean import replace
 from nbflow.model.node import DERIVED, Node, Parameter, ancestors
 from nbflow.model.state import Freshness
 from nbflow.probe.files import FILE, FileMark, StatMemo, stamp_of

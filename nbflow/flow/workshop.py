@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from nbflow.engine.run import session_id
 from nbflow.errors import ParameterError, nearest
 from nbflow.identity.code import CodeIds
 from nbflow.identity.value import output_id
+from nbflow.lean import dataclass
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.probe.packages import Packages

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import inspect
-from dataclasses import dataclass, replace
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from nbflow.identity.imported import bound_by_import, stored_name
 from nbflow.identity.nested import nested_code
 from nbflow.identity.reach import Reach
 from nbflow.identity.texts import names_in_texts
+from nbflow.lean import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

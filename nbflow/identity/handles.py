@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnidentifiableError
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.identity.encoding import atom_id, framed, set_id
@@ -11,6 +10,7 @@ from nbflow.identity.modules import module_of, shape_of
 from nbflow.identity.normal import Trees
 from nbflow.identity.parts import MISSING, Capture, Component, Unit, cell_value, short
 from nbflow.identity.value import Identifier
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

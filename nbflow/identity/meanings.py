@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow.identity.bytecode import Meaning, meaning_of
 from nbflow.identity.normal import Normalizer
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     import types

@@ -6,8 +6,9 @@ import builtins
 import sys
 import types
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,11 +5,11 @@ import __future__
 
 import ast
 import pickle
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow.identity.bytecode import same_code
 from nbflow.identity.nested import nested_code
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import reprlib
 import types
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.immutable import is_immutable
+from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import GraphError
+from nbflow.lean import dataclass, field
 from nbflow.model.mapping import Unmapped, common_length, items_of, unmapped
 from nbflow.model.node import BUILDING, GATHER, MAKING, Argument, Node, ancestors
 from nbflow.model.tree import CONTAINERS, leaves

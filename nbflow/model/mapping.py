@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, overload
 
 from nbflow.errors import MapError, UnequalLengths
+from nbflow.lean import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from nbflow.errors import GraphError, NoValueYet, ParameterError
+from nbflow.lean import dataclass
 from nbflow.model.mapping import Items, unmapped
 from nbflow.model.operators import Operators
 from nbflow.model.task import Task

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from nbflow.errors import GraphError
+from nbflow.lean import dataclass
 
 
 @dataclass(frozen=True, slots=True)

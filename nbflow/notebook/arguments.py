@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import shlex
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, nearest
+from nbflow.lean import dataclass, field
 from nbflow.notebook.params import is_given
 from nbflow.notebook.stored import stored_task
 

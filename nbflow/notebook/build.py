@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError
+from nbflow.lean import dataclass
 from nbflow.notebook.cell_function import code_of, compiled, function_of, mention
 from nbflow.notebook.cell_outputs import Outputs, check_own_names, check_reserved, outputs_of, shown_value
 from nbflow.notebook.cell_task import CellTask

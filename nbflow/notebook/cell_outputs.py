@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, nearest
+from nbflow.lean import dataclass
 from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, CellNames, ends_in_semicolon
 
 if TYPE_CHECKING:

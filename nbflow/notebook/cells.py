@@ -6,9 +6,9 @@ import ast
 import builtins
 import io
 import tokenize
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbflow.lean import dataclass
 from nbflow.notebook.magic_text import read_magic
 from nbflow.notebook.scopes import Scope, names_inside, postpones, walrus_names
 

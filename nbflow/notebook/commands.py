@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, nearest
+from nbflow.lean import dataclass, field
 from nbflow.notebook import actions
 from nbflow.notebook.arguments import (
     ANY,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from nbflow.errors import GraphError, HeadError, nearest
+from nbflow.lean import replace
 from nbflow.model.task import Options
 from nbflow.notebook.header import Generator, Head, names_in
 from nbflow.notebook.options import OPTIONS, HeadOptions

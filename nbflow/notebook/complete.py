@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -13,6 +12,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from nbflow.errors import UnknownName
 from nbflow.flow import Flow
 from nbflow.flow.whys import labels_of
+from nbflow.lean import dataclass
 from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.notebook.commands import COMMANDS, Command
 from nbflow.notebook.complete_head import Proposed, propose_in_comment, propose_in_head

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow import triggers
+from nbflow.lean import dataclass
 from nbflow.model.task import EXECUTORS
 from nbflow.notebook.options import OPTIONS
 

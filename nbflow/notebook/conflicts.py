@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from nbflow.lean import dataclass
 from nbflow.notebook.cells import CellNames, read_cell
 from nbflow.notebook.variables import is_plain
 

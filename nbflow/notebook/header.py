@@ -8,10 +8,10 @@ import keyword
 import re
 import unicodedata
 import warnings
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from nbflow.errors import HeadError
+from nbflow.lean import dataclass, field
 from nbflow.notebook.options import OPTIONS, HeadOptions, head_help, read_options
 
 if TYPE_CHECKING:

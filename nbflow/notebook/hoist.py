@@ -5,10 +5,10 @@ import __future__
 
 import ast
 from collections import defaultdict
-from dataclasses import dataclass, field
 from inspect import ismodule
 from typing import TYPE_CHECKING, Any
 
+from nbflow.lean import dataclass, field
 from nbflow.notebook.cells import read_cell
 from nbflow.notebook.reach import reached_names
 from nbflow.notebook.scopes import names_inside, postpones

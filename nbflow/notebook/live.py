@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import lay_out, mime_bundle, to_dot
@@ -19,6 +18,7 @@ from nbflow.flow.failing import failure_line
 from nbflow.flow.glance import Glances, source_of
 from nbflow.flow.picture import flow_picture
 from nbflow.flow.progress import Progress
+from nbflow.lean import replace
 from nbflow.model.node import Parameter
 from nbflow.model.state import State
 from nbflow.notebook.places import LINE, leave_picture, message_id, place_of

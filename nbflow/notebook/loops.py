@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator
+
+# Type checkers take a function in a field for a method elsewhere than in these.
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import string
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbflow.errors import HeadError
+from nbflow.lean import dataclass
 from nbflow.results.report import is_visible
 
 if TYPE_CHECKING:

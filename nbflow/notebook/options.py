@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow.errors import GraphError, nearest
+from nbflow.lean import dataclass, field
 from nbflow.model.rate import read_rate
 from nbflow.model.task import Options, seconds_of
 

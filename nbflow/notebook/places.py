@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +16,7 @@ from IPython.core.getipython import get_ipython
 
 from nbflow.draw import mime_bundle
 from nbflow.flow.picture import flow_picture
+from nbflow.lean import dataclass, field
 from nbflow.notebook.showing import show, show_to_change
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import __future__
 import ast
 import dis
 import warnings
-from dataclasses import dataclass, field
 from inspect import CO_OPTIMIZED
 from types import CodeType
 from typing import TYPE_CHECKING
+
+from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

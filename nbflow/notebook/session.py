@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from IPython.core.error import StdinNotImplementedError
 from nbflow.errors import CellError, NbflowError, UnknownName, nearest
 from nbflow.flow import Flow
 from nbflow.flow.output import OutputStyle
+from nbflow.lean import replace
 from nbflow.model.graph import Graph
 from nbflow.model.node import Node
 from nbflow.model.state import Freshness

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import linecache
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.compilerop import code_name
 
+from nbflow.lean import dataclass
 from nbflow.notebook.comment import is_task_comment, parse_comment
 from nbflow.notebook.header import Head, parse_head, split_head
 

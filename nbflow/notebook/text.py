@@ -8,9 +8,9 @@ import itertools
 import re
 import textwrap
 import tokenize
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbflow.lean import dataclass
 from nbflow.notebook.magic_text import read_magic
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import stat
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128, xxh3_128_digest
 
+from nbflow.lean import dataclass, replace
 from nbflow.probe.databases import WAL
 
 if TYPE_CHECKING:

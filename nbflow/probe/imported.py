@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import sys
 import threading
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
+from nbflow.lean import dataclass
 from nbflow.probe.files import stamp_of
 from nbflow.probe.packages import is_installed
 

@@ -7,8 +7,9 @@ import os
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

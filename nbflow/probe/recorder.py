@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nbflow.lean import dataclass, field, replace
 from nbflow.probe.environment import held_back
 from nbflow.probe.files import (
     FILE,

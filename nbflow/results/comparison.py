@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 from nbflow.errors import UnknownName, nearest
+from nbflow.lean import dataclass
 from nbflow.results.report import html_table
 
 if TYPE_CHECKING:

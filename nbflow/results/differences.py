@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import diff_of, outline
+from nbflow.lean import dataclass, field
 from nbflow.probe.secrets import short_text
 
 if TYPE_CHECKING:

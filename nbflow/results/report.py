@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.track import PRECEDENCE
 from nbflow.engine.why import at_most
+from nbflow.lean import dataclass
 from nbflow.model.node import DERIVED, Node, Parameter
 from nbflow.model.state import Freshness, State
 

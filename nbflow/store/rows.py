@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import marshal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xxhash import xxh3_64_digest
+
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     from nbflow.codecs import Sealed

@@ -7,11 +7,11 @@ import sqlite3
 import time
 import warnings
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import digest_of
 from nbflow.errors import DamagedEntry, NbflowWarning
+from nbflow.lean import dataclass
 from nbflow.model.task import seconds_of
 from nbflow.store.database import DAMAGED
 from nbflow.store.index import Store
