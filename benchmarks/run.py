@@ -71,6 +71,7 @@ def import_rows() -> list[Row]:
         rows: list[Row] = []
         for what, code, before, goal in (
             ("import nbflow", "import nbflow", "", "≤ 0.1"),
+            ("from nbflow import Flow, task", "from nbflow import Flow, task", "", "≤ 0.1"),
             ("%load_ext nbflow in a kernel", "shell.run_line_magic('load_ext', 'nbflow')", IN_A_KERNEL, "≤ 0.15"),
         ):
             cpu(code, before)

@@ -32,7 +32,7 @@ OBSERVE = """
 MAKE = """
 import json, random, time
 from nbflow import Flow, task
-from nbflow.flow.watching import WATCHERS
+from nbflow.seams import WATCHERS
 told = []
 def heard(change):
     told.append((change.name, change.new.label, 1000 * time.time()))

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-# One, once nbflow is imported: shows a value in the output of the cell that runs.
-DISPLAYS: list[Callable[[Any], None]] = []
+from nbflow.seams import DISPLAYS
 
 
 class Displayed:

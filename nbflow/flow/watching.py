@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from nbflow.seams import WATCHERS
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from nbflow.flow.finished import Run
-
-Cancel = Callable[[], None]
-Watcher = Callable[["Run", Cancel | None], AbstractContextManager[None]]
-
-# Each is entered before a run starts and left when it has ended, also by an error or an interrupt.
-WATCHERS: list[Watcher] = []
 
 
 @contextmanager
-def watched(run: Run, cancel: Cancel | None = None) -> Iterator[None]:
+def watched(run: Run, cancel: Callable[[], None] | None = None) -> Iterator[None]:
     """The time of a run, for all that watch. cancel: ends a run that goes on in the background.
 
     >>> from contextlib import nullcontext

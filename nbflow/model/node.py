@@ -13,9 +13,10 @@ from nbflow.model.operators import Operators
 from nbflow.model.task import Task
 from nbflow.model.tree import CONTAINERS, leaves
 from nbflow.model.triggers import not_all_skipped
+from nbflow.seams import FLOW_FACTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from nbflow.model.control import Gate, Switch
     from nbflow.model.graph import Graph
@@ -284,9 +285,8 @@ def owner_of(node: Node) -> Owner:
 
 def implicit_flow(targets: list[Node]) -> Owner:
     """A flow of the targets and all that they need."""
-    if not FLOW_FACTORY:
-        raise GraphError("a node made without a flow runs after `import nbflow`, which brings Flow along")
-    return FLOW_FACTORY[0](targets)
+    flow: Owner = FLOW_FACTORY[0](targets)
+    return flow
 
 
 def _node(value: Any, where: str) -> Node:
@@ -337,7 +337,6 @@ HIDDEN = DERIVED - {MERGE, RESOURCE}
 BUILDING: ContextVar[Builder | None] = ContextVar("nbflow_building", default=None)
 # The nodes that a running task makes; None outside of tasks.
 MAKING: ContextVar[list[Node] | None] = ContextVar("nbflow_making", default=None)
-FLOW_FACTORY: list[Callable[[list[Node]], Owner]] = []
 
 
 def check_name(name: object, written: str) -> None:

@@ -15,10 +15,11 @@ from nbflow.notebook.stored import cache_text, clear
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbflow.flow import Plan, Run
     from nbflow.flow.background import Background
+    from nbflow.flow.finished import Run
     from nbflow.flow.form import Form
     from nbflow.flow.logs import RunLog
+    from nbflow.flow.plans import Plan
     from nbflow.notebook.arguments import Given
     from nbflow.notebook.session import Session
     from nbflow.results.comparison import Comparison

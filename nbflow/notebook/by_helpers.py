@@ -10,7 +10,7 @@ from nbflow.notebook.reach import names_reached_from
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from nbflow.flow import Flow
+    from nbflow.flow.front import Flow
     from nbflow.notebook.declarations import Declared
     from nbflow.notebook.session import Session
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from nbflow.errors import UnknownName
-from nbflow.flow import Flow
+from nbflow.flow.front import Flow
 from nbflow.flow.whys import labels_of
 from nbflow.lean import dataclass
 from nbflow.notebook.cells import SHELL_NAMES

@@ -13,7 +13,7 @@ from nbflow.results.traces import exception_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
     from nbflow.model.node import Node
     from nbflow.notebook.declarations import Declarations
 

@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, HeadError, NbflowError
-from nbflow.flow import Flow
+from nbflow.flow.front import Flow
 from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.source import as_python, kept
 from nbflow.notebook.tracebacks import BodyUnreadable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbflow.model.state import SUCCESSFUL, Freshness, State
 
 if TYPE_CHECKING:
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
     from nbflow.notebook.session import Session
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbflow.draw import Picture
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
     from nbflow.notebook.widget import LiveGraph
 
 # A run that is over sooner shows no live graph: it would only flicker.

@@ -12,8 +12,8 @@ from nbflow.results.report import is_visible
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from nbflow.flow import Run
     from nbflow.flow.background import Background
+    from nbflow.flow.finished import Run
     from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
 

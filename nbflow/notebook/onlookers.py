@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
     from nbflow.model.node import Node
 
 

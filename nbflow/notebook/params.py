@@ -13,7 +13,7 @@ from nbflow.probe.secrets import short_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
     from nbflow.notebook.session import Session
 
 _NONE = "no task reads a parameter; a cell such as `n = 5` makes one of what tasks read, and so does `Parameter('n')`"

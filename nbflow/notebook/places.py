@@ -22,8 +22,8 @@ from nbflow.notebook.showing import show, show_to_change
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nbflow.flow import Run
     from nbflow.flow.background import Background
+    from nbflow.flow.finished import Run
 
 # The cells, by their message, that runs are shown in already.
 _SHOWN: WeakKeyDictionary[Run, str] = WeakKeyDictionary()

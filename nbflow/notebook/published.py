@@ -9,7 +9,8 @@ from nbflow.model.state import Freshness
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nbflow.flow import Flow, Run
+    from nbflow.flow.finished import Run
+    from nbflow.flow.front import Flow
     from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
 

@@ -6,7 +6,7 @@ import functools
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from nbflow.flow import Flow
+from nbflow.flow.front import Flow
 from nbflow.identity.asked import with_asked
 from nbflow.identity.bytecode import reaches_of
 from nbflow.model.node import Node, ancestors

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import StdinNotImplementedError
 
 from nbflow.errors import CellError, NbflowError, UnknownName, nearest
-from nbflow.flow import Flow
+from nbflow.flow.front import Flow
 from nbflow.flow.output import OutputStyle
 from nbflow.lean import replace
 from nbflow.model.graph import Graph
@@ -34,8 +34,8 @@ from nbflow.store import find_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from nbflow.flow import Run
     from nbflow.flow.background import Background
+    from nbflow.flow.finished import Run
     from nbflow.notebook.plain import PlainCells
 
 

@@ -8,7 +8,7 @@ from nbflow.flow.unrun import why_skipped
 from nbflow.model.state import SUCCESSFUL, State
 
 if TYPE_CHECKING:
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
     from nbflow.model.node import Node
     from nbflow.notebook.declarations import Declared
 

@@ -20,7 +20,7 @@ from nbflow.results.report import duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbflow.flow import Run
+    from nbflow.flow.finished import Run
 
 QUIET_S, STEP_S, MOST_ROWS = 0.3, 0.1, 40
 _FINISHED = {state.label for state in State if state.finished}

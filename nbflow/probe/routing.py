@@ -13,6 +13,7 @@ from nbflow.errors import NbflowWarning, is_cell
 from nbflow.probe.capture import CAPTURE, STARTED_BY, Capture, aside, current
 from nbflow.probe.listening import apart
 from nbflow.probe.pieces import LOG, STDERR, STDOUT, WARNING, Piece
+from nbflow.seams import FRONT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,13 +41,10 @@ class Front(Protocol):
         """Displays something."""
 
 
-# A function that gives the front end of this process, if it has one; handed in from above.
-FRONT: list[Callable[[], Front | None]] = []
-
-
 def front() -> Front | None:
     """The front end of this process; None in plain Python."""
-    return FRONT[0]() if FRONT else None
+    found: Front | None = FRONT[0]()
+    return found
 
 
 class Stream:

@@ -12,9 +12,9 @@ import pytest
 from nbflow import Flow, opaque, task, unmapped
 from nbflow.flow.glance import Glances
 from nbflow.flow.progress import Progress
-from nbflow.flow.watching import WATCHERS
 from nbflow.notebook import onlookers
 from nbflow.notebook import terminal as terminal_module
+from nbflow.seams import WATCHERS
 
 
 @pytest.fixture
