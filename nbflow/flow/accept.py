@@ -25,7 +25,7 @@ from nbflow.store.runs import NO_ID, Acceptance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nbflow.flow.front import Flow
+    from nbflow.flow.views import FlowViews
     from nbflow.store import Row, Store
 
 _AT_ONCE = 200
@@ -46,7 +46,7 @@ class Accepted(str):
         return str(self)
 
 
-def accept(flow: Flow, nodes: Sequence[Node], parameters: Mapping[str, Any]) -> Accepted:
+def accept(flow: FlowViews, nodes: Sequence[Node], parameters: Mapping[str, Any]) -> Accepted:
     """Adopts the old results of nodes, those further up first. Raises NotAccepted."""
     if not nodes:
         raise NotAccepted("accept: name the tasks whose old results are to stay, such as flow.accept('clean')")
@@ -71,7 +71,7 @@ def accept(flow: Flow, nodes: Sequence[Node], parameters: Mapping[str, Any]) -> 
 class Adoption:
     """Adopts the old results of one node."""
 
-    def __init__(self, flow: Flow, explained: Explanation, node: Node) -> None:
+    def __init__(self, flow: FlowViews, explained: Explanation, node: Node) -> None:
         self._flow = flow
         self._explained = explained
         self._workshop = explained.workshop

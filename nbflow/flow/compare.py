@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbflow.flow.finished import Run
-    from nbflow.flow.front import Flow
+    from nbflow.flow.views import FlowViews
     from nbflow.store import Store
 
 # Elements of a mapped node whose values are loaded to tell how they differ.
@@ -30,7 +30,7 @@ _MOST_NAMED = 10
 _GONE = object()
 
 
-def compare_runs(flow: Flow, run_a: Run | int | None, run_b: Run | int | None) -> Comparison:
+def compare_runs(flow: FlowViews, run_a: Run | int | None, run_b: Run | int | None) -> Comparison:
     """What run_b gave differently from run_a. Raises UnknownName."""
     if run_b is not None and run_a is None:
         raise UnknownName("compare: run_b is given and run_a is not; give both, or only run_a")
@@ -66,7 +66,7 @@ class _Side:
     live: Run | None = None
 
     @classmethod
-    def of(cls, flow: Flow, run: Run | int) -> _Side:
+    def of(cls, flow: FlowViews, run: Run | int) -> _Side:
         live = None if isinstance(run, int) else run
         owner = flow if live is None else live.flow
         number = run if isinstance(run, int) else run.id

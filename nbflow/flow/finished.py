@@ -5,23 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from nbflow.draw import mime_bundle
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import GraphError, RunFailed, UnidentifiableError, nearest
 from nbflow.flow.causes import Causes
-from nbflow.flow.debugging import debug
-from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python
-from nbflow.flow.logs import RunLog, run_log
-from nbflow.flow.origin import origin_of
-from nbflow.flow.picture import run_picture
 from nbflow.flow.remember import members_of, records_of, settle, shown_parameters
-from nbflow.flow.retrying import retry
 from nbflow.flow.states import RunStates
 from nbflow.flow.values import made_again, require, value_of, values_of
-from nbflow.flow.whys import Why, why_ran
-from nbflow.results.frame import make_frame, only_failed
-from nbflow.results.grid import make_grid
-from nbflow.results.report import duration, is_visible, run_table, shared_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,6 +20,8 @@ if TYPE_CHECKING:
 
     from nbflow.engine.why import Reason
     from nbflow.flow.front import Flow
+    from nbflow.flow.logs import RunLog
+    from nbflow.flow.whys import Why
     from nbflow.flow.workshop import Workshop
     from nbflow.model.node import Node
     from nbflow.results.report import PlanRow
@@ -128,6 +119,8 @@ class Run(RunStates):
         >>> frame[frame.state == "failed"].error.tolist()
         ['ZeroDivisionError: division by zero']
         """
+        from nbflow.results.frame import make_frame
+
         found = self.find(node)
         try:
             return make_frame(found, self.ledger, self.tracks[found])
@@ -136,6 +129,8 @@ class Run(RunStates):
 
     def failed(self, node: Node | str) -> ShownFrame:
         """The rows of the frame whose element failed, or did not run because something else did."""
+        from nbflow.results.frame import only_failed
+
         return only_failed(self.frame(node))
 
     def grid(self, node: Node | str) -> VBox:
@@ -143,6 +138,8 @@ class Run(RunStates):
 
         Works without a network. Raises MissingExtra where the extra `grid` is not installed.
         """
+        from nbflow.results.grid import make_grid
+
         found = self.find(node)
 
         def again(elements: Sequence[int]) -> tuple[ShownFrame, str]:
@@ -171,11 +168,15 @@ class Run(RunStates):
         >>> flow.run().retry()["ask"]
         42
         """
+        from nbflow.flow.retrying import retry
+
         return retry(self, None if node is None else self.find(node), elements)
 
     @property
     def table(self) -> pd.DataFrame:
         """One row a node: task, state, elements, ran, reused, failed, seconds."""
+        from nbflow.results.report import run_table
+
         return run_table(self._workshop.nodes, self._workshop.machine, self.ledger, self.summary())
 
     def value_id(self, node: Node) -> bytes:
@@ -217,14 +218,17 @@ class Run(RunStates):
         >>> run.log("talk")
         hello
         """
-        found = self.find(node)
-        return run_log(self._workshop, found, element)
+        from nbflow.flow.logs import run_log
+
+        return run_log(self._workshop, self.find(node), element)
 
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.
 
         element: one element of a mapped node: its number, its label, or what it is mapped over. Raises UnknownName.
         """
+        from nbflow.flow.whys import why_ran
+
         return why_ran(self, self.find(node), element)
 
     def debug(self, node: Node | str, element: Any = None) -> None:
@@ -233,10 +237,14 @@ class Run(RunStates):
         One that failed is looked at where it raised; any other from its first line. element: the number or the label
         of an element; by default the first that failed. Raises UnknownName, NotSuccessful.
         """
+        from nbflow.flow.debugging import debug
+
         debug(self, self.find(node), element)
 
     def origin(self, node: Node, indices: Iterable[int]) -> list[Reason]:
         """When and how the results of reused elements were made."""
+        from nbflow.flow.origin import origin_of
+
         return [] if self.causes is None else origin_of(self._workshop, self.causes, node, indices)
 
     def check(self) -> None:
@@ -246,6 +254,8 @@ class Run(RunStates):
         """
         if self.ok:
             return
+        from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python
+
         failed = failed_nodes(self)
         if not failed:
             raise RunFailed(
@@ -255,10 +265,15 @@ class Run(RunStates):
         raise RunFailed(block, first_error(self, failed[0])[1]) from None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from nbflow.draw import mime_bundle
+        from nbflow.flow.picture import run_picture
+
         return mime_bundle(run_picture(self))
 
     def summary(self) -> str:
         """One line: how many elements ran, were reused and failed, and the time it took."""
+        from nbflow.results.report import duration, is_visible, shared_text
+
         ran, reused, failed = self.counts()
         shared = sum(len(self.shared(node)) for node in self.tracks if is_visible(node))
         parts = [f"{ran} ran", f"{reused - shared} reused"] + ([shared_text(shared)] if shared else [])

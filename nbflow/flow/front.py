@@ -1,52 +1,36 @@
-"""Flow: the front door. Builds a graph, plans it, runs it, draws it."""
+"""Flow: the front door. Builds a graph and runs it."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbflow.draw import mime_bundle
-from nbflow.errors import GraphError, UnknownName, nearest
+from nbflow.errors import GraphError, nearest
 from nbflow.executors.cluster import DaskExecutor
-from nbflow.flow.accept import Accepted, accept
-from nbflow.flow.background import Background, start
-from nbflow.flow.compare import compare_runs
-from nbflow.flow.drawing import Drawing
-from nbflow.flow.explain import explain
-from nbflow.flow.fields import fields_of
 from nbflow.flow.finished import Run
-from nbflow.flow.form import Form
 from nbflow.flow.output import OutputStyle
-from nbflow.flow.past import history_frame
-from nbflow.flow.picture import flow_picture, run_picture
-from nbflow.flow.plans import Plan, Status
 from nbflow.flow.running import Job
-from nbflow.flow.status import status_of
-from nbflow.flow.targets import Force, Targets, elements_meant, name_meant, node_meant, nodes_meant
+from nbflow.flow.targets import Force, Targets, elements_meant, nodes_meant
 from nbflow.flow.telling import warn_user
-from nbflow.flow.whys import Why, why_planned
-from nbflow.flow.workshop import Workshop, check_parameters, open_workshop, store_at
+from nbflow.flow.views import FlowViews
+from nbflow.flow.workshop import check_parameters
 from nbflow.model.control import chain
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
-from nbflow.model.node import BUILDING, Builder, Node, ancestors, check_name
+from nbflow.model.node import BUILDING, Builder, Node, check_name
 from nbflow.model.task import EXECUTORS
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
     from contextvars import Token
     from pathlib import Path
 
-    import pandas as pd
-
     from nbflow.engine.hooks import StateChange
-    from nbflow.engine.resolve import Forced
-    from nbflow.results.comparison import Comparison
-    from nbflow.store import Store
+    from nbflow.flow.background import Background
+    from nbflow.flow.form import Form
 
 
-class Flow:
+class Flow(FlowViews):
     """A named graph of nodes and parameters.
 
     >>> from nbflow import task
@@ -83,18 +67,15 @@ class Flow:
             raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, EXECUTORS))
         if loop not in {"own", "notebook"}:
             raise GraphError(f"Flow(loop={loop!r})" + nearest(loop, ["own", "notebook"]))
-        self.name = name
+        super().__init__(Graph(name, self), store)
         self.executor = executor
         self.loop = loop
         self.on_state = on_state
         self.reference = None if reference is None else list(reference)
-        self.graph: Graph = Graph(name, self)
-        self.last_run: Run | None = None
         # What users should know goes here: a warning, or a line in a notebook.
         self.tell: Callable[[str], None] = warn_user
         # How what tasks put out is shown.
         self.output = OutputStyle()
-        self._place = store
         self._tokens: list[Token[Builder | None]] = []
 
     def __enter__(self) -> Self:
@@ -124,11 +105,6 @@ class Flow:
     def chain(self, *steps: Node | Iterable[Node]) -> None:
         """Orders nodes one after the other; a list in between fans out and joins: `flow.chain(a, [b, c], d)`."""
         chain(*steps)
-
-    @property
-    def store(self) -> Store:
-        """The store that keeps this flow's results. Raises StoreRefused."""
-        return store_at(self._place)
 
     def __getitem__(self, name: str) -> Node:
         return self.graph[name]
@@ -160,7 +136,7 @@ class Flow:
         if dry:
             forced, approved = elements_meant(self.graph, force), nodes_meant(self.graph, approve) or ()
             workshop = self._workshop(nodes_meant(self.graph, targets), parameters, forced, approved)
-            return Run.planned(self, workshop, explain(workshop, self.name).visible())
+            return Run.planned(self, workshop, self._explained(workshop).visible())
         run = self._job(targets, force, approve, parameters).here()
         if check:
             run.check()
@@ -182,6 +158,8 @@ class Flow:
         >>> handle.wait()["answer"], handle.progress
         (42, 1 of 1 done)
         """
+        from nbflow.flow.background import start
+
         return start(self._job(targets, force, approve, parameters))
 
     async def arun(
@@ -202,102 +180,12 @@ class Flow:
         >>> asyncio.run(flow.arun())["answer"]
         42
         """
+        from nbflow.flow.background import start
+
         run = await start(self._job(targets, force, approve, parameters))
         if check:
             run.check()
         return run
-
-    def plan(self, targets: Targets = None, **parameters: Any) -> Plan:
-        """What would run and why, with no task run. Displays as a table."""
-        workshop = self._workshop(nodes_meant(self.graph, targets), parameters)
-        return Plan(self, explain(workshop, self.name).visible())
-
-    def why(self, name: Node | str, /, element: Any = None, **parameters: Any) -> Why:
-        """Why a node would run now, with the evidence: code as a diff, values before and after; runs nothing.
-
-        Of a node that would be reused: when its result was made, how long that took, by which code, in which run.
-        element: one element of a mapped node: its number, its label, or what it is mapped over. `.full` of the text
-        has diffs at full length. Raises UnknownName.
-
-        >>> from nbflow import task
-        >>> with Flow("why it would run") as flow:
-        ...     node = task(lambda: 1)(name="one")
-        >>> flow.why("one")
-        one is new:
-          it has not run before
-        """
-        node = node_meant(self.graph, name)
-        explained = explain(self._workshop([node], parameters), self.name)
-        if node not in explained.rows:
-            names = [row.name for row in explained.visible()]
-            raise UnknownName(f"{node.name!r} is no task; `why` tells of tasks" + nearest(node.name, names))
-        return why_planned(explained, node, element, self.last_run)
-
-    def status(self, **parameters: Any) -> Status:
-        """One line a node: fresh, stale, new or unknown. Runs nothing, and hashes nothing large.
-
-        What depends on a value or a changed file that is large is unknown; `flow.plan()` looks at that, too.
-
-        >>> from nbflow import task
-        >>> with Flow("how it stands") as flow:
-        ...     node = task(lambda: 1)(name="one")
-        >>> flow.status()
-        ○ one: new
-        """
-        check_parameters(self.graph.parameters, parameters, self.name)
-        return status_of(self, parameters)
-
-    def accept(self, *names: Node | str, **parameters: Any) -> Accepted:
-        """Adopts the results that nodes had before an edit which is known to change none of them.
-
-        Only elements whose inputs are the same take their old results; the others run with the next run. What
-        depends on the node stays fresh. Tells how many were adopted (`.counts`, by name), and is kept for `why` and
-        `history`. Raises NotAccepted, with the reason, when there is nothing to adopt.
-
-        >>> import tempfile
-        >>> from nbflow import task
-        >>> store = tempfile.mkdtemp()
-        >>> def flow_of(version):
-        ...     with Flow("accepted", store=store) as flow:
-        ...         task(version=version)(lambda: 1)(name="one")
-        ...     return flow
-        >>> run = flow_of("a").run()
-        >>> flow_of("b").accept("one")
-        one: 1 result adopted from before the edit (option version=: 'a' → 'b')
-        """
-        check_parameters(self.graph.parameters, parameters, self.name)
-        return accept(self, [node_meant(self.graph, name) for name in names], parameters)
-
-    def history(self, name: Node | str | None = None, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 (as it reads)
-        """The runs of this flow in which something ran, failed or was accepted, and the last one, the oldest first.
-
-        The index is the run's number; the newest 200 are kept. Columns: started, ran, reused, failed (elements),
-        state, seconds (wall time), parameters (without secrets), ok. name: of one node, with its state, why it ran,
-        seconds of work, and whether its output changed. all: also the runs in which everything was reused. Raises
-        UnknownName.
-
-        >>> from nbflow import task
-        >>> with Flow("kept runs") as flow:
-        ...     node = task(cache=False)(lambda: 1)(name="one")
-        >>> run = flow.run()
-        >>> flow.history().ran.iloc[-1], flow.history("one").why.iloc[-1]
-        (np.int64(1), 'its results are not stored (cache=False)')
-        """
-        return history_frame(self, None if name is None else name_meant(self.graph, name), every=all)
-
-    def compare(self, run_a: Run | int | None = None, run_b: Run | int | None = None) -> Comparison:
-        """What two runs gave differently: nodes, states, outputs; of DataFrames the rows, columns and cells.
-
-        run_a, run_b: Run objects or numbers from `history()`; by default the last run, and the last before it that left
-        other outputs. Values come from the store, as long as it keeps them. Raises UnknownName.
-
-        >>> from nbflow import Parameter, task
-        >>> with Flow("compared") as flow:
-        ...     node = task(lambda n: 2 * n)(Parameter("n"), name="double")
-        >>> flow.compare(flow.run(n=1), flow.run(n=2))["double"].lines
-        ('2 → 4',)
-        """
-        return compare_runs(self, run_a, run_b)
 
     def form(self, **parameters: Any) -> Form:
         """Widgets for the flow's parameters, by value and by what tasks say they take, and a button that runs it.
@@ -313,22 +201,12 @@ class Flow:
           name  value  takes
           n     4      int
         """
+        from nbflow.flow.fields import fields_of
+        from nbflow.flow.form import Form
+
         check_parameters(self.graph.parameters, parameters, self.name)
         fields = fields_of(self.graph.parameters.values(), self.graph.nodes.values(), parameters)
         return Form(self.name, fields, lambda values: self.run(**values))
-
-    def visualize(self, run: Run | None = None, filename: str | Path | None = None, format: str = "svg") -> Drawing:  # noqa: A002 (as graphviz calls it)
-        """The picture of the flow, with the states of a run if one is given; shows itself in a notebook.
-
-        filename: also saved there, in the format given ("svg", "png", "pdf", "dot" …). `.source` is the DOT.
-
-        >>> Flow("empty").visualize().source.splitlines()[0]
-        'digraph {'
-        """
-        drawing = Drawing(flow_picture(self.graph) if run is None else run_picture(run), format)
-        if filename is not None:
-            drawing.save(filename)
-        return drawing
 
     def _job(self, targets: Targets, force: Force, approve: Targets, parameters: dict[str, Any]) -> Job:
         # Each is looked through once: it may be a generator.
@@ -339,20 +217,6 @@ class Flow:
         job.run.targets = None if chosen is None else [node.name for node in chosen]
         job.run.approved = [node.name for node in approved]
         return job
-
-    def _workshop(
-        self,
-        chosen: list[Node] | None,
-        parameters: dict[str, Any],
-        forced: Forced = MappingProxyType({}),
-        approved: Collection[Node] = (),
-    ) -> Workshop:
-        check_parameters(self.graph.parameters, parameters, self.name)
-        nodes = list(self.graph.nodes.values()) if chosen is None else chosen
-        return open_workshop(ancestors(nodes), self.store, parameters, force=forced, targets=chosen, approved=approved)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return mime_bundle(flow_picture(self.graph, self.last_run))
 
     def __nbflow_id__(self) -> Any:
         """What identifies a flow that a task uses: its tasks and how they are joined; not what it ran last."""

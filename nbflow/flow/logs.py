@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.flow.screen import Screen
-from nbflow.flow.whys import position_of
 from nbflow.model.mapping import Levels
 from nbflow.model.node import Node
 from nbflow.probe.routing import front
 from nbflow.probe.secrets import is_secret_name, redact, redact_long
-from nbflow.results.frame import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +63,8 @@ def run_log(workshop: Workshop, node: Node, element: Any) -> RunLog:
     """What a node, or one element of it, put out. Raises UnknownName."""
     count = len(workshop.machine.tracks[node].states)
     if element is not None:
+        from nbflow.flow.whys import position_of  # brings in what tells why nodes run
+
         index = position_of(node, workshop.ledger, count, element)
         log = logs_of(workshop, node, [index]).get(index)
         return RunLog(header_of(node, index, workshop.ledger), [("", log)] if log else [])
@@ -103,6 +103,8 @@ def header_of(node: Node, index: int, ledger: Ledger) -> str:
 
 def _label(node: Node, index: int, ledger: Ledger) -> str:
     """What tells an element from the others, in short: its label, or its argument where that is a plain value."""
+    from nbflow.results.frame import index_of  # brings in what makes frames
+
     labels = index_of(node, ledger)
     if labels is not None and not isinstance(labels, Levels):
         return _short(list(labels)[index])

@@ -9,14 +9,14 @@ from nbflow.errors import UnknownName, nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbflow.flow.front import Flow
+    from nbflow.flow.views import FlowViews
     from nbflow.results.shown import HistoryFrame
     from nbflow.store.runs import History, NodeRecord, RunRecord
 
 _GOOD = frozenset({"success", "paused", "accepted", ""})
 
 
-def history_frame(flow: Flow, name: str | None, *, every: bool) -> HistoryFrame:
+def history_frame(flow: FlowViews, name: str | None, *, every: bool) -> HistoryFrame:
     """The runs of a flow, or of one node of it, a row each, the oldest first. Raises UnknownName.
 
     every: also the runs in which everything was reused; else the last of them only.
@@ -56,7 +56,7 @@ def _headline(count: int, shown: int, name: str | None) -> str:
     return f"{told}; in {count - shown} of them nothing ran, failed or was accepted: {ways} or {line} shows all"
 
 
-def record_of_run(flow: Flow, number: int) -> RunRecord:
+def record_of_run(flow: FlowViews, number: int) -> RunRecord:
     """A run by its number in the history. Raises UnknownName."""
     runs = flow.store.history.runs(flow.name)
     for run in runs:
@@ -81,7 +81,7 @@ def _run_row(run: RunRecord) -> dict[str, Any]:
 
 
 def _node_rows(
-    flow: Flow, history: History, runs: Sequence[RunRecord], name: str
+    flow: FlowViews, history: History, runs: Sequence[RunRecord], name: str
 ) -> tuple[list[RunRecord], list[dict[str, Any]]]:
     found = [(run, record) for run in runs if (record := history.nodes(run).get(name)) is not None]
     if not found and name not in flow.graph.nodes:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from nbflow.flow.front import Flow
+    from nbflow.flow.views import FlowViews
 
 
 class Plan:
     """What would run, and why. rows: one a node, in running order."""
 
-    def __init__(self, flow: Flow, rows: list[PlanRow]) -> None:
+    def __init__(self, flow: FlowViews, rows: list[PlanRow]) -> None:
         self.flow = flow
         self.rows = rows
 

@@ -10,7 +10,7 @@ from nbflow.results.report import is_visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbflow.flow.front import Flow
+    from nbflow.flow.views import FlowViews
     from nbflow.model.node import Node
     from nbflow.store.runs import NodeRecord, RunRecord
 
@@ -32,7 +32,7 @@ class Standing:
 class Standings:
     """The standings of one flow. runs: those that are kept, the oldest first, without what was accepted."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: FlowViews) -> None:
         self._flow = flow
         self._history = flow.store.history
         self.runs = [run for run in self._history.runs(flow.name) if run.state != "accepted"]

@@ -19,14 +19,14 @@ from nbflow.results.report import PlanRow
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbflow.flow.front import Flow
+    from nbflow.flow.views import FlowViews
 
 # Values and files above this many bytes are not hashed to tell how a node stands.
 LARGE_BYTES = 50_000_000
 _MOST_ITEMS = 1_000
 
 
-def status_of(flow: Flow, parameters: Mapping[str, Any]) -> Status:
+def status_of(flow: FlowViews, parameters: Mapping[str, Any]) -> Status:
     """The status of all nodes of a flow; what depends on something large that may have changed is unknown."""
     nodes = ancestors(list(flow.graph.nodes.values()))
     unseen = _unseen(nodes, parameters)

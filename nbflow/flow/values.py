@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import LostValue
 from nbflow.errors import NotSuccessful
-from nbflow.flow.failing import LINES_IN_SCRIPTS, failure_block, in_python, unsuccessful_text
-from nbflow.flow.unrun import why_skipped
 from nbflow.model.state import UNSUCCESSFUL, State
 
 if TYPE_CHECKING:
@@ -51,6 +49,9 @@ def require(run: Run, node: Node) -> None:
         node.mapped and track.verdict is None and not _WITHOUT_VALUE & set(track.counts())
     ):
         return
+    from nbflow.flow.failing import LINES_IN_SCRIPTS, failure_block, in_python, unsuccessful_text
+    from nbflow.flow.unrun import why_skipped
+
     if state is State.FAILED:
         block = failure_block(run, node, in_python("run"), LINES_IN_SCRIPTS)
         raise NotSuccessful(block, run.error(node)) from None
