@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import linecache
 import os
-import re
 import sys
 from typing import TYPE_CHECKING
+
+from nbflow.lean import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -239,7 +240,7 @@ def _user_line(error: BaseException) -> list[str]:
 
 # What an error takes up at most, unless more is asked for.
 MOST_LINES = 24
-_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1b\x7f]")
+_CONTROL = pattern(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1b\x7f]")
 # The folder of nbflow itself.
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 

@@ -1,5 +1,6 @@
 """What loading nbflow loads: only what somebody asks for."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,34 @@ SHELL = """
     shell = InteractiveShell()
 """
 LOADED = """
-    print(*(name for name in sys.modules if name.partition('.')[0] == 'nbflow'))
+    print(*(name for name in sys.modules))
+"""
+# What is loaded by the call that needs it: pictures, frames, plans and reasons, forms, other processes and machines.
+LATER = (
+    *("draw", "cli", "results.frame", "results.shown", "results.grid", "results.comparison", "results.differences"),
+    *(f"flow.{name}" for name in ("plans", "explain", "whys", "origin", "status", "accept", "past", "compare")),
+    *(f"flow.{name}" for name in ("drawing", "picture", "progress", "glance", "fields", "form", "background")),
+    *("flow.debugging", "executors.processes", "executors.pool", "executors.remote", "executors.parcel"),
+    *("executors.dask", "executors.afar", "notebook.live", "notebook.terminal", "notebook.widget", "notebook.export"),
+)
+HEAVY = {
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "ipywidgets",
+    "anywidget",
+    "graphviz",
+    "pygraphviz",
+    "distributed",
+    "cloudpickle",
+}
+RUN = """
+    import os, tempfile
+    os.environ["NBFLOW_STORE"] = tempfile.mkdtemp()
+    from nbflow import Flow, task
+    with Flow("small") as flow:
+        task(lambda x: x + 1, name="add")(1)
+    assert flow.run()["add"] == 2
 """
 
 
@@ -25,8 +53,34 @@ def loaded(code, before=""):
     return set(done.stdout.splitlines()[-1].split())
 
 
+def too_early(modules):
+    """Those of the modules that should be loaded later."""
+    ours = [f"nbflow.{name}" for name in LATER]
+    return [name for name in modules if name in HEAVY or any(f"{name}.".startswith(f"{each}.") for each in ours)]
+
+
 def test_the_package_alone_loads_none_of_its_layers():
-    assert loaded("import nbflow") == {"nbflow", "nbflow.loop", "nbflow.seams"}
+    modules = loaded("import nbflow")
+    assert {name for name in modules if name.startswith("nbflow")} == {"nbflow", "nbflow.loop", "nbflow.seams"}
+
+
+@pytest.mark.parametrize("code", ["from nbflow import Flow, task", RUN], ids=["import", "run"])
+def test_a_script_loads_what_a_run_takes(code):
+    modules = loaded(code)
+    assert "nbflow.engine.run" in modules
+    assert too_early(modules) == []
+    assert not [name for name in modules if name.startswith("nbflow.notebook") or name.partition(".")[0] == "IPython"]
+
+
+def test_the_extension_loads_what_cells_take():
+    modules = loaded("shell.run_line_magic('load_ext', 'nbflow')", SHELL)
+    assert "nbflow.notebook.session" in modules
+    assert too_early(modules) == []
+
+
+def test_what_is_loaded_later_is_there():
+    for name in LATER:
+        assert importlib.import_module(f"nbflow.{name}")
 
 
 def test_every_name_is_there_when_it_is_asked_for():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
 
-from nbflow.lean import dataclass
+from nbflow.lean import dataclass, pattern
 from nbflow.model.node import Node
 from nbflow.model.tree import leaves
 from nbflow.probe.secrets import DOTS, is_secret_name, redact, short_text
@@ -264,7 +263,7 @@ def _is_secret(kind: str, name: str) -> bool:
     return kind not in SOURCE_KINDS and is_secret_name(name)
 
 
-_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
+_ADDRESS = pattern(r"(?: object)? at 0x[0-9a-fA-F]+")
 _ORDER = (
     "python", "code", "helper", "class", "module", "global", "closure", "default", "missing", "package", "parameter",
     "value", "upstream", "env", "places", "option",

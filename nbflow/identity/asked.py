@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from nbflow.identity.called import taken_by
 from nbflow.identity.nested import nested_code
 from nbflow.identity.reach import Reach
 from nbflow.identity.texts import named_in, reads_names
+from nbflow.lean import pattern
 
 if TYPE_CHECKING:
     import dis
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 READERS = frozenset({"eval", "exec", "globals", "evaluate"})
 _OWN = frozenset({"eval", "exec", "globals"})
 _LIBRARIES = frozenset({("pandas", "eval"), ("numexpr", "evaluate"), *(("builtins", name) for name in _OWN)})
-_WORD = re.compile(r"[^\W\d]\w*")
-_PLACE = re.compile(r"(?:[{(]\s*|\$\{?)([^\W\d]\w*)")
+_WORD = pattern(r"[^\W\d]\w*")
+_PLACE = pattern(r"(?:[{(]\s*|\$\{?)([^\W\d]\w*)")
 # A table of texts is short; what is longer is data.
 _MOST_TEXTS = 100
 _METHODS = frozenset({"LOAD_ATTR", "LOAD_METHOD"})

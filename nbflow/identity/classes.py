@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-import re
 import types
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.fields import described_fields
+from nbflow.lean import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_
 _OF_NAMED_TUPLES = frozenset(
     {"_fields", "_field_defaults", "_make", "_replace", "_asdict", "__getnewargs__", "__new__", "__replace__"}
 )
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_ADDRESS = pattern(r" at 0x[0-9a-fA-F]+")
 _STANDS_IN = "_no_init_or_replace_init"
 _GENERATED_PREFIXES = ("__pydantic_", "_sunder")
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
+
+from nbflow.lean import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import CodeType
 
-_TABLE = re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
+_TABLE = pattern(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
 # Methods by the names they are called by, how the texts they take name variables of their caller's, and the libraries
 # one of which must be there for that.
 _READERS = (
-    (frozenset({"query", "eval"}), re.compile(r"@\s*([A-Za-z_]\w*)"), frozenset[str]()),
+    (frozenset({"query", "eval"}), pattern(r"@\s*([A-Za-z_]\w*)"), frozenset[str]()),
     (frozenset({"sql", "query"}), _TABLE, frozenset[str]()),
     # Every database has this one; these alone look for tables among Python's variables.
     (frozenset({"execute"}), _TABLE, frozenset({"duckdb", "polars"})),
@@ -37,8 +38,8 @@ def reads_names(called: Collection[str]) -> bool:
 
 def named_in(called: Collection[str], constants: Collection[object]) -> Iterator[str]:
     """The variables that texts among constants name, where the methods called there read such texts."""
-    for methods, pattern, libraries in _READERS:
+    for methods, names, libraries in _READERS:
         if not methods.isdisjoint(called) and (not libraries or not libraries.isdisjoint(sys.modules)):
             for constant in constants:
                 if isinstance(constant, str):
-                    yield from pattern.findall(constant)
+                    yield from names.findall(constant)

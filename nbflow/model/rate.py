@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nbflow.errors import GraphError
-from nbflow.lean import dataclass
+from nbflow.lean import dataclass, pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,6 @@ def check_concurrency(value: object) -> None:
 
 
 _UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0}
-_RATE = re.compile(
+_RATE = pattern(
     rf"\s*(\d{{1,9}}(?:\.\d{{1,9}})?)\s*/\s*(\d{{1,9}}(?:\.\d{{1,9}})?)?\s*({'|'.join(_UNITS)})\s*", re.ASCII
 )

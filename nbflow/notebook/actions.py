@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, MissingExtra
-from nbflow.notebook.export import export as write_module
 from nbflow.notebook.frames import run_to_look_at
 from nbflow.notebook.modes import goes_on_text
 from nbflow.notebook.params import form_of, given_values, is_given, set_values
@@ -112,6 +111,8 @@ def clear_stored(session: Session, given: Given) -> None:
 
 
 def export(session: Session, given: Given) -> None:
+    from nbflow.notebook.export import export as write_module
+
     print(write_module(session, given.words[0], force=given.has("force")))
 
 

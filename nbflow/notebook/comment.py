@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
 from typing import Any, NoReturn
 
 from nbflow.errors import GraphError, HeadError, nearest
-from nbflow.lean import replace
+from nbflow.lean import pattern, replace
 from nbflow.model.task import Options
 from nbflow.notebook.header import Generator, Head, names_in
 from nbflow.notebook.options import OPTIONS, HeadOptions
 
-_COMMENT = re.compile(r"#[ \t]*task[ \t]*(?::(?P<options>.*))?")
+_COMMENT = pattern(r"#[ \t]*task[ \t]*(?::(?P<options>.*))?")
 _AROUND = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # What `@task` calls them, and what stands behind `%%task`: both are understood.
 _SETS = {option.sets: option.sets for option in OPTIONS.values()}

@@ -11,8 +11,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 
 from nbflow.errors import UnknownName
 from nbflow.flow.front import Flow
-from nbflow.flow.whys import labels_of
-from nbflow.lean import dataclass
+from nbflow.lean import dataclass, pattern
 from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.notebook.commands import COMMANDS, Command
 from nbflow.notebook.complete_head import Proposed, propose_in_comment, propose_in_head
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
     from nbflow.notebook.session import Session
 
-_LINE = re.compile(r"\s*(?:\w+\s*=\s*)?%flow(?:\s(?P<words>.*))?", re.DOTALL)
-_FLOW_CELL = re.compile(r"%%flow (?P<name>\S*)")
-_ELEMENT = re.compile(r"(?P<task>[^\s\[\]]+)\[(?P<label>[^\[\]]*)")
+_LINE = pattern(r"\s*(?:\w+\s*=\s*)?%flow(?:\s(?P<words>.*))?", re.DOTALL)
+_FLOW_CELL = pattern(r"%%flow (?P<name>\S*)")
+_ELEMENT = pattern(r"(?P<task>[^\s\[\]]+)\[(?P<label>[^\[\]]*)")
 # More of them help nobody to choose.
 _MOST_ELEMENTS = 50
 # IPython's own matchers have 0, Jedi's is tried with the same.
@@ -179,6 +178,8 @@ def _elements(session: Session, task: str) -> list[str]:
     except UnknownName:
         node = None
     if run is not None and node is not None and node.mapped:
+        from nbflow.flow.whys import labels_of  # brings in what tells why nodes run
+
         return [str(label) for label in labels_of(node, run.ledger, run.track(node).count or 0)]
     known = session.flow.graph.nodes.get(task)
     last = session.flow.store.last(session.flow.name).get(task)

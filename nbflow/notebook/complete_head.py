@@ -7,16 +7,16 @@ import re
 from typing import TYPE_CHECKING
 
 from nbflow import triggers
-from nbflow.lean import dataclass
+from nbflow.lean import dataclass, pattern
 from nbflow.model.task import EXECUTORS
 from nbflow.notebook.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_OPTIONS_AT = re.compile(r"(?:^|\s)--(?=[A-Za-z]|$)")
-_CLAUSE = re.compile(r"(?<![\w.])(for|in|if)\s")
-_WORD = re.compile(r"[^\W\d]?\w*$")
+_OPTIONS_AT = pattern(r"(?:^|\s)--(?=[A-Za-z]|$)")
+_CLAUSE = pattern(r"(?<![\w.])(for|in|if)\s")
+_WORD = pattern(r"[^\W\d]?\w*$")
 _SOURCES = ("range", "enumerate", "zip", "sorted", "reversed")
 # The others are made by calls, which a head has no words for.
 _TRIGGERS = tuple(name for name in triggers.__all__ if not name.startswith("some_"))

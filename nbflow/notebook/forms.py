@@ -6,9 +6,9 @@ An input transformer: IPython calls it twice for each cell, so it only rewrites 
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING
 
+from nbflow.lean import pattern
 from nbflow.notebook.comment import is_task_comment
 from nbflow.notebook.header import split_head
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAGICS = ("%%task", "%%flow")
-_QUESTION = re.compile(r"(%flow[ \t]+[a-z]+)[ \t]*\?{1,2}[ \t]*(\n?)$")
+_QUESTION = pattern(r"(%flow[ \t]+[a-z]+)[ \t]*\?{1,2}[ \t]*(\n?)$")
 _NO_BODY = "# no body\n"
 
 

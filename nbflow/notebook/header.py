@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, NoReturn
 
 from nbflow.errors import HeadError
-from nbflow.lean import dataclass, field
+from nbflow.lean import dataclass, field, pattern
 from nbflow.notebook.options import OPTIONS, HeadOptions, head_help, read_options
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["Generator", "Head", "HeadOptions", "head_help", "names_in", "parse_head", "split_head"]
 
 EXAMPLE = "write it like this: %%task weather for path in paths --retries 2"
-_TOKEN = re.compile(
+_TOKEN = pattern(
     r"""(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
     |(?P<comment>\#[^\n]*)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<quote>["'])|(?P<options>--(?=[A-Za-z]))""",
     re.VERBOSE,
 )
-_CLAUSE = re.compile(r"(?<![\w.])(async|for|if)\b")
+_CLAUSE = pattern(r"(?<![\w.])(async|for|if)\b")
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 # What stands before the clauses when they are parsed as a comprehension.
 _BEFORE = "[0 "

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 import string
 from typing import TYPE_CHECKING
 
-from nbflow.lean import dataclass
+from nbflow.lean import dataclass, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +18,9 @@ _FOREIGN = frozenset(
     {"bash", "sh", "script", "cmd", "perl", "ruby", "system", "sx", "writefile", "file"}
     | {"html", "HTML", "javascript", "js", "latex", "markdown", "svg", "SVG"}
 )
-_WORD = re.compile(r"[^\W\d]\w*")
-_DOLLAR = re.compile(r"\$([^\W\d]\w*)")
-_OPTIONS = re.compile(r"\s*(?:-\w+(?:\s+\d+)?\s+)*")
+_WORD = pattern(r"[^\W\d]\w*")
+_DOLLAR = pattern(r"\$([^\W\d]\w*)")
+_OPTIONS = pattern(r"\s*(?:-\w+(?:\s+\d+)?\s+)*")
 
 
 @dataclass(frozen=True, slots=True)

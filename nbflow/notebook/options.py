@@ -8,14 +8,14 @@ import shlex
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow.errors import GraphError, nearest
-from nbflow.lean import dataclass, field
+from nbflow.lean import dataclass, field, pattern
 from nbflow.model.rate import read_rate
 from nbflow.model.task import Options, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
+_WORD = pattern(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 
 
 @dataclass(frozen=True, slots=True)

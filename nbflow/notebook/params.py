@@ -6,14 +6,14 @@ import ast
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from nbflow.flow.fields import Field, annotation_of, field_of, fields_of
-from nbflow.flow.form import Form
 from nbflow.probe.secrets import short_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nbflow.flow.fields import Field
     from nbflow.flow.finished import Run
+    from nbflow.flow.form import Form
     from nbflow.notebook.session import Session
 
 _NONE = "no task reads a parameter; a cell such as `n = 5` makes one of what tasks read, and so does `Parameter('n')`"
@@ -21,6 +21,8 @@ _NONE = "no task reads a parameter; a cell such as `n = 5` makes one of what tas
 
 def form_of(session: Session) -> Form | None:
     """The form; None, and a word on how parameters are made, where there are none."""
+    from nbflow.flow.form import Form
+
     fields = _fields(session)
     if not fields:
         print(_NONE)
@@ -66,6 +68,8 @@ def is_given(word: str) -> bool:
 
 
 def _fields(session: Session) -> list[Field]:
+    from nbflow.flow.fields import annotation_of, field_of, fields_of
+
     graph = session.build().graph
     asked = {field.name: field for field in fields_of(graph.parameters.values(), graph.nodes.values(), {})}
     return [

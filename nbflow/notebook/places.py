@@ -14,8 +14,6 @@ from weakref import WeakKeyDictionary
 
 from IPython.core.getipython import get_ipython
 
-from nbflow.draw import mime_bundle
-from nbflow.flow.picture import flow_picture
 from nbflow.lean import dataclass, field
 from nbflow.notebook.showing import show, show_to_change
 
@@ -119,6 +117,9 @@ def show_run(run: Run) -> None:
 
 def _picture_of(run: Run) -> dict[str, str]:
     """The flow as a run left it: what took no part is coloured by how it stands."""
+    from nbflow.draw import mime_bundle
+    from nbflow.flow.picture import flow_picture
+
     apart = run.graph is run.flow.graph and not all(map(run.takes_part, run.graph.nodes.values()))
     return mime_bundle(flow_picture(run.graph, run, run.flow.status().rows if apart else ()))
 

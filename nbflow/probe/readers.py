@@ -7,11 +7,11 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from nbflow.lean import pattern
 from nbflow.probe.databases import watch_attached
 from nbflow.probe.listening import LISTENING, OTHER_PROCESS, tell_connected, tell_lost_sight, tell_opened
 from nbflow.probe.machinery import is_left_out
@@ -52,7 +52,7 @@ _STARTING = {
 }
 _NAMES = ("source", "path", "paths", "where", "input_file", "path_or_paths", "name", "file", "filename")
 _REMOTE = "://"
-_QUOTED = re.compile(r"'((?:[^']|'')+)'")
+_QUOTED = pattern(r"'((?:[^']|'')+)'")
 # How many modules there were when they were looked at last.
 _looked_at = {"modules": 0}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import re
 import reprlib
 import sys
 from itertools import islice, zip_longest
@@ -14,6 +13,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnknownName, in_words
+from nbflow.lean import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,19 +23,19 @@ _WORDS = (
     r"token|passw(?:or)?d|passwd|passphrase|secret|api[-_]?key|access[-_]?key|credential|private[-_]?key|authorization"
     r"|(?<![a-z])(?:pwd|auth)(?![a-z])"
 )
-_NAME = re.compile(rf"(?i)({_WORDS})")
+_NAME = pattern(rf"(?i)({_WORDS})")
 # Such a name to which something is given: password = ..., token=..., {"x-api-key": ..., "credentials": ...}.
-_GIVEN = re.compile(rf"""(?ix) (?:{_WORDS}) [\w-]* ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s*""")
+_GIVEN = pattern(rf"""(?ix) (?:{_WORDS}) [\w-]* ["'\]]* \s* (?: : [^=\n]*? = | [=:] ) \s*""")
 # A text, or a bracket, in what is given; a text that a colon follows is the name of a part.
-_PIECE = re.compile(
+_PIECE = pattern(
     r"""(?xs) [rbfRBF]{0,2} (?P<quote>\"{3}|'{3}|["']) (?P<text>(?:\\.|(?!(?P=quote)).)*) (?P=quote) (?P<part>\s*:)?
         | (?P<opens>[(\[{]) | (?P<closes>[)\]}])"""
 )
 # What lies between two texts that are written one after the other, and are one.
-_ANOTHER = re.compile(r"""[ \t]*(?=[rbfRBF]{0,2}["'])""")
+_ANOTHER = pattern(r"""[ \t]*(?=[rbfRBF]{0,2}["'])""")
 # postgresql://me:here@host, and Bearer here.
-_IN_URL = re.compile(r"(?i)\b([a-z][\w+.-]*://[^\s/:@'\"]*):[^\s/@'\"]+@")
-_SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}")
+_IN_URL = pattern(r"(?i)\b([a-z][\w+.-]*://[^\s/:@'\"]*):[^\s/@'\"]+@")
+_SCHEME = pattern(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}")
 # Values that were seen under the names of secrets; shorter ones are words that stand everywhere.
 _known: set[str] = set()
 _SHORTEST = 6

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import re
 import tempfile
 import time
 from typing import TYPE_CHECKING
 
 from nbflow.codecs import digest_of
 from nbflow.errors import DamagedEntry
+from nbflow.lean import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What lies about this long belongs to nobody who is still writing it.
 LEFT_BEHIND_S = 600.0
-_NAME = re.compile(r"[0-9a-f]{32}")
+_NAME = pattern(r"[0-9a-f]{32}")
 
 
 class Blobs:
