@@ -27,5 +27,3 @@ def set_stage() -> None:
     config.HistoryManager.enabled = False
     InteractiveShell.instance(config=config, user_module=sys.modules["__main__"])
     builtins.display = importlib.import_module("IPython.display").display  # type: ignore[attr-defined]  # as IPython does
-    # The front door brings nbflow's own way to route displays.
-    assert importlib.import_module("nbflow").task
