@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from nbflow.executors.base import Batch
     from nbflow.executors.cluster import DaskExecutor
     from nbflow.executors.inbox import Inbox
-    from nbflow.executors.order import Order
 
 # How often a batch is sent anew without an answer: data that was lost, workers that died before they began.
 _MOST_LOSSES = 100
@@ -153,30 +152,33 @@ class ClusterRun:
             retries=0,
             resources=batch.resources or None,
         )
-        flight = self._flights[key] = _Flight(errand, order.places, order, future, watched=watched)
+        self._flights[key] = _Flight(errand, order.places, future, watched=watched)
         errand.flights += 1
-        future.add_done_callback(lambda _: self._jobs.put(partial(self._landed, flight)))
+        # By its key: what knew the flight would keep all of it for as long as Dask keeps the future.
+        future.add_done_callback(lambda _: self._jobs.put(partial(self._landed, key)))
 
-    def _landed(self, flight: _Flight) -> None:
+    def _landed(self, key: str) -> None:
         """An order has ended, in whatever way."""
-        if flight.key not in self._flights:
+        flight = self._flights.get(key)
+        if flight is None:
             return
         match flight.future.status:
             case "finished":
                 # Where its worker stands still this takes as long as that does.
                 gathering = self._client.gather(flight.future, direct=self._cluster.is_near, asynchronous=True)
                 flight.report = on_loop(self._client, gathering)
-                flight.report.add_done_callback(lambda report: self._jobs.put(partial(self._arrived, flight, report)))
+                flight.report.add_done_callback(lambda report: self._jobs.put(partial(self._arrived, key, report)))
             case "error":
                 self._over(flight, partial(self._failed, flight, flight.future.exception()))
             case _:
                 self._over(flight, partial(self._lost, flight))
 
-    def _arrived(self, flight: _Flight, report: concurrent.futures.Future[Freight]) -> None:
+    def _arrived(self, key: str, report: concurrent.futures.Future[Freight]) -> None:
         """What came of an order is here, or is not to be had."""
         from distributed.scheduler import KilledWorker
 
-        if flight.key not in self._flights:
+        flight = self._flights.get(key)
+        if flight is None:
             return
         try:
             arrived = report.result()
@@ -356,7 +358,6 @@ class _Flight:
 
     errand: _Errand
     places: list[int]
-    order: Order
     future: Any
     watched: bool
     stopped_at: float = 0.0

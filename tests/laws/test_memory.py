@@ -28,7 +28,7 @@ def needed(flow_of, executor, count):
     return peak - sys.getsizeof(values) - sum(map(sys.getsizeof, values[:1000])) * count // 1000
 
 
-@pytest.mark.parametrize("executor", ["threads", "processes"])
+@pytest.mark.parametrize("executor", ["threads", "processes", "dask"])
 def test_a_hundred_thousand_elements_need_at_most_two_hundred_bytes_each(flow_of, executor):
     # A run of few elements tells what it needs anyway, such as for the modules that this process has loaded.
     few, many = needed(flow_of, executor, FEW), needed(flow_of, executor, ELEMENTS)
