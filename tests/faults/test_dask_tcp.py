@@ -93,12 +93,25 @@ def servers(tmp_path):
 @pytest.fixture
 def cluster(servers):
     """Two workers, and what connects to them."""
+    yield two_workers(servers)
+    servers.executor.close()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    """Two workers for all tests that leave them alive."""
+    servers = two_workers(Servers(tmp_path_factory.mktemp("cluster")))
+    yield servers
+    servers.executor.close()
+    servers.close()
+
+
+def two_workers(servers):
     servers.scheduler()
     servers.workers = [servers.worker("one"), servers.worker("two")]
     servers.executor = DaskExecutor(servers.address)
     wait_for(lambda: servers.executor.connect() and servers.executor.slots == 2)
-    yield servers
-    servers.executor.close()
+    return servers
 
 
 def flow_on(executor, tmp_path, name="tcp"):
@@ -126,20 +139,20 @@ def at_first_result(monkeypatch, cluster, do):
     landed = ClusterRun._landed
     done = threading.Event()
 
-    def first(self, flight):
+    def first(self, key):
         if not done.is_set():
             done.set()
             client = cluster.executor.connect()
-            [address] = client.who_has(flight.future)[flight.key]
+            [address] = client.who_has(self._flights[key].future)[key]
             do(client.run(os.getpid, workers=[address])[address])
-        landed(self, flight)
+        landed(self, key)
 
     monkeypatch.setattr(ClusterRun, "_landed", first)
 
 
-def test_a_flow_runs_on_workers_over_tcp_and_is_a_full_hit_for_threads(cluster, tmp_path):
+def test_a_flow_runs_on_workers_over_tcp_and_is_a_full_hit_for_threads(lasting, tmp_path):
     shared = np.arange(100_000)
-    with flow_on(cluster.executor, tmp_path) as flow:
+    with flow_on(lasting.executor, tmp_path) as flow:
         parts = task(lambda x, a: a[x : x + 3], name="parts").map(range(6), unmapped(shared))
         task(lambda parts: int(sum(part.sum() for part in parts)), name="total")(parts)
     run = flow.run()
@@ -151,10 +164,10 @@ def test_a_flow_runs_on_workers_over_tcp_and_is_a_full_hit_for_threads(cluster, 
     assert (ran, failed) == (0, 0)
 
 
-def test_all_goes_through_the_scheduler_where_workers_are_far_away(cluster, tmp_path, monkeypatch):
+def test_all_goes_through_the_scheduler_where_workers_are_far_away(lasting, tmp_path, monkeypatch):
     monkeypatch.setattr(DaskExecutor, "is_near", False)
     shared = np.arange(400_000.0)
-    with flow_on(cluster.executor, tmp_path) as flow:
+    with flow_on(lasting.executor, tmp_path) as flow:
         task(lambda x, a: a[x:] + x, name="shifted").map(range(3), unmapped(shared))
     run = flow.run()
     for x, result in enumerate(run["shifted"]):
@@ -189,14 +202,14 @@ def test_a_worker_that_is_killed_while_idle_is_not_missed(cluster, tmp_path):
     assert flow.run()["plus"] == list(range(1, 11))
 
 
-def test_a_worker_that_stands_still_for_three_seconds_loses_nothing(cluster, tmp_path):
+def test_a_worker_that_stands_still_for_three_seconds_loses_nothing(lasting, tmp_path):
     begun = tmp_path / "begun"
-    with flow_on(cluster.executor, tmp_path) as flow:
+    with flow_on(lasting.executor, tmp_path) as flow:
         task(beginning(begun, 0.1), cache=True).map(range(30))
     handle = flow.start()
     wait_for(lambda: len(list(begun.iterdir())) > 3)
-    cluster.workers[0].send_signal(signal.SIGSTOP)
-    threading.Timer(3, cluster.workers[0].send_signal, [signal.SIGCONT]).start()
+    lasting.workers[0].send_signal(signal.SIGSTOP)
+    threading.Timer(3, lasting.workers[0].send_signal, [signal.SIGCONT]).start()
     run = handle.wait()
     assert run["slow"] == list(range(30))
     assert run.counts()[2] == 0
@@ -230,7 +243,7 @@ def test_a_scheduler_that_is_killed_ends_the_run_and_the_next_one_goes_on(cluste
     assert run.counts()[1] >= kept > 0
 
 
-def test_what_was_cancelled_ends_and_what_had_finished_is_kept(cluster, tmp_path):
+def test_what_was_cancelled_ends_and_what_had_finished_is_kept(lasting, tmp_path):
     beats = tmp_path / "beats"
 
     def slow(x):
@@ -240,7 +253,7 @@ def test_what_was_cancelled_ends_and_what_had_finished_is_kept(cluster, tmp_path
             time.sleep(0.02 if x < 10 else 0.5)
         return x
 
-    with flow_on(cluster.executor, tmp_path) as flow:
+    with flow_on(lasting.executor, tmp_path) as flow:
         task(slow, cache=True).map(range(30))
     handle = flow.start()
     wait_for(lambda: beats.exists() and beats.stat().st_size > 205)
@@ -251,7 +264,7 @@ def test_what_was_cancelled_ends_and_what_had_finished_is_kept(cluster, tmp_path
     size = beats.stat().st_size
     time.sleep(1.5)
     assert beats.stat().st_size == size, "something goes on"
-    with flow_on(cluster.executor, tmp_path) as flow:
+    with flow_on(lasting.executor, tmp_path) as flow:
         task(lambda x: x, name="next").map(range(4))
     assert flow.run()["next"] == list(range(4))
     assert handle.run.counts()[0] >= 8
@@ -387,30 +400,30 @@ def test_data_that_was_lost_with_its_workers_is_sent_again(cluster, tmp_path):
     assert handle.wait()["slow"] == [x + 1 for x in range(20)]
 
 
-def test_a_run_can_be_cancelled_while_a_worker_stands_still(cluster, tmp_path):
+def test_a_run_can_be_cancelled_while_a_worker_stands_still(lasting, tmp_path):
     begun = tmp_path / "begun"
-    with flow_on(cluster.executor, tmp_path) as flow:
+    with flow_on(lasting.executor, tmp_path) as flow:
         task(beginning(begun, 0.1), cache=True).map(range(200))
     handle = flow.start()
     wait_for(lambda: len(list(begun.iterdir())) > 8)
-    cluster.workers[0].send_signal(signal.SIGSTOP)
+    lasting.workers[0].send_signal(signal.SIGSTOP)
     handle.cancel()
     with pytest.warns(NbflowWarning, match="cancelled"):
         wait_for(lambda: handle.done)
     wait_for(no_thread_is_left, bound_s=15)
-    cluster.workers[0].send_signal(signal.SIGCONT)
+    lasting.workers[0].send_signal(signal.SIGCONT)
     assert flow.run()["slow"] == list(range(200))
 
 
-def test_a_worker_that_stands_still_with_a_result_keeps_nobody_from_ending(cluster, tmp_path, monkeypatch):
+def test_a_worker_that_stands_still_with_a_result_keeps_nobody_from_ending(lasting, tmp_path, monkeypatch):
     held = threading.Event()
 
     def stop(pid):
         os.kill(pid, signal.SIGSTOP)
         held.set()
 
-    at_first_result(monkeypatch, cluster, stop)
-    with flow_on(cluster.executor, tmp_path) as flow:
+    at_first_result(monkeypatch, lasting, stop)
+    with flow_on(lasting.executor, tmp_path) as flow:
         task(lambda x: -x, name="minus", cache=True).map(range(20))
     handle = flow.start()
     assert held.wait(BOUND_S)
@@ -418,7 +431,7 @@ def test_a_worker_that_stands_still_with_a_result_keeps_nobody_from_ending(clust
     with pytest.warns(NbflowWarning, match="cancelled"):
         wait_for(lambda: handle.done)
     wait_for(no_thread_is_left, bound_s=15)
-    for worker in cluster.workers:
+    for worker in lasting.workers:
         worker.send_signal(signal.SIGCONT)
     assert flow.run()["minus"] == [-x for x in range(20)]
 
