@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import keyword
 import re
 import unicodedata
@@ -156,6 +155,8 @@ def _refuse_misspelt_for(head: _Text, end: int) -> None:
     """Fails for `orders fro p in paths`."""
     inside = re.search(r"(?<![\w.])in(?!\w)", head.bare[:end])
     for word in re.finditer(r"(?<![\w.])\w+(?=\s+[^\W\d])", head.bare[: inside.start()] if inside else ""):
+        import difflib  # of use for a mistake alone
+
         if difflib.get_close_matches(word[0], ["for"], cutoff=0.6):
             head.fail(word.start(), f"`{word[0]}` means nothing here; did you mean `for`?")
 
