@@ -40,6 +40,7 @@ class DaskExecutor:
         self._known: set[str] = set()
         self._told: dict[str, concurrent.futures.Future[Any]] = {}
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
 
     def __repr__(self) -> str:
         return f"DaskExecutor({'' if self._where is None else repr(self._where)})"
@@ -62,9 +63,14 @@ class DaskExecutor:
     def look(self) -> None:
         """Looks which workers there are, and whether those that are new will do. Raises ClusterError."""
         try:
-            threads = self._client.nthreads()
+            # A run looks while the next one connects.
+            with self._looking:
+                self._look()
         except OSError as error:
             raise lost(self, error) from error
+
+    def _look(self) -> None:
+        threads = self._client.nthreads()
         # A cluster that grows on demand begins with no workers.
         self.workers = frozenset(threads)
         self.slots = max(1, sum(threads.values()))
