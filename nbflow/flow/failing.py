@@ -57,6 +57,9 @@ def failure_line(run: Run) -> str:
     of = f"{counts.get(State.FAILED, 0)} of {sum(counts.values())} elements of " if node.mapped else ""
     what = "" if error is None else f": {_cut_line(error_text(error))}"
     more = f"run.failed({node.name!r}) and run.error({node.name!r}) tell more"
+    if not run.flow.output.failures:
+        # It is run by cells, which have no name for the run.
+        more = f"`%flow frame {node.name}` and `%flow debug {node.name}` tell more"
     return "; ".join([f"{of}{node.name} failed{what}", *_others(run, node), more])
 
 

@@ -52,7 +52,9 @@ def live(run: Run, cancel: Callable[[], None] | None) -> Iterator[None]:
     thread.start()
     try:
         yield
-        if run.flow.output.failures and run.overall is State.FAILED:
+        # In the background no cell ends with an error.
+        told = run.flow.output.failures or cancel is not None
+        if told and run.overall is State.FAILED:
             print(f"{run.flow.name}: {failure_line(run)}", file=sys.stderr)
     finally:
         if view.end():

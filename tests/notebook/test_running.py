@@ -235,6 +235,17 @@ x""")
     (tmp_path / "go").touch()
 
 
+def test_a_task_that_fails_in_the_background_is_told_under_the_cell_that_started_it(kernel):
+    kernel("%flow lazy on")
+    kernel("%%task ratio for x in [1, 0]\n1 / x")
+    begun = kernel("%flow run --background")
+    kernel("handle = next(each for each in Out.values() if hasattr(each, 'cancel'))")
+    kernel.until("handle.done")
+    late = kernel("handle.progress")
+    told = texts([*begun, *late])
+    assert "1 of 2 elements of ratio failed: ZeroDivisionError: division by zero; `%flow frame ratio`" in told
+
+
 def test_a_run_of_what_another_is_at_in_the_background_says_that_it_is_computed_twice(kernel):
     kernel("""%%task waits for x in range(3) --ignore FOLDER --lazy
 (FOLDER / f"call {time.perf_counter_ns()}").touch()
