@@ -113,7 +113,7 @@ def twice_text(behind: Background | None, nodes: Iterable[Node]) -> str:
     named = ", ".join(f"`{name}`" for name in both[:_MOST_ROWS])
     return (
         f"a run in the background ({behind.progress}) has yet to finish {named}: computed here as well. "
-        "To wait for it instead, interrupt this cell, and run it again when that one has ended"
+        "To wait for it instead, end this one (interrupt or Cancel), and run the cell again when that one has ended"
     )
 
 

@@ -207,9 +207,6 @@ class Session:
     ) -> Run:
         """Brings the named nodes (default: all) up to date. check: raises RunFailed when one could not be."""
         flow, targets, forced = self._asked(names, force=force)
-        told = twice_text(self.behind, flow.graph.needed([flow.graph[name] for name in targets or flow.graph.nodes]))
-        if told:
-            flow.tell(told)
         self.busy = True
         try:
             run = flow.run(targets=targets, force=forced, approve=approve)
@@ -259,6 +256,9 @@ class Session:
         if self.by_helpers.bring(names):
             flow = self.build()
         targets = list(names) if names is not None else None
+        told = twice_text(self.behind, flow.graph.needed([flow.graph[name] for name in targets or flow.graph.nodes]))
+        if told:
+            flow.tell(told)
         return flow, targets, (targets or list(flow.graph.nodes)) if force else None
 
     def update(self, declared: Declared) -> Run | None:

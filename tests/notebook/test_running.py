@@ -235,11 +235,23 @@ x""")
     (tmp_path / "go").touch()
 
 
+def test_a_second_run_in_the_background_says_that_it_is_computed_twice(kernel, tmp_path):
+    kernel("""%%task waits for x in range(3) --ignore FOLDER --lazy
+while not (FOLDER / "go").exists():
+    time.sleep(0.02)
+x""")
+    kernel("%flow run --background waits")
+    told = texts(kernel("%flow run --background waits"))
+    assert "a run in the background (0 of 3 done) has yet to finish `waits`: computed here as well" in told
+    (tmp_path / "go").touch()
+    kernel.until("all(each.done for each in Out.values() if hasattr(each, 'cancel'))")
+
+
 def test_a_task_that_fails_in_the_background_is_told_under_the_cell_that_started_it(kernel):
     kernel("%flow lazy on")
     kernel("%%task ratio for x in [1, 0]\n1 / x")
     begun = kernel("%flow run --background")
-    kernel("handle = next(each for each in Out.values() if hasattr(each, 'cancel'))")
+    kernel("handle = [each for each in Out.values() if hasattr(each, 'cancel')][-1]")
     kernel.until("handle.done")
     late = kernel("handle.progress")
     told = texts([*begun, *late])
