@@ -8,18 +8,16 @@ import queue
 import threading
 import time
 import uuid
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbflow.errors import ClusterError, NotSendable, in_words
 from nbflow.executors import afar
 from nbflow.executors.afar import Waybill
-from nbflow.executors.base import Outcome
 from nbflow.executors.cluster import lost
 from nbflow.executors.depot import CalledOff, Depot, on_loop
+from nbflow.executors.flights import Errand, Flight
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer
 from nbflow.executors.verdicts import death, refusal, take_note
@@ -59,8 +57,8 @@ class ClusterRun:
         self._cluster = cluster
         self._packer = Packer()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._flights: dict[str, _Flight] = {}
-        self._open: set[_Errand] = set()
+        self._flights: dict[str, Flight] = {}
+        self._open: set[Errand] = set()
         self._depot = Depot(cluster, self._client, self._look_now_and_then)
         self._thread: threading.Thread | None = None
         self._machine = afar.machine()
@@ -108,13 +106,13 @@ class ClusterRun:
             self._depot.clear()
 
     def _begin(self, batch: Batch) -> None:
-        errand = _Errand(batch, dict.fromkeys(range(batch.count)))
+        errand = Errand(batch, dict.fromkeys(range(batch.count)))
         self._open.add(errand)
         if batch.begin():
             self._send(errand, list(errand.left))
         self._end_if_done(errand)
 
-    def _send(self, errand: _Errand, places: Sequence[int], *, suspect: bool = False) -> None:
+    def _send(self, errand: Errand, places: Sequence[int], *, suspect: bool = False) -> None:
         """Has some elements of a batch called."""
         batch = errand.batch
         if batch.cancelled:
@@ -152,7 +150,7 @@ class ClusterRun:
             retries=0,
             resources=batch.resources or None,
         )
-        self._flights[key] = _Flight(errand, order.places, future, watched=watched)
+        self._flights[key] = Flight(errand, order.places, future, watched=watched)
         errand.flights += 1
         # By its key: what knew the flight would keep all of it for as long as Dask keeps the future.
         future.add_done_callback(lambda _: self._jobs.put(partial(self._landed, key)))
@@ -190,13 +188,13 @@ class ClusterRun:
         else:
             self._over(flight, partial(self._take, flight, arrived))
 
-    def _over(self, flight: _Flight, go_on: Callable[[], None]) -> None:
+    def _over(self, flight: Flight, go_on: Callable[[], None]) -> None:
         del self._flights[flight.key]
         flight.errand.flights -= 1
         go_on()
         self._end_if_done(flight.errand)
 
-    def _take(self, flight: _Flight, freight: Freight) -> None:
+    def _take(self, flight: Flight, freight: Freight) -> None:
         report = freight.open()
         errand, batch = flight.errand, flight.errand.batch
         answers = report.answers
@@ -217,7 +215,7 @@ class ClusterRun:
                 errand.left.pop(outcome.position, None)
             batch.outcomes.append(outcome)
 
-    def _failed(self, flight: _Flight, error: BaseException) -> None:
+    def _failed(self, flight: Flight, error: BaseException) -> None:
         from distributed.scheduler import KilledWorker
 
         if not isinstance(error, KilledWorker):
@@ -239,14 +237,14 @@ class ClusterRun:
         errand.losses += not died_at
         self._again(errand, left, suspect=True)
 
-    def _died_at(self, flight: _Flight) -> list[int]:
+    def _died_at(self, flight: Flight) -> list[int]:
         """The elements at which workers died that had this order, as far as the scheduler was told."""
         if not flight.watched:
             return []
         told = self._client.get_metadata([_SESSION], default={})
         return [place for key, place in told.values() if key == flight.key and place != IDLE]
 
-    def _lost(self, flight: _Flight) -> None:
+    def _lost(self, flight: Flight) -> None:
         """An order was called off, or something that it needs is nowhere any more."""
         errand = flight.errand
         if errand.batch.cancelled:
@@ -260,7 +258,7 @@ class ClusterRun:
         errand.losses += 1
         self._again(errand, flight.places, suspect=flight.watched)
 
-    def _again(self, errand: _Errand, places: Sequence[int], *, suspect: bool = False) -> None:
+    def _again(self, errand: Errand, places: Sequence[int], *, suspect: bool = False) -> None:
         """Sends what is left of an order once more; what a worker has died of goes alone."""
         left = [place for place in places if place in errand.left]
         if errand.losses > _MOST_LOSSES:
@@ -290,7 +288,7 @@ class ClusterRun:
             if flight.key not in at_work and flight.future.status == "pending":
                 self._drop(flight)
 
-    def _drop(self, flight: _Flight) -> None:
+    def _drop(self, flight: Flight) -> None:
         if self._flights.pop(flight.key, None) is not None:
             flight.errand.flights -= 1
             flight.future.cancel()
@@ -323,50 +321,15 @@ class ClusterRun:
             message = f"{self._cluster!r} has no workers; the run waits for one, until it is interrupted"
             self._inbox.put(partial(self._tell, message))
 
-    def _end_if_done(self, errand: _Errand) -> None:
+    def _end_if_done(self, errand: Errand) -> None:
         if not errand.flights:
             self._end(errand)
 
-    def _end(self, errand: _Errand) -> None:
+    def _end(self, errand: Errand) -> None:
         if errand in self._open:
             self._open.remove(errand)
             errand.batch.end()
             self._inbox.put(errand.batch)
-
-
-@dataclass(slots=True, eq=False)
-class _Errand:
-    """A batch that is carried out on the cluster. left: the places that have no outcome so far."""
-
-    batch: Batch
-    left: dict[int, None]
-    flights: int = 0
-    openings: int = 0
-    losses: int = 0
-    deaths: Counter[int] = field(default_factory=Counter)
-
-    def fail(self, places: Iterable[int], error: Exception) -> None:
-        for place in places:
-            if place in self.left:
-                del self.left[place]
-                self.batch.outcomes.append(Outcome(place, error=error))
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """An order on its way. places: of its elements in their batch."""
-
-    errand: _Errand
-    places: list[int]
-    future: Any
-    watched: bool
-    stopped_at: float = 0.0
-    report: concurrent.futures.Future[Freight] | None = None
-
-    @property
-    def key(self) -> str:
-        key: str = self.future.key
-        return key
 
 
 def _died(batch: Batch, error: BaseException | None) -> WorkerDied:
