@@ -11,6 +11,7 @@ from nbflow.engine.keeping import Keeper
 from nbflow.engine.places import DASK, HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, Interrupted
+from nbflow.executors.aside import import_aside
 from nbflow.executors.home import Home, HomeExecutor, running_loop
 from nbflow.executors.inbox import Inbox
 from nbflow.executors.loop import LoopExecutor
@@ -176,7 +177,10 @@ def _processes(inbox: Inbox) -> Executor:
 def _dask(inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
     from nbflow.executors.cluster import LOCAL
 
+    import_aside("nbflow.executors.dask")
     cluster = flow.cluster or LOCAL
+    if cluster.is_own:
+        import_aside("nbflow.executors.local")
     cluster.connect()
     from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
 

@@ -97,6 +97,34 @@ def test_an_interrupt_from_a_terminal_ends_the_run_and_no_worker(tmp_path):
     assert {path.name.rpartition("-")[2] for path in tmp_path.glob("begun-*")} == before
 
 
+IMPORTING = """
+import importlib.abc, os, signal, sys
+from nbflow import Flow, task
+
+class Interrupts(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "yaml.nodes" and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+with Flow("interrupted", store="store", executor="dask") as flow:
+    task(lambda x: -x, name="minus").map(range(3))
+try:
+    flow.run()
+except KeyboardInterrupt:
+    print("interrupted")
+print(flow.run()["minus"])
+"""
+
+
+def test_an_interrupt_while_dask_is_imported_leaves_it_whole_for_the_next_run(tmp_path):
+    (tmp_path / "program.py").write_text(IMPORTING)
+    command = [sys.executable, "-W", "ignore", "program.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["interrupted", "[0, -1, -2]"], done.stderr
+
+
 def test_a_cluster_object_of_the_users_is_used_and_its_workers_survive_an_interrupt(tmp_path):
     from distributed import LocalCluster
 
