@@ -43,7 +43,7 @@ def _cluster(workers: int) -> Any:
     # Also what only answers requests for figures is open to this machine alone.
     here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     options = {**here, "nthreads": 1, "memory_limit": 0, "death_timeout": 30, "silence_logs": logging.ERROR}
-    worker = {"cls": _Worker, "options": {"worker_kwargs": options}}
+    worker = {"cls": _Worker, "options": {"worker_class": "nbflow.executors.tether.Tethered", "worker_kwargs": options}}
     # nbflow decides how often what a worker died of is tried again.
     scheduler = {"cls": Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
     return _Cluster(  # type: ignore[no-untyped-call]  # nor is what it comes from
@@ -72,7 +72,8 @@ class _Worker(SubprocessWorker):
         path = os.pathsep.join([_FOLDER, *filter(None, sys.path)])
         self.process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            # Held open as long as this process lives: what looks after the worker ends with it.
+            stdin=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,
         )

@@ -97,6 +97,51 @@ def test_an_interrupt_from_a_terminal_ends_the_run_and_no_worker(tmp_path):
     assert {path.name.rpartition("-")[2] for path in tmp_path.glob("begun-*")} == before
 
 
+DEAF = """
+import os, re
+from nbflow import Flow, task
+
+def deaf(x):
+    with open(f"begun-{x}-{os.getppid()}-{os.getpid()}", "w"):
+        pass
+    # In here nothing else runs in this process, for years.
+    re.match("(a+)+$", "a" * 60 + "b")
+
+with Flow("deaf", store="store", executor="dask") as flow:
+    task(deaf).map(range(2))
+flow.run()
+"""
+
+
+def test_a_killed_kernel_leaves_no_worker_after_two_seconds_even_of_a_call_that_hears_nothing(tmp_path):
+    (tmp_path / "program.py").write_text(DEAF)
+    program = subprocess.Popen([sys.executable, "-W", "ignore", "program.py"], cwd=tmp_path)
+    try:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob("begun-*")):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        program.kill()
+        program.wait()
+    pids = {int(pid) for path in tmp_path.glob("begun-*") for pid in path.name.split("-")[2:]}
+    until = time.monotonic() + 2
+    while left := {pid for pid in pids if is_alive(pid)}:
+        if time.monotonic() > until:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail("workers go on without a kernel")
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 IMPORTING = """
 import importlib.abc, os, signal, sys
 from nbflow import Flow, task
