@@ -14,10 +14,10 @@ from nbflow.flow.telling import warn_user
 from nbflow.flow.views import FlowViews
 from nbflow.flow.workshop import check_parameters
 from nbflow.model.control import chain
+from nbflow.model.executor import check_executor
 from nbflow.model.graph import Graph
 from nbflow.model.inline import Inlined, building_graph, inline
 from nbflow.model.node import BUILDING, Builder, Node, check_name
-from nbflow.model.task import EXECUTORS
 from nbflow.signals import LOOP
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class Flow(FlowViews):
         # The cluster of its tasks with executor="dask"; None for the one that nbflow starts on this machine.
         self.cluster = executor if isinstance(executor, DaskExecutor) else None
         executor = "dask" if isinstance(executor, DaskExecutor) else executor
-        if executor not in EXECUTORS:
-            raise GraphError(f"Flow(executor={executor!r})" + nearest(executor, EXECUTORS))
+        check_executor(executor, "Flow")
         if loop not in {"own", "notebook"}:
             raise GraphError(f"Flow(loop={loop!r})" + nearest(loop, ["own", "notebook"]))
         super().__init__(Graph(name, self), store)

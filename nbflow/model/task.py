@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
 from nbflow.errors import BindError, GraphError, nearest
+from nbflow.model.executor import check_executor
 from nbflow.model.rate import check_concurrency, read_rate
 from nbflow.model.triggers import BUILT_IN, Trigger, all_successful
 
 if TYPE_CHECKING:
     from nbflow.model.node import Node
 
-EXECUTORS = ("threads", "processes", "dask", "sync")
 Delay = float | Sequence[float] | Callable[[int], float]
 
 
@@ -109,8 +109,8 @@ class Options:
             raise GraphError(f"on_state={self.on_state!r} is not callable; it is called with each change of state")
         if self.max_age is not None:
             seconds_of(self.max_age)
-        if self.executor not in {None, *EXECUTORS}:
-            raise GraphError(f"executor={self.executor!r}" + nearest(str(self.executor), EXECUTORS))
+        if self.executor is not None:
+            check_executor(self.executor)
         if self.loop not in {None, "own", "notebook"}:
             raise GraphError(f"loop={self.loop!r}" + nearest(str(self.loop), ["own", "notebook"]))
         _check_resources(self.resources)

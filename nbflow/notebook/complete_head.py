@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbflow import triggers
 from nbflow.lean import dataclass, pattern
-from nbflow.model.task import EXECUTORS
+from nbflow.model.executor import EXECUTORS
 from nbflow.notebook.options import OPTIONS
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from nbflow import task
+from nbflow import DaskExecutor, task
+from nbflow.errors import GraphError
 
 
 def test_each_task_is_called_where_it_says_in_one_run(flow_of, calls):
@@ -40,3 +41,15 @@ def test_a_mistyped_executor_proposes_the_nearest(executor, flow_of):
         flow_of(executor)
     with pytest.raises(Exception, match=f"did you mean '{nearest}'"):
         task(lambda: 1, executor=executor)
+
+
+@pytest.mark.parametrize("executor", ["tcp://10.0.0.5:8786", DaskExecutor, None, 3, ["dask"]], ids=repr)
+def test_what_is_no_executor_of_a_flow_is_told_how_a_cluster_is_given(executor, flow_of):
+    with pytest.raises(GraphError, match=r'executor=DaskExecutor\(.*its tasks say executor="dask"'):
+        flow_of(executor)
+
+
+def test_a_cluster_is_given_to_the_flow_and_not_to_a_task():
+    for executor in (DaskExecutor("tcp://10.0.0.5:8786"), "tcp://10.0.0.5:8786", ["dask"]):
+        with pytest.raises(GraphError, match=r'a flow takes a cluster as executor=DaskExecutor\(.*executor="dask"'):
+            task(lambda: 1, executor=executor)
