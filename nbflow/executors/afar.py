@@ -19,6 +19,7 @@ from distributed.gc import disable_gc_diagnosis
 from distributed.utils import sync
 
 from nbflow.executors import wire
+from nbflow.executors.base import Stopped
 from nbflow.executors.call import Watched, state_of
 from nbflow.executors.failures import failure_of
 from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused
@@ -93,10 +94,6 @@ class Report:
 
     answers: list[Answer | Brief]
     end: Done | Refused | None
-
-
-class Stopped(BaseException):
-    """Raised in the thread of a call whose run has ended."""
 
 
 def perform(waybill: Waybill, order: Freight, around: Freight, *units: Freight) -> Freight:

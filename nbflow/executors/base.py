@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 BATCH_S = 0.05
 
 
+class Stopped(BaseException):
+    """Raised in the thread of a call whose run has ended."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came back for one element of a batch.

@@ -17,9 +17,10 @@ def run_coroutine(coroutine: Any, timeout_s: float | None = None, label: str = "
     """The result of a coroutine, run on nbflow's own event loop, so that a running loop is no hindrance."""
     import asyncio  # 0.06 s of CPU that only async tasks should cost
 
-    future = asyncio.run_coroutine_threadsafe(coroutine, own_loop())
+    raised: list[BaseException] = []
+    future = asyncio.run_coroutine_threadsafe(_contained(coroutine, raised), own_loop())
     try:
-        return future.result(timeout_s)
+        result = future.result(timeout_s)
     except TimeoutError:
         if not future.cancel():
             raise
@@ -27,6 +28,17 @@ def run_coroutine(coroutine: Any, timeout_s: float | None = None, label: str = "
     except KeyboardInterrupt:
         future.cancel()
         raise
+    if raised:
+        raise raised[0]
+    return result
+
+
+async def _contained(coroutine: Any, raised: list[BaseException]) -> Any:
+    """What a coroutine gives. What would end the loop, with all who use it, is put into `raised` instead."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raised.append(error)
 
 
 def bounded_call(

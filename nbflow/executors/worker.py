@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs import seal
 from nbflow.errors import NotStorable, NotSuccessful, RunawayLoop, place_of
-from nbflow.executors.base import Batch, Outcome
+from nbflow.executors.base import Batch, Outcome, Stopped
 from nbflow.executors.waiting import bounded_call, run_coroutine
 from nbflow.identity.copies import private_copy
 from nbflow.identity.hashing import Place, noted_hashes
@@ -225,8 +225,11 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
             value = fn(*args, **kwargs)
         if isinstance(value, _GENERATORS):
             raise _generator(batch)
-    # A task may raise anything, also SystemExit and signals; an interrupt alone ends the run.
-    except (Exception, SystemExit, Signal) as error:  # noqa: BLE001 (what a task raises becomes its state)
+    except (KeyboardInterrupt, Stopped):
+        raise
+    # A task may raise anything, also SystemExit, signals and what libraries derive from BaseException; an interrupt
+    # alone ends the run.
+    except BaseException as error:  # noqa: BLE001 (what a task raises becomes its state)
         # The first frame is this one.
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
         return Outcome(position, error=error, seconds=perf_counter() - started)
@@ -241,7 +244,10 @@ def noting(batch: Batch, outcome: Outcome) -> Iterator[None]:
         yield
         if isinstance(outcome.value, _GENERATORS):
             raise _generator(batch)
-    except (Exception, SystemExit, Signal) as error:  # noqa: BLE001 (what a task raises becomes its state)
+    # How a coroutine is called off from outside.
+    except (KeyboardInterrupt, Stopped, GeneratorExit, sys.modules["asyncio"].CancelledError):
+        raise
+    except BaseException as error:  # noqa: BLE001 (what a task raises becomes its state)
         outcome.value, outcome.error = None, error
     outcome.seconds += perf_counter() - started
 

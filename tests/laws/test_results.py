@@ -97,6 +97,36 @@ def test_one_failing_element_leaves_the_others(flow_of, executor):
         run["inverse"]
 
 
+class Panic(BaseException):
+    """As libraries written in other languages raise, which no `except Exception` is to catch."""
+
+
+async def awaited(error):
+    raise error
+
+
+FINAL = {"panic": Panic("no way out"), "sys.exit": SystemExit("goodbye")}
+
+
+@pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
+@pytest.mark.parametrize("is_async", [False, True], ids=["called", "awaited"])
+def test_what_no_one_is_to_catch_costs_its_element_alone(flow_of, executor, error, is_async):
+    def fail(x):
+        if x == 1:
+            raise error
+        return x
+
+    async def fail_later(x):
+        return await awaited(error) if x == 1 else x
+
+    for _ in range(2):
+        with flow_of(executor) as flow:
+            task(fail_later if is_async else fail, name="fail", cache=False).map(range(4))
+        run = flow.run()
+        assert run.values("fail", failed="drop") == [0, 2, 3]
+        assert f"{type(error).__name__}: {error}" in run.failed("fail").error.iloc[0]
+
+
 def test_an_error_names_the_line_in_the_users_code(flow_of, executor):
     def inner(x):
         raise ValueError(f"no {x}")  # the line
