@@ -86,10 +86,11 @@ class DaskExecutor:
             return
         offers = sorted({_in_words(each) for each in has if each})
         what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}" if has else "it has no workers"
-        example = " ".join(f'"{name}={amount:g}"' for name, amount in resources.items())
+        # All in one word: what comes after it is taken for something else.
+        example = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
         raise ClusterError(
             f"{label} needs resources {_in_words(resources)}, which no worker of {self._name()} has: {what}; "
-            f"start one with `dask worker … --resources {example}`, or change resources= of the task"
+            f'start one with `dask worker … --resources "{example}"`, or change resources= of the task'
         )
 
     @property

@@ -194,3 +194,10 @@ def test_a_cluster_whose_workers_are_threads_of_the_kernel_is_refused(tmp_path):
         with pytest.raises(ClusterError, match="workers in this process.*processes=True"):
             flow.run()
         flow.cluster.close()
+
+
+def test_the_command_that_starts_a_worker_with_several_resources_says_them_in_one_word(flow):
+    with flow:
+        task(lambda: 1, name="fit", resources={"GPU": 1, "MEMORY": 4e9})()
+    with pytest.raises(ClusterError, match=r'--resources "GPU=1 MEMORY=4e\+09"`'):
+        flow.run()
