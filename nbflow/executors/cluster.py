@@ -93,6 +93,13 @@ class DaskExecutor:
             f'start one with `dask worker … --resources "{example}"`, or change resources= of the task'
         )
 
+    def end_worker(self, key: str) -> None:
+        """Ends the worker that is at a task of Dask's, where it is nbflow's own: it stops for nothing else."""
+        if self.is_own:
+            from nbflow.executors.local import end_worker
+
+            end_worker(self._client, key)
+
     @property
     def is_near(self) -> bool:
         """Whether data may go straight to the workers and back: all are on this machine."""

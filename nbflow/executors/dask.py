@@ -21,6 +21,7 @@ from nbflow.executors.flights import Errand, Flight
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer
 from nbflow.executors.verdicts import death, refusal, take_note
+from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _BATCH_S = 0.5
 _LOOK_S = 1.0
 # How long it waits for workers without a word.
 _DESERTED_S = 10.0
+_OWN_DESERTED_S = 60.0
+# Of how many elements at most, where each has its time, the scheduler is told one by one: that takes a millisecond.
+_MOST_TIMED = 50
 # How long what was stopped may take to tell what it has finished.
 _GRACE_S = 2.0
 # Tells this process's orders from those of others who use the same workers.
@@ -127,7 +131,8 @@ class ClusterRun:
         if not order.places:
             return
         # What takes long travels alone, and the scheduler may well be told of it.
-        watched = suspect or len(order.places) == 1
+        bounded = batch.timeout_s is not None and len(order.places) <= _MOST_TIMED
+        watched = suspect or bounded or len(order.places) == 1
         key = f"{batch.label}-{uuid.uuid4().hex}"
         self._packer.supply(order, {})
         try:
@@ -302,6 +307,7 @@ class ClusterRun:
         self._looked = now = time.monotonic()
         for flight in list(self._flights.values()):
             if flight.stopped_at and now > flight.stopped_at + _GRACE_S:
+                self._cluster.end_worker(flight.key)
                 self._drop(flight)
             elif flight.report and flight.future.status != "finished":
                 # The worker that had it has gone, and Dask would ask for it there half a minute more.
@@ -309,6 +315,24 @@ class ClusterRun:
         if self._open:
             self._cluster.look()
             self._mind_desertion(now)
+        if self._cluster.is_own:
+            self._mind_time(now)
+
+    def _mind_time(self, now: float) -> None:
+        """Ends workers whose call is beyond its time: the worker's own clock stands still while one computes in C."""
+        timed = {key: each for key, each in self._flights.items() if each.watched and each.errand.batch.timeout_s}
+        if not timed:
+            return
+        for key, place in self._client.get_metadata([_SESSION], default={}).values():
+            flight = timed.get(key)
+            if flight is None or place < 0:
+                continue
+            batch = flight.errand.batch
+            if flight.at != place:
+                flight.at, flight.at_since = place, now
+            elif now > flight.at_since + (batch.timeout_s or 0.0) + _GRACE_S:
+                flight.errand.fail([place], too_long(batch.label, batch.timeout_s))
+                self._cluster.end_worker(key)
 
     def _mind_desertion(self, now: float) -> None:
         """Says once that nobody is there to do anything: some clusters take long to start workers."""
@@ -316,7 +340,8 @@ class ClusterRun:
             self._deserted_at = None
             return
         self._deserted_at = self._deserted_at or now
-        if now > self._deserted_at + _DESERTED_S:
+        # Those of this machine are on their way.
+        if now > self._deserted_at + (_OWN_DESERTED_S if self._cluster.is_own else _DESERTED_S):
             self._deserted_at = float("inf")
             message = f"{self._cluster!r} has no workers; the run waits for one, until it is interrupted"
             self._inbox.put(partial(self._tell, message))

@@ -36,13 +36,15 @@ class Errand:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """An order on its way. places: of its elements in their batch."""
+    """An order on its way. places: of its elements in their batch; at: the one that it is at, and since when."""
 
     errand: Errand
     places: list[int]
     future: Any
     watched: bool
     stopped_at: float = 0.0
+    at: int = -1
+    at_since: float = 0.0
     report: concurrent.futures.Future[Freight] | None = None
 
     @property

@@ -15,6 +15,8 @@ from distributed import Scheduler, SpecCluster
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.subprocess import SubprocessWorker
 
+# What tells who looks after a worker to end it.
+END = b"."
 _FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -29,6 +31,17 @@ def local_cluster() -> Any:
             started = _STARTED[os.getpid()] = Future()
             threading.Thread(target=_start, args=(started,), name="nbflow-dask-start", daemon=True).start()
     return started.result()
+
+
+def end_worker(client: Any, key: str) -> None:
+    """Has the worker end that is at a task of Dask's, whatever it does; the next one is started in its place."""
+    client.loop.add_callback(_end_worker, client.cluster, key)
+
+
+def _end_worker(cluster: Any, key: str) -> None:
+    task = cluster.scheduler.tasks.get(key)
+    if task is not None and task.processing_on is not None:
+        cluster.workers[task.processing_on.name].end()
 
 
 def _start(started: Future[Any]) -> None:
@@ -77,6 +90,11 @@ class _Worker(SubprocessWorker):
             env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,
         )
+
+    def end(self) -> None:
+        """Ends the worker, and has another one started."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.write(END)
 
 
 _STARTED: dict[int, Future[Any]] = {}

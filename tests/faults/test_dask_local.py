@@ -10,7 +10,7 @@ import time
 import pytest
 
 from nbflow import DaskExecutor, Flow, task
-from nbflow.errors import ClusterError, WorkerDied
+from nbflow.errors import ClusterError, NbflowWarning, TaskTimeout, WorkerDied
 
 
 @pytest.fixture
@@ -54,6 +54,42 @@ def test_several_poison_elements_fail_alone(flow, monkeypatch):
     run = flow.run()
     assert run.values("call", failed="drop") == [x for x in range(30) if x not in {0, 7, 29}]
     assert len(run.failed("call")) == 3
+
+
+def in_c(x):
+    """Nothing in its own process is called meanwhile."""
+    return sum(range(10**11)) if x == 2 else x
+
+
+def test_the_time_of_a_call_ends_it_also_where_it_computes_in_c(flow):
+    with flow:
+        task(in_c, name="call", timeout_s=1).map(range(5))
+    run = flow.run()
+    assert run.values("call", failed="drop") == [0, 1, 3, 4]
+    assert isinstance(run.error("call"), TaskTimeout)
+
+
+def test_what_was_cancelled_holds_no_worker_also_where_it_computes_in_c(flow, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def stuck(x):
+        (begun / str(x)).touch()
+        return in_c(2)
+
+    with flow:
+        for number in range(os.cpu_count()):
+            task(stuck, name=f"stuck-{number}")(number)
+    handle = flow.start()
+    until = time.monotonic() + 60
+    while len(list(begun.iterdir())) < os.cpu_count():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    handle.cancel()
+    with Flow("next", store=tmp_path / "store", executor="dask") as flow:
+        task(lambda x: x, name="next").map(range(4))
+    with pytest.warns(NbflowWarning, match="cancelled"):
+        assert flow.run()["next"] == [0, 1, 2, 3]
 
 
 INTERRUPTED = """
