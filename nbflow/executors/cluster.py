@@ -84,6 +84,12 @@ class DaskExecutor:
         has = [worker["resources"] for worker in workers.values()]
         if any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
             return
+        if self.is_own:
+            raise ClusterError(
+                f"{label} needs resources {_in_words(resources)}, and the workers that nbflow starts on this machine "
+                f"have none; give the flow a cluster that has them (executor=DaskExecutor(address)), or change "
+                f"resources= of the task"
+            )
         offers = sorted({_in_words(each) for each in has if each})
         what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}" if has else "it has no workers"
         # All in one word: what comes after it is taken for something else.

@@ -157,8 +157,10 @@ class ClusterRun:
         )
         self._flights[key] = Flight(errand, order.places, future, watched=watched)
         errand.flights += 1
-        # By its key: what knew the flight would keep all of it for as long as Dask keeps the future.
-        future.add_done_callback(lambda _: self._jobs.put(partial(self._landed, key)))
+        # By its key: what knew the flight would keep all of it for as long as Dask keeps the future. Dask's own
+        # callbacks complain at length where Python ends while something is on its way.
+        landing = on_loop(self._client, future._state.wait())
+        landing.add_done_callback(lambda _: self._jobs.put(partial(self._landed, key)))
 
     def _landed(self, key: str) -> None:
         """An order has ended, in whatever way."""

@@ -55,7 +55,8 @@ def _start(started: Future[Any]) -> None:
 def _cluster(workers: int) -> Any:
     # Also what only answers requests for figures is open to this machine alone.
     here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-    options = {**here, "nthreads": 1, "memory_limit": 0, "death_timeout": 30, "silence_logs": logging.ERROR}
+    # What happens to workers is told by nbflow, where it matters to anybody.
+    options = {**here, "nthreads": 1, "memory_limit": 0, "death_timeout": 30, "silence_logs": logging.CRITICAL}
     worker = {"cls": _Worker, "options": {"worker_class": "nbflow.executors.tether.Tethered", "worker_kwargs": options}}
     # nbflow decides how often what a worker died of is tried again.
     scheduler = {"cls": Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
@@ -64,7 +65,7 @@ def _cluster(workers: int) -> Any:
         scheduler=scheduler,
         worker=worker,
         name="nbflow",
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
     )
 
 
