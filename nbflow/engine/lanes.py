@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbflow.engine.places import AWAY, HOME, NOTEBOOK, SYNC, THREADS, Place, Places
+from nbflow.engine.places import HOME, NOTEBOOK, SYNC, THREADS, Place, Places, is_away
 from nbflow.engine.waiting import Waiting
 from nbflow.lean import dataclass, field
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nbflow.engine.pace import Pace
+    from nbflow.engine.places import Where
     from nbflow.executors.base import Batch, Executor
     from nbflow.executors.home import Home
     from nbflow.model.node import Node
@@ -26,10 +27,10 @@ class Flights:
     def __init__(self) -> None:
         # When somebody last looked what each has finished.
         self.looked: dict[Batch, float] = {}
-        self.count: dict[str, int] = defaultdict(int)
+        self.count: dict[Where, int] = defaultdict(int)
         # How many are under way that nothing may run beside.
         self.exclusive = 0
-        self._where: dict[Batch, str] = {}
+        self._where: dict[Batch, Where] = {}
 
     def __len__(self) -> int:
         return len(self._where)
@@ -37,7 +38,7 @@ class Flights:
     def __iter__(self) -> Iterator[Batch]:
         return iter(self._where)
 
-    def begin(self, batch: Batch, where: str, now: float) -> None:
+    def begin(self, batch: Batch, where: Where, now: float) -> None:
         self._where[batch], self.looked[batch] = where, now
         self.count[where] += 1
         self.exclusive += batch.exclusive
@@ -47,10 +48,10 @@ class Flights:
         del self.looked[batch]
         self.exclusive -= batch.exclusive
 
-    def where(self, batch: Batch) -> str:
+    def where(self, batch: Batch) -> Where:
         return self._where[batch]
 
-    def by_executor(self) -> Iterator[tuple[str, list[Batch]]]:
+    def by_executor(self) -> Iterator[tuple[Where, list[Batch]]]:
         for name in [name for name, count in self.count.items() if count]:
             yield name, [batch for batch, where in self._where.items() if where == name]
 
@@ -59,7 +60,7 @@ class Flights:
 class Lane:
     """Elements that are called at the same place, and share their bounds if they have any."""
 
-    where: str
+    where: Where
     pace: Pace | None = None
     exclusive: bool = False
     waiting: Waiting = field(default_factory=Waiting)
@@ -70,7 +71,7 @@ class Choice(NamedTuple):
 
     node: Node
     lane: Lane
-    where: str
+    where: Where
     one: bool = False
 
 
@@ -83,7 +84,7 @@ class Lanes:
     def __init__(
         self,
         places: Places,
-        executors: Mapping[str, Executor],
+        executors: Mapping[Where, Executor],
         home: Home,
         is_cheap: Callable[[Task], bool],
     ) -> None:
@@ -157,7 +158,7 @@ class Lanes:
             return self._at_service(node, lane, flights, alone=alone)
         if lane.where == THREADS:
             return self._threads(node, lane, flights, alone=alone)
-        if lane.where in AWAY:
+        if is_away(lane.where):
             room = flights.count[lane.where] < 2 * self._executors[lane.where].slots
             return Choice(node, lane, lane.where, one=lane.pace is not None and lane.pace.one_by_one) if room else None
         if lane.where == NOTEBOOK and not self._home.away:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.pace import Pace, pace_of
 from nbflow.identity.bound import MAKERS, PLAIN, bound_value, is_drawing
+from nbflow.model.executor import Cluster
 from nbflow.model.node import Node
 from nbflow.model.resource import Resource
 from nbflow.store.live import LIVE
@@ -24,14 +25,19 @@ if TYPE_CHECKING:
 # not moved. OWN, NOTEBOOK: event loops.
 SYNC, THREADS, HOME, OWN, NOTEBOOK = "sync", "threads", "home", "loop", "notebook"
 PROCESSES, DASK = "processes", "dask"
-# Other processes, with values of their own.
-AWAY = frozenset({PROCESSES, DASK})
+# DASK is the flow's cluster; one that a task names stands for itself.
+Where = str | Cluster
+
+
+def is_away(where: Where) -> bool:
+    """Whether elements are called in other processes, with values of their own."""
+    return not isinstance(where, str) or where in {PROCESSES, DASK}
 
 
 class Place(NamedTuple):
     """Where elements are called, what bounds them, and whether nothing may run beside them."""
 
-    where: str
+    where: Where
     pace: Pace | None
     exclusive: bool
 
@@ -52,11 +58,11 @@ class Places:
         task = node.task
         options = task.options
         asked = options.executor or self._default
-        if asked in AWAY and not self._holds_handle(node, asked=options.executor):
+        if is_away(asked) and not self._holds_handle(node, named=options.executor is not None):
             return Place(asked, pace_of(task), exclusive=False)
         if task.is_async and options.seed is None:
             notebook = (options.loop or self._loop) == "notebook" and self._home.has_loop
-            where = NOTEBOOK if notebook else OWN
+            where: Where = NOTEBOOK if notebook else OWN
         elif options.executor == SYNC or self._needs_home(node):
             where = HOME
         else:
@@ -65,9 +71,9 @@ class Places:
         exclusive = options.seed is not None or (options.executor is None and self._default == SYNC)
         return Place(where, pace_of(task), exclusive)
 
-    def _holds_handle(self, node: Node, *, asked: str | None) -> bool:
+    def _holds_handle(self, node: Node, *, named: bool) -> bool:
         """Whether a node that nobody sent away itself uses a handle, which cannot travel."""
-        if asked is not None:
+        if named:
             return False
         bound = self._reaches(node.task.fn)
         if bound is not None and bound not in MAKERS and not is_drawing(bound):

@@ -21,7 +21,7 @@ from nbflow.engine.lanes import Flights, Lanes
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
 from nbflow.engine.output import UNSHOWN
-from nbflow.engine.places import AWAY, SYNC, THREADS, Places
+from nbflow.engine.places import SYNC, THREADS, Places, is_away
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
 from nbflow.errors import GraphError, MapError, UnidentifiableError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
     from nbflow.engine.output import Output
+    from nbflow.engine.places import Where
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Executor
     from nbflow.executors.home import Home
@@ -55,7 +56,7 @@ class Shell:
         machine: Machine,
         ledger: Ledger,
         resolver: Resolver,
-        executors: dict[str, Executor],
+        executors: dict[Where, Executor],
         keeper: Keeper,
         *,
         inbox: Inbox,
@@ -329,7 +330,10 @@ class Shell:
             self._executors[name].cancel(batches)
         for batch in self._flights:
             node, indices = batch.tag
-            self._endings.leave(batch, self._lanes.pace(node), goes_on=self._flights.where(batch) in _GO_ON)
+            where = self._flights.where(batch)
+            # There a batch that is left behind still ends by itself.
+            goes_on = where == THREADS or is_away(where)
+            self._endings.leave(batch, self._lanes.pace(node), goes_on=goes_on)
             finished = [outcome for outcome in batch.take() if outcome.error is None]
             if self._guards.clean(batch):
                 self._intake.take_logs(batch, finished)
@@ -346,6 +350,4 @@ def session_id() -> str:
     return f"{os.getpid()}-{_STARTED_NS}"
 
 
-# Where a batch that was left behind still ends by itself.
-_GO_ON = frozenset({THREADS, *AWAY})
 _STARTED_NS = time.time_ns()

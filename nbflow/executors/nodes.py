@@ -44,8 +44,9 @@ class Numbers:
         if isinstance(thing, Node):
             return _empty, (type(thing), number), {**vars(thing), **_LEFT_BEHIND}
         state = {name: value for name, value in vars(thing).items() if name not in _COMPUTED}
-        # Callbacks are called in the kernel, and nothing is identified in a worker.
-        state["options"] = replace(thing.options, on_state=None, depends_on=())
+        # Callbacks are called in the kernel, nothing is identified in a worker, and a connection cannot travel.
+        where = thing.options.executor if isinstance(thing.options.executor, str) else None
+        state["options"] = replace(thing.options, on_state=None, depends_on=(), executor=where)
         return _empty, (Task, number), state
 
     def opened(self, body: bytes) -> Any:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.endings import RunCancelled
 from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
-from nbflow.engine.places import DASK, HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
+from nbflow.engine.places import HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, Interrupted
 from nbflow.executors.aside import import_aside
+from nbflow.executors.cluster import LOCAL, DaskExecutor
 from nbflow.executors.home import Home, HomeExecutor, running_loop
 from nbflow.executors.inbox import Inbox
 from nbflow.executors.loop import LoopExecutor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
 
+    from nbflow.engine.places import Where
     from nbflow.engine.resolve import Forced
     from nbflow.executors.base import Executor
     from nbflow.flow.front import Flow
@@ -135,7 +137,7 @@ class Job:
             hooks.call_one(self.flow.on_state, StateChange(self.flow.name, None, old, new))
 
 
-def _executors(workshop: Workshop, inbox: Inbox, home: Home, flow: Flow) -> dict[str, Executor]:
+def _executors(workshop: Workshop, inbox: Inbox, home: Home, flow: Flow) -> dict[Where, Executor]:
     memo = workshop.memo
 
     def home_loop() -> AbstractEventLoop:
@@ -151,20 +153,21 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home, flow: Flow) -> dict
             OWN: lambda: LoopExecutor(memo, inbox, own_loop),
             NOTEBOOK: lambda: LoopExecutor(memo, inbox, home_loop),
             PROCESSES: lambda: _processes(inbox),
-            DASK: lambda: _dask(inbox, flow, partial(home.tell, flow.tell)),
-        }
+        },
+        lambda where: _dask(where, inbox, flow, partial(home.tell, flow.tell)),
     )
 
 
-class _Executors(dict[str, "Executor"]):
-    """The executors of a run, made when they are needed."""
+class _Executors(dict["Where", "Executor"]):
+    """The executors of a run, made when they are needed. cluster: makes those of clusters."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Executor]]) -> None:
+    def __init__(self, makers: Mapping[Where, Callable[[], Executor]], cluster: Callable[[Where], Executor]) -> None:
         super().__init__()
         self._makers = makers
+        self._cluster = cluster
 
-    def __missing__(self, name: str) -> Executor:
-        executor = self[name] = self._makers[name]()
+    def __missing__(self, where: Where) -> Executor:
+        executor = self[where] = self._makers[where]() if where in self._makers else self._cluster(where)
         return executor
 
 
@@ -174,11 +177,10 @@ def _processes(inbox: Inbox) -> Executor:
     return ProcessExecutor(inbox)
 
 
-def _dask(inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
-    from nbflow.executors.cluster import LOCAL
-
+def _dask(where: Where, inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
+    """The executor of a cluster that tasks name, or of the flow's."""
     import_aside("nbflow.executors.dask")
-    cluster = flow.cluster or LOCAL
+    cluster = where if isinstance(where, DaskExecutor) else flow.cluster or LOCAL
     if cluster.is_own:
         import_aside("nbflow.executors.local")
     cluster.connect()
@@ -188,6 +190,6 @@ def _dask(inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
     # Before anything is sent: what nobody can do would wait for ever.
     for node in flow.graph.nodes.values():
         options = node.task.options
-        if options.resources and (options.executor or flow.executor) == DASK:
+        if options.resources and (options.executor or flow.executor) == where:
             cluster.check(options.resources, node.name)
     return run

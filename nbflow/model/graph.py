@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import GraphError, UnknownName, nearest
@@ -10,6 +11,8 @@ from nbflow.model.tree import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from nbflow.model.task import Options
 
 
 class Graph:
@@ -49,7 +52,7 @@ class Graph:
         """The flow as plain data: its functions with their options, and by names how they are joined."""
         return self.name, [
             (
-                *(node.name, node.task.fn, node.task.options, node.mapped, node.product),
+                *(node.name, node.task.fn, _counted(node.task.options), node.mapped, node.product),
                 [(a.name, a.mapped, fill(a.value, Node, _by_name)) for a in node.arguments],
                 [up.name for up in node.upstreams],
             )
@@ -145,6 +148,12 @@ class Graph:
             count += 1
         self._uses[wanted] = count + 1
         node.name = f"{wanted}-{count + 1}"
+
+
+def _counted(options: Options) -> Options:
+    """Options as they count: which cluster it is that a task names tells nothing of its results."""
+    named = options.executor is not None and not isinstance(options.executor, str)
+    return replace(options, executor="dask") if named else options
 
 
 def _by_name(node: Node) -> tuple[str, str]:

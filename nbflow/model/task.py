@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, overload
 
 from nbflow.errors import BindError, GraphError, nearest
-from nbflow.model.executor import check_executor
+from nbflow.model.executor import Cluster, check_executor
 from nbflow.model.rate import check_concurrency, read_rate
 from nbflow.model.triggers import BUILT_IN, Trigger, all_successful
 
@@ -48,12 +48,12 @@ class Options:
     int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
     the result is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
 
-    Where: executor: "threads", "processes" for other processes of this machine, "dask" for a Dask cluster, "sync" for
-    the main thread, one at a time, or None for the flow's. resources: what of a cluster each call needs, as its workers
-    offer it: {"GPU": 1}. loop: where an async task runs: "own" for nbflow's event loop, "notebook" for the one that
-    runs where the flow is run, which clients made in other cells belong to; None for the flow's. concurrency: how many
-    elements of the task run at once, at most (an async task's default: 100); rate: how many begin in a time, at most:
-    "10/s", "100/min". Both hold across runs.
+    Where: executor: "threads", "processes" for other processes of this machine, "dask" for the flow's Dask cluster, a
+    DaskExecutor for another one, "sync" for the main thread, one at a time, or None for the flow's. resources: what of
+    a cluster each call needs, as its workers offer it: {"GPU": 1}. loop: where an async task runs: "own" for nbflow's
+    event loop, "notebook" for the one that runs where the flow is run, which clients made in other cells belong to;
+    None for the flow's. concurrency: how many elements of the task run at once, at most (an async task's default: 100);
+    rate: how many begin in a time, at most: "10/s", "100/min". Both hold across runs.
 
     nout: how many parts its result has, so that a node of it
     can be unpacked.
@@ -74,7 +74,7 @@ class Options:
     depends_on: tuple[object, ...] = ()
     env: tuple[str, ...] = ()
     outputs: tuple[Any, ...] = ()
-    executor: str | None = None
+    executor: str | Cluster | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     loop: str | None = None
     concurrency: int | None = None

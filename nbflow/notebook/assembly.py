@@ -12,6 +12,7 @@ from nbflow.model.making import make_mapped, make_node, register
 from nbflow.model.mapping import items_of, unmapped
 from nbflow.model.node import BUILDING, ITEM, Node
 from nbflow.model.task import Task
+from nbflow.notebook.clusters import unknown_executor
 from nbflow.notebook.variables import is_plain
 from nbflow.probe.secrets import short_text
 
@@ -87,6 +88,7 @@ class Assembly:
         else:
             with gate:
                 node = self._made(declared, inputs, path)
+        node.problem = node.problem or self._lost_executor(declared)
         node.missing = self._missing(declared)
         node.captured = self._captured(declared)
         self.nodes[declared] = node
@@ -187,6 +189,13 @@ class Assembly:
             [name for name in lost if not isinstance(self._namespace.get(name), Node)]
             + [name for name in free if name not in self._namespace and name not in outputs]
         )
+
+    def _lost_executor(self, declared: Declared) -> str:
+        """What to say where the variable that a head names as its executor holds no cluster any more, else ""."""
+        name = declared.source.head.options.task.get("executor")
+        if name is None or declared.task.options.executor is not None:
+            return ""
+        return f"--executor {name}: {unknown_executor(name, self._namespace)}"
 
     def _captured(self, declared: Declared) -> dict[str, str]:
         """The variables that a cell reads, each with a label: its name, and its value where that is a short literal."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow.errors import GraphError, HeadError, nearest
 from nbflow.lean import pattern, replace
-from nbflow.model.task import Options
 from nbflow.notebook.header import Generator, Head, names_in
-from nbflow.notebook.options import OPTIONS, HeadOptions
+from nbflow.notebook.options import OPTIONS, HeadOptions, check_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _COMMENT = pattern(r"#[ \t]*task[ \t]*(?::(?P<options>.*))?")
 _AROUND = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -27,8 +29,10 @@ def is_task_comment(line: str) -> bool:
     return _COMMENT.fullmatch(line.strip()) is not None
 
 
-def parse_comment(line: str) -> Head:
+def parse_comment(line: str, namespace: Mapping[str, Any] | None = None) -> Head:
     """The head that a comment stands for; its names and its `for` are in the body. Raises HeadError.
+
+    namespace: the notebook's, whose clusters `executor=` may name.
 
     >>> parse_comment("# task: retries=2").options.task
     {'retries': 2}
@@ -36,7 +40,8 @@ def parse_comment(line: str) -> Head:
     match = _COMMENT.fullmatch(line.strip())
     assert match is not None
     text = (match["options"] or "").strip()
-    return Head(line.strip(), options=_read(text, line.strip()) if text else HeadOptions(), commented=True)
+    options = _read(text, line.strip(), namespace or {}) if text else HeadOptions()
+    return Head(line.strip(), options=options, commented=True)
 
 
 def read_as_map(head: Head, tree: ast.Module) -> tuple[Head, ast.Module]:
@@ -74,7 +79,7 @@ def _is_plain(comprehension: ast.ListComp, generators: tuple[Generator, ...]) ->
     )
 
 
-def _read(text: str, line: str) -> HeadOptions:
+def _read(text: str, line: str, namespace: Mapping[str, Any]) -> HeadOptions:
     try:
         call = ast.parse(f"_({text})", "<comment>", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -91,7 +96,7 @@ def _read(text: str, line: str) -> HeadOptions:
     if not (name is None or isinstance(name, str)) or not isinstance(lazy, bool):
         raise HeadError(f'`name="…"` takes a text, and `lazy=` True or False\n    {line}')
     try:
-        Options(**values)
+        check_options(values, namespace)
     except (GraphError, TypeError, ValueError) as error:
         raise HeadError(f"{error}\n    {line}") from None
     return HeadOptions(name, task=values, lazy=lazy)
@@ -103,6 +108,9 @@ def _option(keyword: ast.keyword, line: str) -> tuple[str, Any]:
         raise HeadError(f"a merge has no body, so it is written `%%task NAME --merge a,b`\n    {line}")
     if given not in _SETS:
         raise HeadError(f"there is no option {given!r}{nearest(given, _SETS)}\n    {line}")
+    if given == "executor" and isinstance(keyword.value, ast.Name):
+        # A cluster, as `@task` takes it.
+        return given, keyword.value.id
     try:
         return _SETS[given], ast.literal_eval(keyword.value)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):

@@ -13,6 +13,7 @@ from nbflow.errors import UnknownName
 from nbflow.flow.front import Flow
 from nbflow.lean import dataclass, pattern
 from nbflow.notebook.cells import SHELL_NAMES
+from nbflow.notebook.clusters import cluster_names
 from nbflow.notebook.commands import COMMANDS, Command
 from nbflow.notebook.complete_head import Proposed, propose_in_comment, propose_in_head
 from nbflow.notebook.header import split_head
@@ -36,11 +37,12 @@ _FIRST = 100.0
 class Known:
     """What a notebook has to propose. tasks: names of tasks and outputs; variables: public names of the namespace.
 
-    notebook: its name. parameters: by name, each with its value as it is written.
+    clusters: those that hold one. notebook: its name. parameters: by name, each with its value as it is written.
     """
 
     tasks: tuple[str, ...]
     variables: tuple[str, ...]
+    clusters: tuple[str, ...]
     notebook: str
     elements: Callable[[str], Iterable[str]]
     parameters: Callable[[], Mapping[str, str]]
@@ -79,7 +81,7 @@ def propose(before: str, known: Known) -> Proposed | None:
     _, _, head_lines = split_head(head, "\n".join(lines[first + 1 :]))
     if len(lines) - first > head_lines:
         return None
-    return propose_in_head("\n".join([head, *lines[first + 1 :]]), known.tasks, known.variables)
+    return propose_in_head("\n".join([head, *lines[first + 1 :]]), known.tasks, known.variables, known.clusters)
 
 
 def _or_help(proposed: Proposed) -> Proposed:
@@ -163,6 +165,7 @@ def _known(session: Session) -> Known:
     return Known(
         tasks=tuple(name for name in session.names() if not re.search(r"[\s,]", name)),
         variables=tuple(dict.fromkeys([*session.outputs(), *shown])),
+        clusters=cluster_names(session.namespace),
         notebook=session.flow.name,
         elements=lambda task: _elements(session, task),
         parameters=lambda: {each.name: short_text(each.value, each.name) for each in session.givens.parameters()},

@@ -34,11 +34,22 @@ class Proposed:
         return (offer for offer in self.offers if offer[0].startswith(self.fragment))
 
 
-def propose_in_head(head: str, tasks: Sequence[str], variables: Sequence[str]) -> Proposed | None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The notebook's names that options take. clusters: the variables that hold one."""
+
+    tasks: Sequence[str]
+    variables: Sequence[str]
+    clusters: Sequence[str]
+
+
+def propose_in_head(
+    head: str, tasks: Sequence[str], variables: Sequence[str], clusters: Sequence[str]
+) -> Proposed | None:
     """What fits behind a head that ends at the cursor; None for attributes, which others complete."""
     options = _OPTIONS_AT.search(head)
     if options is not None:
-        return _option(head[options.start() :].split(), head, tasks, variables)
+        return _option(head[options.start() :].split(), head, _Known(tasks, variables, clusters))
     match = _WORD.search(head)
     fragment = match[0] if match is not None else ""
     before = head[: len(head) - len(fragment)]
@@ -77,30 +88,30 @@ def _names(before: str, fragment: str, tasks: Sequence[str]) -> Proposed:
     return Proposed(fragment, (("for", "keyword"), ("if", "keyword"), *((f"--{n}", "option") for n in OPTIONS)))
 
 
-def _option(words: list[str], head: str, tasks: Sequence[str], variables: Sequence[str]) -> Proposed:
+def _option(words: list[str], head: str, known: _Known) -> Proposed:
     complete = head[-1:].isspace()
     word = "" if complete else words.pop()
     name, equals, value = word.partition("=")
     if equals:
-        return Proposed(value.rpartition(",")[2], _values(name, tasks, variables))
+        return Proposed(value.rpartition(",")[2], _values(name, known))
     option = OPTIONS.get(words[-1].removeprefix("--")) if words else None
     if option is not None and option.takes and not word.startswith("--"):
-        return Proposed(word.rpartition(",")[2], _values(words[-1], tasks, variables))
+        return Proposed(word.rpartition(",")[2], _values(words[-1], known))
     used = {each.partition("=")[0] for each in words}
     return Proposed(word, tuple((f"--{each}", "option") for each in OPTIONS if f"--{each}" not in used))
 
 
-def _values(option: str, tasks: Sequence[str], variables: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _values(option: str, known: _Known) -> tuple[tuple[str, str], ...]:
     """The values of an option, where they are a fixed set or known names."""
     match option:
         case "--trigger":
             return tuple((name, "value") for name in _TRIGGERS)
         case "--executor":
-            return tuple((name, "value") for name in EXECUTORS)
+            return (*((name, "value") for name in EXECUTORS), *((name, "variable") for name in known.clusters))
         case "--merge":
-            return tuple((name, "task") for name in tasks)
+            return tuple((name, "task") for name in known.tasks)
         case "--ignore":
-            return tuple((name, "variable") for name in variables)
+            return tuple((name, "variable") for name in known.variables)
         case "--env":
             return tuple((name, "variable") for name in sorted(os.environ))
     return ()

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError
+from nbflow.model.executor import EXECUTORS
 from nbflow.notebook.cell_function import is_shown_name
 from nbflow.notebook.comment import read_as_map
 from nbflow.notebook.text import Written, double_quoted, indented, magic_in, statements_of
@@ -52,7 +53,11 @@ class CellText:
         parameters = [*([built.loop.argument] if built.loop is not None else []), *built.inputs]
         definition = built.tree.body[-1]
         kind = "async def" if isinstance(definition, ast.AsyncFunctionDef) else "def"
-        lines = [_decorated(decorator, self._options(name)), f"{kind} {name}({', '.join(parameters)}):"]
+        lines = [
+            *self._left_out(),
+            _decorated(decorator, self._options(name)),
+            f"{kind} {name}({', '.join(parameters)}):",
+        ]
         if built.loop is not None:
             lines += [indented(ast.unparse(each)) for each in built.loop.unpacking]
         return "\n".join([*lines, *self._statements()])
@@ -61,7 +66,15 @@ class CellText:
         head, outputs = self.declared.source.head, self.declared.built.outputs
         called = {"name": self.declared.name} if self.declared.name != name else {}
         parts = {"nout": len(outputs)} if len(outputs) > 1 else {}
-        return {**called, **parts, **head.options.task}
+        left_out = {"executor"} if self._left_out() else set()
+        return {**called, **parts, **{name: each for name, each in head.options.task.items() if name not in left_out}}
+
+    def _left_out(self) -> list[str]:
+        """A comment on a cluster, which is a variable of the notebook: its address and keys stand in no module."""
+        executor = self.declared.source.head.options.task.get("executor", EXECUTORS[0])
+        if executor in EXECUTORS:
+            return []
+        return [f"# The notebook calls it on its cluster `{executor}`; for one here: executor=DaskExecutor(…)"]
 
     def _statements(self) -> list[str]:
         """The body, and what it returns: as in the notebook's own function, so that stored results are found again."""

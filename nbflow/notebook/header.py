@@ -7,14 +7,14 @@ import keyword
 import re
 import unicodedata
 import warnings
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow.errors import HeadError
 from nbflow.lean import dataclass, field, pattern
 from nbflow.notebook.options import OPTIONS, HeadOptions, head_help, read_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Generator", "Head", "HeadOptions", "head_help", "names_in", "parse_head", "split_head"]
 
@@ -73,8 +73,10 @@ def split_head(line: str, cell: str) -> tuple[str, str, int]:
     return "\n".join(head), "\n".join(body), len(head)
 
 
-def parse_head(text: str) -> Head:
+def parse_head(text: str, namespace: Mapping[str, Any] | None = None) -> Head:
     """A head from its text. Raises HeadError that says what is wrong, where, and how to write it.
+
+    namespace: the notebook's, whose clusters `--executor` may name.
 
     >>> head = parse_head("daily for df in weather if len(df) --retries 2")
     >>> head.names, head.generators[0].names, head.options.task
@@ -82,7 +84,7 @@ def parse_head(text: str) -> Head:
     """
     bare, options_at = _without_insides(text)
     head = _Text(text, bare[:options_at])
-    options = read_options(text, options_at, head.fail)
+    options = read_options(text, options_at, head.fail, namespace or {})
     clause = _CLAUSE.search(head.bare)
     before = clause.start() if clause else options_at
     _refuse_misspelt_for(head, before)

@@ -11,6 +11,7 @@ from nbflow.flow.workshop import SOURCES
 from nbflow.model.node import Node, Parameter
 from nbflow.model.task import Task
 from nbflow.notebook.build import build_task
+from nbflow.notebook.clusters import executor_meant
 from nbflow.notebook.failures import cell_failure
 from nbflow.notebook.reach import names_reached_from, reached_names
 from nbflow.notebook.tracebacks import BodyUnreadable
@@ -72,7 +73,7 @@ class CellMaker:
     def task(self, built: CellTask, source: CellSource) -> Task:
         SOURCES.register(built.filename, built.text, built.tree)
         options = source.head.options
-        given = dict(options.task)
+        given = {**options.task, "executor": self._executor(source)}
         if iscoroutinefunction(built.function):
             # Its sessions and clients were made in other cells, and belong to the loop that those run on.
             given.setdefault("loop", "notebook")
@@ -81,7 +82,18 @@ class CellMaker:
             made.unpacks, made.crossed = built.loop.names, built.loop.crossed
         return made
 
+    def _executor(self, source: CellSource) -> Any:
+        """What the head's `--executor` stands for by now; None where it is not there, or names nothing any more."""
+        name = source.head.options.task.get("executor")
+        return executor_meant(name, self._namespace) if name is not None else None
+
     def refresh(self, declared: Declared) -> None:
+        """Makes the task anew where its executor is another one by now, or a name that it reads another thing."""
+        if self._executor(declared.source) != declared.task.options.executor:
+            declared.task = self.task(declared.built, declared.source)
+        self._refresh_function(declared)
+
+    def _refresh_function(self, declared: Declared) -> None:
         """Builds the function anew where a name that it reads became an output, or is none any more."""
         meanings = self._meanings([declared])
         if all(meanings(name) == before for name, before in self._asked[declared.built].items()):

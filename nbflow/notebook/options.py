@@ -11,9 +11,10 @@ from nbflow.errors import GraphError, nearest
 from nbflow.lean import dataclass, field, pattern
 from nbflow.model.rate import read_rate
 from nbflow.model.task import Options, seconds_of
+from nbflow.notebook.clusters import executor_meant, unknown_executor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _WORD = pattern(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 
@@ -22,7 +23,8 @@ _WORD = pattern(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 class HeadOptions:
     """The options of a head. name: the task's own, where it is given; task: what `@task` would take.
 
-    merge: the outputs of which the cell takes the first that was not skipped. lazy: the cell only declares.
+    merge: the outputs of which the cell takes the first that was not skipped. lazy: the cell only declares. An executor
+    may be the name of a variable that holds a cluster.
     """
 
     name: str | None = None
@@ -44,8 +46,13 @@ class Option:
     help: str
 
 
-def read_options(text: str, start: int, fail: Callable[[int, str], NoReturn]) -> HeadOptions:
-    """The options from `start` on. fail: raises HeadError for a position and a message."""
+def read_options(
+    text: str, start: int, fail: Callable[[int, str], NoReturn], namespace: Mapping[str, Any]
+) -> HeadOptions:
+    """The options from `start` on. fail: raises HeadError for a position and a message.
+
+    namespace: the notebook's, where `--executor NAME` may find a cluster.
+    """
     words = [(match.start(), match[0]) for match in _WORD.finditer(text, start)]
     values: dict[str, Any] = {}
     while words:
@@ -61,12 +68,25 @@ def read_options(text: str, start: int, fail: Callable[[int, str], NoReturn]) ->
         if option.sets in values:
             fail(at, f"{given} says again, or otherwise, what an option before it said; keep one of them")
         values[option.sets] = _value(option, value, given, at, fail)
+        if option.sets == "executor" and executor_meant(values["executor"], namespace) is None:
+            fail(at, f"{given} {value}: {unknown_executor(values['executor'], namespace)}")
     name, merge, lazy = values.pop("name", None), values.pop("merge", ()), values.pop("lazy", False)
     try:
-        Options(**values)
+        check_options(values, namespace)
     except GraphError as error:
         fail(start, str(error))
     return HeadOptions(name, merge, values, lazy)
+
+
+def check_options(values: Mapping[str, Any], namespace: Mapping[str, Any]) -> None:
+    """Raises GraphError for options that no task takes; TypeError, ValueError where a value is of another kind."""
+    executor = values.get("executor")
+    if isinstance(executor, str):
+        meant = executor_meant(executor, namespace)
+        if meant is None:
+            raise GraphError(f"executor={executor}: {unknown_executor(executor, namespace)}")
+        values = {**values, "executor": meant}
+    Options(**values)
 
 
 def head_help() -> str:
@@ -182,7 +202,9 @@ OPTIONS: dict[str, Option] = {
     "concurrency": Option("concurrency", _whole, "5", "how many elements run at once, at most"),
     "rate": Option("rate", _rate, "10/s", "how many elements begin in a time, at most: 10/s, 100/min"),
     "loop": Option("loop", str, "NAME", "where a body with await runs: notebook (default), or own"),
-    "executor": Option("executor", str, "NAME", "threads, processes, dask, or sync for the main thread"),
+    "executor": Option(
+        "executor", str, "NAME", "threads, processes, dask, sync (the main thread), or a variable: a DaskExecutor"
+    ),
     "resources": Option("resources", _amounts, "GPU=1", "what of a Dask cluster each call needs: GPU=1,MEMORY=4e9"),
     "lazy": Option("lazy", _flag(True), "", "declare only: `%flow run NAME` runs it, and so does no other cell"),
     "name": Option("name", str, "TEXT", "how the task is called in pictures and tables"),

@@ -33,10 +33,10 @@ class CellSource:
 def read_source(shell: Any, forms: CellForms, line: str, cell: str) -> CellSource:
     """The cell behind `%%task`. Raises HeadError."""
     if is_task_comment(line):
-        head, body, head_lines, head_text = parse_comment(line), cell, 1, line.strip()
+        head, body, head_lines, head_text = parse_comment(line, shell.user_ns), cell, 1, line.strip()
     else:
         text, body, head_lines = split_head(line, cell)
-        head = parse_head(text)
+        head = parse_head(text, shell.user_ns)
         # The head stands in as a comment: tracebacks show it, and equal bodies under other heads differ.
         head_text = "\n".join(f"# {each}" for each in f"%%task {text}".split("\n"))
     body = as_python(shell, forms, body)

@@ -49,7 +49,35 @@ def test_what_is_no_executor_of_a_flow_is_told_how_a_cluster_is_given(executor, 
         flow_of(executor)
 
 
-def test_a_cluster_is_given_to_the_flow_and_not_to_a_task():
-    for executor in (DaskExecutor("tcp://10.0.0.5:8786"), "tcp://10.0.0.5:8786", ["dask"]):
+def test_what_is_no_executor_of_a_task_is_told_how_a_cluster_is_given():
+    for executor in ("tcp://10.0.0.5:8786", ["dask"], DaskExecutor):
         with pytest.raises(GraphError, match=r'a flow takes a cluster as executor=DaskExecutor\(.*executor="dask"'):
             task(lambda: 1, executor=executor)
+
+
+def test_a_task_takes_a_cluster_of_its_own_which_counts_in_no_key(flow_of):
+    cluster = DaskExecutor("tcp://10.0.0.5:8786")
+
+    def flow(executor):
+        with flow_of("threads") as flow:
+            task(lambda x: x + 1, name="fit", executor=executor).map(range(2))
+        return flow
+
+    assert flow("threads").run()["fit"] == [1, 2]
+    # Nothing is called, so that nobody asks whether the cluster is there.
+    assert flow(cluster).run().counts()[:2] == (0, 2)
+
+
+def test_which_cluster_the_tasks_of_a_flow_name_tells_two_flows_not_apart(flow_of):
+    def ran(executor):
+        with flow_of("threads", "inner") as inner:
+            task(len, name="size", executor=executor)([])
+        with flow_of("threads") as outer:
+            task(lambda: len(inner), name="count")()
+        return outer.run().counts()[0]
+
+    assert [ran(DaskExecutor("tcp://10.0.0.5:8786")), ran(DaskExecutor("tcp://10.0.0.6:8786")), ran("dask")] == [
+        1,
+        0,
+        0,
+    ]

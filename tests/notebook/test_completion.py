@@ -95,6 +95,13 @@ def test_in_a_head(completed, text, wanted):
     assert completed(text) == wanted
 
 
+def test_variables_that_hold_a_cluster_are_proposed_beside_the_names(completed):
+    completed.notebook("from nbflow import DaskExecutor\ncluster = DaskExecutor('tcp://10.0.0.5:8786')\ncount = 3")
+    names = ["threads", "processes", "dask", "sync", "cluster"]
+    assert completed("%%task report --executor ") == [f"%%task report --executor {name}" for name in names]
+    assert completed("%%task report --executor=c") == ["%%task report --executor=cluster"]
+
+
 def test_elements_are_proposed_after_a_restart_too(completed):
     book = completed.notebook
     book("%reload_ext nbflow\n%flow lazy on")

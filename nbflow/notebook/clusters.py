@@ -1,0 +1,41 @@
+"""What `--executor NAME` of a cell stands for: an executor, or a variable of the notebook that holds a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbflow.errors import nearest
+from nbflow.executors.cluster import DaskExecutor
+from nbflow.model.executor import EXECUTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def executor_meant(name: str, namespace: Mapping[str, Any]) -> str | DaskExecutor | None:
+    """What `executor=` of the task is, as the notebook's variables are by now; None where the name has no meaning."""
+    if name in EXECUTORS:
+        return name
+    value = namespace.get(name)
+    return value if isinstance(value, DaskExecutor) else None
+
+
+def cluster_names(namespace: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variables that hold a cluster, without those that IPython or nobody shows."""
+    return tuple(
+        name for name, value in namespace.items() if isinstance(value, DaskExecutor) and not name.startswith("_")
+    )
+
+
+def unknown_executor(name: str, namespace: Mapping[str, Any]) -> str:
+    """Why a name is no executor, and what may stand there.
+
+    >>> unknown_executor("dusk", {})
+    "neither an executor nor a variable that holds a DaskExecutor; did you mean 'dask'?"
+    """
+    what = "neither an executor nor a variable that holds a DaskExecutor"
+    if "://" in name:
+        return f"{what}; an address is given by a variable: `cluster = DaskExecutor({name!r})`"
+    if name in namespace:
+        what += f", but of type {type(namespace[name]).__name__}"
+    return what + nearest(name, [*EXECUTORS, *cluster_names(namespace)])
