@@ -106,7 +106,7 @@ def _equality(names: tuple[str, ...], *, hashed: bool) -> dict[str, Any]:
     def __eq__(self: Any, other: Any) -> Any:  # noqa: N807 (becomes the method)
         return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
 
-    def __hash__(self: Any) -> int:  # noqa: N807
+    def __hash__(self: Any) -> int:  # noqa: N807 (as above)
         return hash(values(self))
 
     return {"__eq__": __eq__, "__hash__": __hash__ if hashed else None}
@@ -115,7 +115,7 @@ def _equality(names: tuple[str, ...], *, hashed: bool) -> dict[str, Any]:
 def _first_init(cls: type[Any], fields: dict[str, Any], *, frozen: bool) -> Callable[..., None]:
     """An `__init__` that has the true one compiled, and puts that in its place."""
 
-    def __init__(self: Any, *args: Any, **given: Any) -> None:  # noqa: N807
+    def __init__(self: Any, *args: Any, **given: Any) -> None:  # noqa: N807 (becomes the method)
         made = _compiled_init(cls, fields, frozen=frozen)
         cls.__init__ = made
         made(self, *args, **given)

@@ -99,9 +99,9 @@ def test_each_name_can_be_the_first_that_is_asked_for(name):
 
 def test_a_name_that_is_not_there_is_told_as_python_does():
     with pytest.raises(AttributeError, match=r"^module 'nbflow' has no attribute 'taks'$"):
-        nbflow.taks  # noqa: B018
+        nbflow.taks  # noqa: B018 (asked for, and not used)
     with pytest.raises(ImportError, match="cannot import name 'taks' from 'nbflow'"):
-        from nbflow import taks  # noqa: F401
+        from nbflow import taks  # noqa: F401 (as above)
 
 
 def test_loop_stays_what_a_task_asks_when_its_module_is_imported():

@@ -122,5 +122,7 @@ def test_one_that_holds_itself_can_be_shown():
 
 def test_match_by_position():
     match OURS["Span"](1, 2):
-        case Span(first, last):  # noqa: F821
+        case Span(first, last):  # noqa: F821 (one of OURS)
             assert (first, last) == (1, 2)
+        case other:
+            raise AssertionError(other)

@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 # SYNC: the shell's own thread. HOME: the thread that asked for the run, which is the same one as long as the shell has
 # not moved. OWN, NOTEBOOK: event loops.
 SYNC, THREADS, HOME, OWN, NOTEBOOK = "sync", "threads", "home", "loop", "notebook"
-PROCESSES, DASK = "processes", "dask"
-# DASK is the flow's cluster; one that a task names stands for itself.
+PROCESSES = "processes"
+# A cluster stands for itself.
 Where = str | Cluster
 
 
 def is_away(where: Where) -> bool:
     """Whether elements are called in other processes, with values of their own."""
-    return not isinstance(where, str) or where in {PROCESSES, DASK}
+    return where == PROCESSES or isinstance(where, Cluster)
+
+
+def goes_on(where: Where) -> bool:
+    """Whether a batch that is left behind there still ends by itself."""
+    return where == THREADS or is_away(where)
 
 
 class Place(NamedTuple):
@@ -43,13 +48,19 @@ class Place(NamedTuple):
 
 
 class Places:
-    """The places of the nodes of one run. default: the flow's executor; loop: the one it gives async tasks."""
+    """The places of the nodes of one run.
 
-    def __init__(self, ledger: Ledger, resolver: Resolver, home: Home, *, default: str, loop: str) -> None:
+    default: the flow's executor; dask: the cluster that "dask" means; loop: the one that the flow gives async tasks.
+    """
+
+    def __init__(
+        self, ledger: Ledger, resolver: Resolver, home: Home, *, default: str, dask: Cluster, loop: str
+    ) -> None:
         self._ledger = ledger
         self._resolver = resolver
         self._home = home
         self._default = default
+        self._dask = dask
         self._loop = loop
         self._bound: dict[int, str | None] = {}
 
@@ -57,7 +68,8 @@ class Places:
         """The place of a node, once what it needs is there."""
         task = node.task
         options = task.options
-        asked = options.executor or self._default
+        asked: Where = options.executor or self._default
+        asked = self._dask if asked == "dask" else asked
         if is_away(asked) and not self._holds_handle(node, named=options.executor is not None):
             return Place(asked, pace_of(task), exclusive=False)
         if task.is_async and options.seed is None:

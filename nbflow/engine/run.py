@@ -21,7 +21,7 @@ from nbflow.engine.lanes import Flights, Lanes
 from nbflow.engine.ledger import LostValue
 from nbflow.engine.mutation import Guards
 from nbflow.engine.output import UNSHOWN
-from nbflow.engine.places import SYNC, THREADS, Places, is_away
+from nbflow.engine.places import SYNC, goes_on
 from nbflow.engine.resources import ResourceFailed, Resources
 from nbflow.engine.sizes import size_of
 from nbflow.errors import GraphError, MapError, UnidentifiableError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.machine import Machine
     from nbflow.engine.output import Output
-    from nbflow.engine.places import Where
+    from nbflow.engine.places import Places, Where
     from nbflow.engine.resolve import Resolver
     from nbflow.executors.base import Batch, Executor
     from nbflow.executors.home import Home
@@ -61,8 +61,7 @@ class Shell:
         *,
         inbox: Inbox,
         home: Home,
-        default_executor: str = "threads",
-        default_loop: str = "own",
+        places: Places,
         tell: Callable[[str], None] = warnings.warn,
         output: Output = UNSHOWN,
     ) -> None:
@@ -79,7 +78,6 @@ class Shell:
         self._later: list[tuple[float, int, Node, int]] = []
         self._flights = Flights()
         self._batcher = Batcher(ledger, resolver)
-        places = Places(ledger, resolver, home, default=default_executor, loop=default_loop)
         self._lanes = Lanes(places, executors, home, self._batcher.is_cheap)
         self._guards = Guards(self._batcher, resolver, ledger, tell)
         self._intake = Intake(machine, ledger, resolver, keeper, tell=tell, output=output, do=self._do)
@@ -330,10 +328,7 @@ class Shell:
             self._executors[name].cancel(batches)
         for batch in self._flights:
             node, indices = batch.tag
-            where = self._flights.where(batch)
-            # There a batch that is left behind still ends by itself.
-            goes_on = where == THREADS or is_away(where)
-            self._endings.leave(batch, self._lanes.pace(node), goes_on=goes_on)
+            self._endings.leave(batch, self._lanes.pace(node), goes_on=goes_on(self._flights.where(batch)))
             finished = [outcome for outcome in batch.take() if outcome.error is None]
             if self._guards.clean(batch):
                 self._intake.take_logs(batch, finished)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from nbflow.executors.order import Order, Packed, Surroundings, Unit
 
-# How long a call may go on after its run was ended, before it is told so by an exception; and after that.
+# How long a call may go on after its run was ended, before it is told so by an exception.
 _GRACE_S = 0.5
 _MOST_STOPPED = 10_000
 
@@ -76,7 +76,7 @@ class Waybill:
     """What goes along with an order. around: names the kernel's surroundings; units: those that travel by themselves.
 
     watched: whether the scheduler is told of each element before it is called, so that it is known which one a worker
-    died of. may_end: whether the worker may be ended for an element that does not stop.
+    died of.
     """
 
     session: str
@@ -85,7 +85,6 @@ class Waybill:
     around: str
     units: tuple[Unit, ...]
     watched: bool
-    may_end: bool
 
 
 @dataclass(slots=True)
@@ -191,12 +190,9 @@ class _Watch(Watched):
         threading.Thread(target=self._end, name="nbflow-stop", daemon=True).start()
 
     def _end(self) -> None:
-        if self.over.wait(_GRACE_S):
-            return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Stopped))
-        if not self.over.wait(_GRACE_S) and self.waybill.may_end:
-            # It waits inside C. Who looks after the worker starts another one.
-            os._exit(0)
+        if not self.over.wait(_GRACE_S):
+            # What waits or computes in C hears nothing of it; the kernel ends a worker of its own for that.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Stopped))
 
 
 class _Here:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
+from nbflow.model.executor import Cluster
 from nbflow.probe.listening import NOBODYS
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
 # How long a run waits for what workers have to say before it begins, and how often it looks meanwhile.
 _MOST_S = 10.0
-_LOOK_S = 0.01
+_LOOK_S = 0.1
 
 
-class DaskExecutor:
+class DaskExecutor(Cluster):
     """A Dask cluster, as `Flow(executor=DaskExecutor("tcp://10.0.0.5:8786"))`.
 
     where: the address of a scheduler, a `distributed.Client`, or a cluster object of any of dask's packages; None for
@@ -47,6 +48,8 @@ class DaskExecutor:
 
     def connect(self) -> Any:
         """A client of the cluster, whose workers can do what the kernel asks of them. Raises ClusterError."""
+        from concurrent.futures import wait  # brings in logging
+
         with self._lock:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
                 self._client, self._pid = self._connected(), os.getpid()
@@ -56,7 +59,7 @@ class DaskExecutor:
             self.look()
             until = time.monotonic() + _MOST_S
             while self.workers - self._known and time.monotonic() < until:
-                time.sleep(_LOOK_S)
+                wait(list(self._told.values()), _LOOK_S)
                 self.look()
             return self._client
 

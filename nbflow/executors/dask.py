@@ -17,7 +17,8 @@ from nbflow.executors import afar
 from nbflow.executors.afar import Waybill
 from nbflow.executors.cluster import lost
 from nbflow.executors.depot import CalledOff, Depot, on_loop
-from nbflow.executors.flights import Errand, Flight
+from nbflow.executors.errand import left_of
+from nbflow.executors.flights import Clock, Desertion, Flight, Mission
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer
 from nbflow.executors.verdicts import death, refusal, take_note
@@ -57,13 +58,15 @@ class ClusterRun:
         self._client = cluster.connect()
         self._inbox = inbox
         self._tell = tell
-        self._deserted_at: float | None = None
         self._cluster = cluster
         self._packer = Packer()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._flights: dict[str, Flight] = {}
-        self._open: set[Errand] = set()
+        self._open: set[Mission] = set()
         self._depot = Depot(cluster, self._client, self._look_now_and_then)
+        self._clock = Clock(_GRACE_S)
+        # Workers of this machine are on their way.
+        self._desertion = Desertion(_OWN_DESERTED_S if cluster.is_own else _DESERTED_S)
         self._thread: threading.Thread | None = None
         self._machine = afar.machine()
         self._looked = time.monotonic()
@@ -105,29 +108,29 @@ class ClusterRun:
         except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
             self._inbox.put(lost(self._cluster, error) if isinstance(error, OSError) else error)
         finally:
-            for errand in list(self._open):
-                self._end(errand)
+            for mission in list(self._open):
+                self._end(mission)
             self._depot.clear()
 
     def _begin(self, batch: Batch) -> None:
-        errand = Errand(batch, dict.fromkeys(range(batch.count)))
-        self._open.add(errand)
+        mission = Mission(batch, left_of(batch))
+        self._open.add(mission)
         if batch.begin():
-            self._send(errand, list(errand.left))
-        self._end_if_done(errand)
+            self._send(mission, list(mission.left))
+        self._end_if_done(mission)
 
-    def _send(self, errand: Errand, places: Sequence[int], *, suspect: bool = False) -> None:
+    def _send(self, mission: Mission, places: Sequence[int], *, suspect: bool = False) -> None:
         """Has some elements of a batch called."""
-        batch = errand.batch
+        batch = mission.batch
         if batch.cancelled:
             return
         try:
             order, refused = self._packer.order(batch, places)
         except NotSendable as error:
-            errand.fail(places, error)
+            mission.fail(places, error)
             return
         for place, why in refused.items():
-            errand.fail([place], why)
+            mission.fail([place], why)
         if not order.places:
             return
         # What takes long travels alone, and the scheduler may well be told of it.
@@ -141,9 +144,7 @@ class ClusterRun:
             body = self._depot.body(order, batch)
         except CalledOff:
             return
-        waybill = Waybill(
-            _SESSION, key, self._machine, around, tuple(units), watched=watched, may_end=self._cluster.is_own
-        )
+        waybill = Waybill(_SESSION, key, self._machine, around, tuple(units), watched=watched)
         future = self._client.submit(
             afar.perform,
             waybill,
@@ -155,8 +156,8 @@ class ClusterRun:
             retries=0,
             resources=batch.resources or None,
         )
-        self._flights[key] = Flight(errand, order.places, future, watched=watched)
-        errand.flights += 1
+        self._flights[key] = Flight(mission, order.places, future, watched=watched)
+        mission.flights += 1
         # By its key: what knew the flight would keep all of it for as long as Dask keeps the future. Dask's own
         # callbacks complain at length where Python ends while something is on its way.
         landing = on_loop(self._client, future._state.wait())
@@ -197,64 +198,60 @@ class ClusterRun:
 
     def _over(self, flight: Flight, go_on: Callable[[], None]) -> None:
         del self._flights[flight.key]
-        flight.errand.flights -= 1
+        flight.mission.flights -= 1
         go_on()
-        self._end_if_done(flight.errand)
+        self._end_if_done(flight.mission)
 
     def _take(self, flight: Flight, freight: Freight) -> None:
         report = freight.open()
-        errand, batch = flight.errand, flight.errand.batch
+        mission, batch = flight.mission, flight.mission.batch
         answers = report.answers
         match report.end:
             case Done() as done:
                 take_note(batch, done)
                 answers = [*answers, *done.answers]
             case Refused() as refused:
-                errand.fail(
+                mission.fail(
                     flight.places,
                     refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),
                 )
         if answers:
-            errand.losses = 0
+            mission.losses = 0
         for answer in answers:
-            outcome = self._packer.outcome(batch, flight.places, answer)
-            if not outcome.step or outcome.nodes:
-                errand.left.pop(outcome.position, None)
-            batch.outcomes.append(outcome)
+            mission.take(self._packer.outcome(batch, flight.places, answer))
 
     def _failed(self, flight: Flight, error: BaseException) -> None:
         from distributed.scheduler import KilledWorker
 
         if not isinstance(error, KilledWorker):
             raise ClusterError(
-                f"{flight.errand.batch.label} could not be called on {self._cluster!r}: {in_words(error)}"
+                f"{flight.mission.batch.label} could not be called on {self._cluster!r}: {in_words(error)}"
             ) from error
-        errand = flight.errand
+        mission = flight.mission
         died_at = self._died_at(flight)
         for place in died_at:
             if place < 0:
                 # It died of opening what it was sent.
-                errand.openings += 1
+                mission.openings += 1
             else:
-                errand.deaths[place] += 1
-        left = [place for place in flight.places if place in errand.left]
-        dead = left if errand.openings >= MOST_DEATHS else [i for i in left if errand.deaths[i] >= MOST_DEATHS]
+                mission.deaths[place] += 1
+        left = [place for place in flight.places if place in mission.left]
+        dead = left if mission.openings >= MOST_DEATHS else [i for i in left if mission.deaths[i] >= MOST_DEATHS]
         if dead:
-            errand.fail(dead, _died(errand.batch, error))
-        errand.losses += not died_at
-        self._again(errand, left, suspect=True)
+            mission.fail(dead, _died(mission.batch, error))
+        mission.losses += not died_at
+        self._again(mission, left, suspect=True)
 
     def _died_at(self, flight: Flight) -> list[int]:
         """The elements at which workers died that had this order, as far as the scheduler was told."""
         if not flight.watched:
             return []
-        told = self._client.get_metadata([_SESSION], default={})
-        return [place for key, place in told.values() if key == flight.key and place != IDLE]
+        return [place for key, place in self._told() if key == flight.key and place != IDLE]
 
     def _lost(self, flight: Flight) -> None:
         """An order was called off, or something that it needs is nowhere any more."""
-        errand = flight.errand
-        if errand.batch.cancelled:
+        mission = flight.mission
+        if mission.batch.cancelled:
             return
         if self._client.status != "running" or flight.future.client is not self._client:
             raise lost(self._cluster)
@@ -262,25 +259,25 @@ class ClusterRun:
         if reason == "scheduler-connection-lost":
             raise lost(self._cluster)
         self._depot.clear()
-        errand.losses += 1
-        self._again(errand, flight.places, suspect=flight.watched)
+        mission.losses += 1
+        self._again(mission, flight.places, suspect=flight.watched)
 
-    def _again(self, errand: Errand, places: Sequence[int], *, suspect: bool = False) -> None:
+    def _again(self, mission: Mission, places: Sequence[int], *, suspect: bool = False) -> None:
         """Sends what is left of an order once more; what a worker has died of goes alone."""
-        left = [place for place in places if place in errand.left]
-        if errand.losses > _MOST_LOSSES:
-            errand.fail(left, _died(errand.batch, None))
+        left = [place for place in places if place in mission.left]
+        if mission.losses > _MOST_LOSSES:
+            mission.fail(left, _died(mission.batch, None))
             return
-        others = [place for place in left if not errand.deaths[place]]
+        others = [place for place in left if not mission.deaths[place]]
         if others:
-            self._send(errand, others, suspect=suspect)
+            self._send(mission, others, suspect=suspect)
         for place in left:
-            if errand.deaths[place]:
-                self._send(errand, [place])
+            if mission.deaths[place]:
+                self._send(mission, [place])
 
     def _stop(self) -> None:
         """Calls off the orders of batches that were cancelled; those at work tell what they have finished."""
-        flights = [each for each in self._flights.values() if each.errand.batch.cancelled and not each.stopped_at]
+        flights = [each for each in self._flights.values() if each.mission.batch.cancelled and not each.stopped_at]
         if not flights:
             return
         keys = [each.key for each in flights]
@@ -297,9 +294,9 @@ class ClusterRun:
 
     def _drop(self, flight: Flight) -> None:
         if self._flights.pop(flight.key, None) is not None:
-            flight.errand.flights -= 1
+            flight.mission.flights -= 1
             flight.future.cancel()
-            self._end_if_done(flight.errand)
+            self._end_if_done(flight.mission)
 
     def _look_now_and_then(self) -> None:
         if time.monotonic() - self._looked > _LOOK_S:
@@ -314,51 +311,40 @@ class ClusterRun:
             elif flight.report and flight.future.status != "finished":
                 # The worker that had it has gone, and Dask would ask for it there half a minute more.
                 flight.report.cancel()
-        if self._open:
-            self._cluster.look()
-            self._mind_desertion(now)
+        if not self._open:
+            return
+        self._cluster.look()
+        if self._desertion.begins(now, deserted=not self._cluster.workers):
+            message = f"{self._cluster!r} has no workers; the run waits for one, until it is interrupted"
+            self._inbox.put(partial(self._tell, message))
         if self._cluster.is_own:
             self._mind_time(now)
 
     def _mind_time(self, now: float) -> None:
         """Ends workers whose call is beyond its time: the worker's own clock stands still while one computes in C."""
-        timed = {key: each for key, each in self._flights.items() if each.watched and each.errand.batch.timeout_s}
-        if not timed:
-            return
-        for key, place in self._client.get_metadata([_SESSION], default={}).values():
-            flight = timed.get(key)
-            if flight is None or place < 0:
-                continue
-            batch = flight.errand.batch
-            if flight.at != place:
-                flight.at, flight.at_since = place, now
-            elif now > flight.at_since + (batch.timeout_s or 0.0) + _GRACE_S:
-                flight.errand.fail([place], too_long(batch.label, batch.timeout_s))
-                self._cluster.end_worker(key)
+        timed = {key: each for key, each in self._flights.items() if each.watched and each.mission.batch.timeout_s}
+        told = dict(self._told()) if timed else {}
+        for flight, place in self._clock.overdue(timed, told, now):
+            batch = flight.mission.batch
+            flight.mission.fail([place], too_long(batch.label, batch.timeout_s))
+            self._cluster.end_worker(flight.key)
 
-    def _mind_desertion(self, now: float) -> None:
-        """Says once that nobody is there to do anything: some clusters take long to start workers."""
-        if self._cluster.workers:
-            self._deserted_at = None
-            return
-        self._deserted_at = self._deserted_at or now
-        # Those of this machine are on their way.
-        if now > self._deserted_at + (_OWN_DESERTED_S if self._cluster.is_own else _DESERTED_S):
-            self._deserted_at = float("inf")
-            message = f"{self._cluster!r} has no workers; the run waits for one, until it is interrupted"
-            self._inbox.put(partial(self._tell, message))
+    def _told(self) -> Iterable[tuple[str, int]]:
+        """Where the workers that tell of it are, or were when they died: an order's key, and a place in its batch."""
+        told: dict[str, tuple[str, int]] = self._client.get_metadata([_SESSION], default={})
+        return told.values()
 
-    def _end_if_done(self, errand: Errand) -> None:
-        if not errand.flights:
-            self._end(errand)
+    def _end_if_done(self, mission: Mission) -> None:
+        if not mission.flights:
+            self._end(mission)
 
-    def _end(self, errand: Errand) -> None:
-        if errand in self._open:
-            self._open.remove(errand)
-            errand.batch.end()
-            self._inbox.put(errand.batch)
+    def _end(self, mission: Mission) -> None:
+        if mission in self._open:
+            self._open.remove(mission)
+            mission.batch.end()
+            self._inbox.put(mission.batch)
 
 
 def _died(batch: Batch, error: BaseException | None) -> WorkerDied:
-    where = f", the last one at {error.last_worker.address}" if error is not None else ""  # type: ignore[attr-defined]
+    where = f", the last one at {error.last_worker.address}" if error is not None else ""  # type: ignore[attr-defined]  # a KilledWorker
     return death(batch, f"{where}; its log says why: often it had no memory left")

@@ -2,52 +2,85 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from nbflow.executors.base import Outcome
-from nbflow.lean import dataclass, field
+from nbflow.executors.errand import Errand
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Mapping
 
     from nbflow.executors.afar import Freight
-    from nbflow.executors.base import Batch
 
 
 @dataclass(slots=True, eq=False)
-class Errand:
-    """A batch that is carried out on the cluster. left: the places that have no outcome so far."""
+class Mission(Errand):
+    """An errand on a cluster. flights: how many of its orders are on their way; openings: deaths of what was sent;
+    losses: how often in succession it was sent anew without an answer.
+    """
 
-    batch: Batch
-    left: dict[int, None]
     flights: int = 0
     openings: int = 0
     losses: int = 0
-    deaths: Counter[int] = field(default_factory=Counter)
-
-    def fail(self, places: Iterable[int], error: Exception) -> None:
-        for place in places:
-            if place in self.left:
-                del self.left[place]
-                self.batch.outcomes.append(Outcome(place, error=error))
 
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """An order on its way. places: of its elements in their batch; at: the one that it is at, and since when."""
+    """An order on its way. places: of its elements in their batch."""
 
-    errand: Errand
+    mission: Mission
     places: list[int]
     future: Any
     watched: bool
     stopped_at: float = 0.0
-    at: int = -1
-    at_since: float = 0.0
     report: concurrent.futures.Future[Freight] | None = None
 
     @property
     def key(self) -> str:
         key: str = self.future.key
         return key
+
+
+class Clock:
+    """How long flights have been at an element. grace_s: how much longer than its time each may take."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._since: dict[str, tuple[int, float]] = {}
+
+    def overdue(self, flights: Mapping[str, Flight], at: Mapping[str, int], now: float) -> Iterator[tuple[Flight, int]]:
+        """The flights whose call is beyond its time, with its place. at: the places, by key, as far as they are known.
+
+        Told once of each.
+        """
+        self._since = {key: each for key, each in self._since.items() if key in flights}
+        for key, flight in flights.items():
+            timeout_s, place = flight.mission.batch.timeout_s, at.get(key, -1)
+            if timeout_s is None or place < 0:
+                continue
+            before, since = self._since.get(key, (-1, now))
+            if before != place:
+                self._since[key] = place, now
+            elif now > since + timeout_s + self._grace_s:
+                self._since[key] = place, float("inf")
+                yield flight, place
+
+
+class Desertion:
+    """Tells once that nobody is there to do anything: some clusters take long to start workers."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._since: float | None = None
+
+    def begins(self, now: float, *, deserted: bool) -> bool:
+        """Whether it has to be told now."""
+        if not deserted:
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        if now <= self._since + self._patience_s:
+            return False
+        self._since = float("inf")
+        return True

@@ -73,7 +73,7 @@ class _Cluster(SpecCluster):
     """Where a worker is gone for long, or again, who looks after it starts the next one: it is never given up."""
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
-        Cluster._update_worker_status(self, op, msg)  # type: ignore[no-untyped-call]
+        Cluster._update_worker_status(self, op, msg)  # type: ignore[no-untyped-call]  # it ships no types
 
 
 class _Worker(SubprocessWorker):

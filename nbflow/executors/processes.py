@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from nbflow.errors import NotSendable
-from nbflow.executors.base import Outcome
+from nbflow.executors.errand import Errand, left_of
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer, surroundings
 from nbflow.executors.pool import POOL, Lost
@@ -45,34 +44,33 @@ class ProcessExecutor(Crew):
         super().submit(batch)
 
     def carry_out(self, batch: Batch, tool: WorkerProcess | None) -> WorkerProcess | None:
-        return _Errand(batch, self._packer).run(tool)
+        return _Carrier(batch, self._packer).run(tool)
 
     def put_back(self, tool: WorkerProcess) -> None:
         POOL.give_back(tool)
 
 
-class _Errand:
+class _Carrier:
     """One batch, carried to a worker; and to others, where that dies, with what is not done yet."""
 
     def __init__(self, batch: Batch, packer: Packer) -> None:
         self._batch = batch
         self._packer = packer
-        self._deaths: Counter[int] = Counter()
-        self._left = list(range(batch.count))
+        self._errand = Errand(batch, left_of(batch))
 
     def run(self, worker: WorkerProcess | None) -> WorkerProcess | None:
         """Does all of it; gives the worker for the next batch, None where there is none any more."""
-        while self._left and not self._batch.cancelled:
+        errand = self._errand
+        while errand.left and not self._batch.cancelled:
             # What a worker has died of is tried alone.
-            places = [i for i in self._left if not self._deaths[i]] or self._left[:1]
+            places = [i for i in errand.left if not errand.deaths[i]] or [next(iter(errand.left))]
             try:
                 order, refused = self._packer.order(self._batch, places)
             except NotSendable as error:
-                for place in places:
-                    self._fail(place, error)
+                errand.fail(places, error)
                 continue
             for place, why in refused.items():
-                self._fail(place, why)
+                errand.fail([place], why)
             if not order.places:
                 continue
             worker = worker or POOL.borrow()
@@ -120,9 +118,7 @@ class _Errand:
                     self._receive(message.answers, order.places)
                     return True
                 case Refused():
-                    why = refusal(self._batch, message, "in a worker process")
-                    for place in list(self._left):
-                        self._fail(place, why)
+                    self._errand.fail(list(self._errand.left), refusal(self._batch, message, "in a worker process"))
                     return True
                 case list():
                     self._receive(message, order.places)
@@ -130,7 +126,7 @@ class _Errand:
             place, until = worker.at_work
             if until and now > until + _GRACE_S and place >= 0:
                 worker.kill()
-                self._fail(place, too_long(self._batch.label, self._batch.timeout_s))
+                self._errand.fail([place], too_long(self._batch.label, self._batch.timeout_s))
                 return False
             if self._batch.cancelled:
                 worker.cancel()
@@ -141,30 +137,18 @@ class _Errand:
 
     def _receive(self, answers: Iterable[Answer | Brief], places: Sequence[int]) -> None:
         for answer in answers:
-            outcome = self._packer.outcome(self._batch, places, answer)
-            ended = not outcome.step or outcome.nodes
-            if ended and outcome.position in self._left:
-                self._left.remove(outcome.position)
-            self._batch.outcomes.append(outcome)
+            self._errand.take(self._packer.outcome(self._batch, places, answer))
 
     def _mourn(self, lost: Lost, *, is_new: bool) -> None:
         """A worker has died: the element that it was at is tried again, but not for ever."""
         if lost.place == IDLE and not is_new:
             # Somebody ended it while it waited. A new one has died of what it was sent.
             return
-        self._deaths[lost.place] += 1
-        if self._deaths[lost.place] < MOST_DEATHS:
-            return
-        error = death(self._batch, f" ({lost}){_hint(lost.status)}")
-        for place in [lost.place] if lost.place >= 0 else list(self._left):
-            self._fail(place, error)
-
-    def _fail(self, place: int, error: Exception) -> None:
-        if place not in self._left:
-            # It had ended, and its worker died of what came after it.
-            return
-        self._left.remove(place)
-        self._batch.outcomes.append(Outcome(place, error=error))
+        errand = self._errand
+        errand.deaths[lost.place] += 1
+        if errand.deaths[lost.place] >= MOST_DEATHS:
+            dead = [lost.place] if lost.place >= 0 else list(errand.left)
+            errand.fail(dead, death(self._batch, f" ({lost}){_hint(lost.status)}"))
 
 
 def _hint(status: int) -> str:

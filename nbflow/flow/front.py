@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from nbflow.errors import GraphError, nearest
-from nbflow.executors.cluster import DaskExecutor
+from nbflow.executors.cluster import LOCAL, DaskExecutor
 from nbflow.flow.finished import Run
 from nbflow.flow.output import OutputStyle
 from nbflow.flow.running import Job
@@ -60,8 +60,8 @@ class Flow(FlowViews):
         on_state: Callable[[StateChange], Any] | None = None,
     ) -> None:
         check_name(name, f"Flow({name!r})")
-        # The cluster of its tasks with executor="dask"; None for the one that nbflow starts on this machine.
-        self.cluster = executor if isinstance(executor, DaskExecutor) else None
+        # The cluster of its tasks with executor="dask".
+        self.cluster = executor if isinstance(executor, DaskExecutor) else LOCAL
         executor = "dask" if isinstance(executor, DaskExecutor) else executor
         check_executor(executor, "Flow")
         if loop not in {"own", "notebook"}:

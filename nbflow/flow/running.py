@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from nbflow.engine.endings import RunCancelled
 from nbflow.engine.hooks import Hooks, StateChange
 from nbflow.engine.keeping import Keeper
-from nbflow.engine.places import HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS
+from nbflow.engine.places import HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS, Places
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, Interrupted
 from nbflow.executors.aside import import_aside
-from nbflow.executors.cluster import LOCAL, DaskExecutor
+from nbflow.executors.cluster import DaskExecutor
 from nbflow.executors.home import Home, HomeExecutor, running_loop
 from nbflow.executors.inbox import Inbox
 from nbflow.executors.loop import LoopExecutor
@@ -98,6 +98,14 @@ class Job:
         )
         executors = _executors(workshop, inbox, home, flow)
         output = Presenter(workshop, flow.output)
+        places = Places(
+            workshop.ledger,
+            workshop.resolver,
+            home,
+            default=flow.executor,
+            dask=flow.cluster,
+            loop=flow.loop,
+        )
         shell = Shell(
             workshop.machine,
             workshop.ledger,
@@ -106,8 +114,7 @@ class Job:
             keeper,
             inbox=inbox,
             home=home,
-            default_executor=flow.executor,
-            default_loop=flow.loop,
+            places=places,
             tell=tell,
             output=output,
         )
@@ -177,10 +184,10 @@ def _processes(inbox: Inbox) -> Executor:
     return ProcessExecutor(inbox)
 
 
-def _dask(where: Where, inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
-    """The executor of a cluster that tasks name, or of the flow's."""
+def _dask(cluster: Where, inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
+    """The executor of a cluster: the flow's, or one that tasks name."""
+    assert isinstance(cluster, DaskExecutor)
     import_aside("nbflow.executors.dask")
-    cluster = where if isinstance(where, DaskExecutor) else flow.cluster or LOCAL
     if cluster.is_own:
         import_aside("nbflow.executors.local")
     cluster.connect()
@@ -190,6 +197,7 @@ def _dask(where: Where, inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -
     # Before anything is sent: what nobody can do would wait for ever.
     for node in flow.graph.nodes.values():
         options = node.task.options
-        if options.resources and (options.executor or flow.executor) == where:
+        asked = options.executor or flow.executor
+        if options.resources and (flow.cluster if asked == "dask" else asked) is cluster:
             cluster.check(options.resources, node.name)
     return run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
-
 from nbflow.errors import GraphError, nearest
 
 EXECUTORS = ("threads", "processes", "dask", "sync")
@@ -12,24 +10,14 @@ _HOW = (
 )
 
 
-@runtime_checkable
-class Cluster(Protocol):
-    """What a task may name instead of an executor: a DaskExecutor, which this layer knows by what it does."""
-
-    is_own: bool
-
-    def connect(self) -> Any: ...
-    def check(self, resources: Any, label: str) -> None: ...
+class Cluster:
+    """What a task may name instead of an executor: the base of `DaskExecutor`, for layers that do not know that."""
 
 
 def check_executor(executor: object, owner: str = "") -> None:
-    """Raises GraphError where nothing is called by this name. owner: "Flow" for a flow's, empty for a task's.
-
-    A task's may be a cluster; a flow keeps its own apart.
-    """
-    if isinstance(executor, str) and executor in EXECUTORS:
-        return
-    if not owner and isinstance(executor, Cluster):
+    """Raises GraphError for what is no executor. owner: "Flow" for a flow's; a task may have None, for its flow's."""
+    named = isinstance(executor, str) and executor in EXECUTORS
+    if named or isinstance(executor, Cluster) or (executor is None and not owner):
         return
     what = f"{owner}(executor={executor!r})" if owner else f"executor={executor!r}"
     if not isinstance(executor, str):

@@ -44,9 +44,9 @@ class Options:
     folders that it writes: paths, which may name arguments ("plots/{name}.png"), or functions of the arguments that
     give a path; where one was changed or deleted, the task runs again.
 
-    Loops: max_loops: iterations after which a LOOP is taken for a runaway. loop_times: runs it so many times (an
-    int or a Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of
-    the result is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
+    Loops: max_loops: iterations after which a LOOP is a runaway. loop_times: runs it so many times (an int or a
+    Parameter), each with `nbflow.loop.result` of the one before; loop_while: goes on while this function of the result
+    is true. Both stand outside the key, so that a longer loop reuses a shorter one's iterations.
 
     Where: executor: "threads", "processes" for other processes of this machine, "dask" for the flow's Dask cluster, a
     DaskExecutor for another one, "sync" for the main thread, one at a time, or None for the flow's. resources: what of
@@ -55,8 +55,7 @@ class Options:
     None for the flow's. concurrency: how many elements of the task run at once, at most (an async task's default: 100);
     rate: how many begin in a time, at most: "10/s", "100/min". Both hold across runs.
 
-    nout: how many parts its result has, so that a node of it
-    can be unpacked.
+    nout: how many parts its result has, so that a node of it can be unpacked.
     """
 
     retries: int = 0
@@ -109,8 +108,7 @@ class Options:
             raise GraphError(f"on_state={self.on_state!r} is not callable; it is called with each change of state")
         if self.max_age is not None:
             seconds_of(self.max_age)
-        if self.executor is not None:
-            check_executor(self.executor)
+        check_executor(self.executor)
         if self.loop not in {None, "own", "notebook"}:
             raise GraphError(f"loop={self.loop!r}" + nearest(str(self.loop), ["own", "notebook"]))
         _check_resources(self.resources)
@@ -278,8 +276,7 @@ class Task:
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """The arguments by name, in the order of the signature; BindError where they do not fit."""
         if self.signature is None:
-            names = tuple(f"#{i}" for i in range(len(args)))
-            return Bound(args, kwargs, names)
+            return Bound(args, kwargs, tuple(f"#{i}" for i in range(len(args))))
         plain = self._positional
         if not kwargs and plain is not None and plain[1] <= len(args) <= len(plain[0]):
             # What most calls are; inspect takes several times as long to say the same.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import CellError, nearest
 from nbflow.lean import dataclass
-from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, CellNames, ends_in_semicolon
+from nbflow.notebook.cells import BUILTINS, SHELL_NAMES, CellNames
+from nbflow.notebook.text import ends_in_semicolon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

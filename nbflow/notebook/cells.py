@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
-import io
-import tokenize
 from typing import TYPE_CHECKING
 
 from nbflow.lean import dataclass
 from nbflow.notebook.magic_text import read_magic
-from nbflow.notebook.scopes import Scope, names_inside, postpones, walrus_names
+from nbflow.notebook.scopes import Scope, awaits, names_inside, postpones, walrus_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -86,24 +84,8 @@ def read_cell(tree: ast.Module) -> CellNames:
         in_magics=tuple(walk.in_magics),
         lost_in_magics=tuple(walk.lost_in_magics.items()),
         uses_dynamic=not _DYNAMIC.isdisjoint(walk.reads),
-        awaits=any(_awaits(statement) for statement in tree.body),
+        awaits=any(awaits(statement) for statement in tree.body),
     )
-
-
-def ends_in_semicolon(text: str) -> bool:
-    """Whether the last token of a source, comments aside, is `;`: Python's way to show no value in a notebook.
-
-    >>> ends_in_semicolon("ax.plot(x);  # no repr"), ends_in_semicolon("'a;'")
-    (True, False)
-    """
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    last = ""
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            last = last if token.type in silent else token.string
-    except (tokenize.TokenError, SyntaxError):
-        return False
-    return last == ";"
 
 
 class _Walk(ast.NodeVisitor):
@@ -359,15 +341,3 @@ def _named_by_text(node: ast.Call | ast.Subscript) -> Iterator[str]:
             )
         ):
             yield name
-
-
-def _awaits(node: ast.AST) -> bool:
-    """Whether a statement awaits in the cell's own scope."""
-    todo = [node]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, ast.Await | ast.AsyncFor | ast.AsyncWith) or getattr(each, "is_async", False):
-            return True
-        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            todo.extend(ast.iter_child_nodes(each))
-    return False

@@ -104,3 +104,15 @@ def walrus_names(node: ast.AST) -> Iterator[str]:
             yield each.target.id
         if not isinstance(each, ast.Lambda):
             todo.extend(reversed(list(ast.iter_child_nodes(each))))
+
+
+def awaits(node: ast.AST) -> bool:
+    """Whether a statement awaits in the cell's own scope."""
+    todo = [node]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, ast.Await | ast.AsyncFor | ast.AsyncWith) or getattr(each, "is_async", False):
+            return True
+        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            todo.extend(ast.iter_child_nodes(each))
+    return False

@@ -296,8 +296,7 @@ class Session:
         with one_line() as line:
             run = self.run([self._assembly.output_node(name).name for name in wanted])
             # There is such a line only where it took so long that the run was shown.
-            done = "brought up to date" if run.counts()[0] else "fresh"
-            line.replace(f"✓ {', '.join(wanted)} · {done}")
+            line.replace(f"✓ {', '.join(wanted)} · {'brought up to date' if run.counts()[0] else 'fresh'}")
         for name in wanted:
             self.published.put(name, self._assembly.output_node(name), run)
         ready_figures(self.shell)

@@ -120,3 +120,19 @@ def _span(statement: ast.stmt, first_line: int) -> tuple[int, int]:
     decorators = getattr(statement, "decorator_list", [])
     start = min([statement.lineno, *(each.lineno for each in decorators)])
     return start - first_line + 1, (statement.end_lineno or start) - first_line + 1
+
+
+def ends_in_semicolon(text: str) -> bool:
+    """Whether the last token of a source, comments aside, is `;`: Python's way to show no value in a notebook.
+
+    >>> ends_in_semicolon("ax.plot(x);  # no repr"), ends_in_semicolon("'a;'")
+    (True, False)
+    """
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            last = last if token.type in silent else token.string
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return last == ";"

@@ -44,7 +44,7 @@ def undisturbed(work: Callable[[], Result]) -> Result:
     result, raised = ended[0]
     if raised is not None:
         raise raised
-    return result  # type: ignore[return-value]
+    return result  # type: ignore[return-value]  # there is one where nothing was raised
 
 
 def _begun(call: Callable[[], None]) -> KeyboardInterrupt | None:

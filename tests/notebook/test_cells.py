@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from nbflow.notebook.cells import ends_in_semicolon, read_cell
+from nbflow.notebook.cells import read_cell
+from nbflow.notebook.text import ends_in_semicolon
 
 
 def names(source):

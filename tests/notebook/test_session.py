@@ -1,5 +1,6 @@
 """A notebook as its user sees it: cells run one after the other in an IPython shell."""
 
+import contextlib
 import re
 import sys
 import types
@@ -91,6 +92,17 @@ def test_an_edit_without_effect_stops_there(notebook):
     notebook(task("b", "a + 1"))
     assert notebook(task("a", "len([0])")).ran == ["a"]
     assert notebook("b").ran == []
+
+
+def test_the_line_of_a_cell_that_reads_tasks_tells_whether_any_of_them_ran(notebook, monkeypatch):
+    said = []
+    # It has such a line where the run took so long that it was shown.
+    line = types.SimpleNamespace(replace=said.append)
+    monkeypatch.setattr("nbflow.notebook.session.one_line", lambda: contextlib.nullcontext(line))
+    notebook(task("a --lazy", "1"))
+    notebook.session.publish(["a"])
+    notebook.session.publish(["a"])
+    assert said == ["✓ a · brought up to date", "✓ a · fresh"]
 
 
 def test_a_mapped_cell_runs_once_for_each_item(notebook):
