@@ -37,5 +37,9 @@ def unknown_executor(name: str, namespace: Mapping[str, Any]) -> str:
     if "://" in name:
         return f"{what}; an address is given by a variable: `cluster = DaskExecutor({name!r})`"
     if name in namespace:
-        what += f", but of type {type(namespace[name]).__name__}"
+        value = namespace[name]
+        what += f", but of type {type(value).__name__}"
+        # An address, or a client or cluster of Dask's.
+        if (isinstance(value, str) and "://" in value) or hasattr(value, "scheduler"):
+            return f"{what}: give it as `{name} = DaskExecutor({name})`"
     return what + nearest(name, [*EXECUTORS, *cluster_names(namespace)])

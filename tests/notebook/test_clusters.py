@@ -17,7 +17,7 @@ FAR = "DaskExecutor('tcp://10.0.0.5:8786')"
 @pytest.fixture
 def book(notebook):
     """A notebook with a cluster that nobody can reach: whatever runs there would fail."""
-    notebook(f"from nbflow import DaskExecutor\nxs = [1, 2]\ncluster = {FAR}")
+    notebook(f"from nbflow import DaskExecutor\nxs = [1, 2]\naddress = 'tcp://10.0.0.5:8786'\ncluster = {FAR}")
     return notebook
 
 
@@ -86,6 +86,7 @@ def test_a_variable_that_holds_no_cluster_any_more_stops_the_task_and_no_other(b
         ("clutser", "did you mean 'cluster'?"),
         ("thread", "did you mean 'threads'?"),
         ("xs", "of type list"),
+        ("address", "of type str: give it as `address = DaskExecutor(address)`"),
         ("tcp://10.0.0.5:8786", "cluster = DaskExecutor('tcp://10.0.0.5:8786')"),
     ],
 )
