@@ -16,20 +16,29 @@ def deep(n):
 class NoStr(Exception):
     def __str__(self):
         raise RuntimeError("no text")
+with Flow('j') as j:
+    task(lambda n: n, name='t')(Parameter('n'))
 """
 
 
 HALVES = "%%task halves for x in [2, 0]\ny = 1 / x  # here\ny"
 
 
+@pytest.fixture
+def kernel(started):
+    """A notebook without the tasks of the tests before."""
+    started("%reload_ext nbflow")
+    started(HALVES)
+    return started
+
+
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
+def started(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernel")
     (folder / "pyproject.toml").touch()
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder))
     run = Cells(client)
     run(HELPERS)
-    run(HALVES)
     yield run
     client.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -182,7 +191,7 @@ MISTAKES = {
     "bind": ("task(lambda a, b: 1, name='t')(1)", "BindError"),
     "map over int": ("task(lambda a: 1, name='t').map(3).run(check=True)", "cannot be iterated"),
     "lengths": ("task(lambda a, b: 1, name='t').map([1], [1, 2]).run(check=True)", "strict=False"),
-    "parameter": ("with Flow('j') as j:\n    task(lambda n: n, name='t')(Parameter('n'))\nj.run()", "flow.run(n="),
+    "parameter": ("j.run()", "flow.run(n="),
     "wrong parameter": ("j.run(m=1)", "'m'"),
     "unknown node": ("j.run(n=1)['tt']", "did you mean 't'"),
     "no identity": (
