@@ -11,10 +11,11 @@ from nbflow.engine.waiting import Waiting
 from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nbflow.engine.pace import Pace
     from nbflow.engine.places import Where
+    from nbflow.engine.track import Track
     from nbflow.executors.base import Batch, Executor
     from nbflow.executors.home import Home
     from nbflow.model.node import Node
@@ -116,6 +117,11 @@ class Lanes:
                 self.paced += [lane] if lane.pace is not None else []
             self._lane_of[node] = lane
         lane.waiting.add(node, depth, indices, private=private)
+
+    def look_ahead(self, tracks: Iterable[Track]) -> None:
+        """Where anything is to be called: raises ClusterError if something that comes later surely could not be."""
+        if self:
+            self._places.check_ahead(tracks)
 
     def choose(self, flights: Flights) -> Choice | None:
         """The deepest node that may be called now; None where all have to wait."""

@@ -14,10 +14,11 @@ from nbflow.model.resource import Resource
 from nbflow.store.live import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
+    from nbflow.engine.track import Track
     from nbflow.executors.home import Home
     from nbflow.model.node import Argument
 
@@ -68,9 +69,11 @@ class Places:
         """The place of a node, once what it needs is there."""
         task = node.task
         options = task.options
-        asked: Where = options.executor or self._default
-        asked = self._dask if asked == "dask" else asked
+        asked = self._asked(node)
         if is_away(asked) and not self._holds_handle(node, named=options.executor is not None):
+            if options.resources and isinstance(asked, Cluster):
+                # What nobody can do would wait there for ever.
+                asked.check(options.resources, node.name)
             return Place(asked, pace_of(task), exclusive=False)
         if task.is_async and options.seed is None:
             notebook = (options.loop or self._loop) == "notebook" and self._home.has_loop
@@ -82,6 +85,25 @@ class Places:
         # Random numbers are seeded for the whole process; a flow that is "sync" does one thing after the other.
         exclusive = options.seed is not None or (options.executor is None and self._default == SYNC)
         return Place(where, pace_of(task), exclusive)
+
+    def check_ahead(self, tracks: Iterable[Track]) -> None:
+        """Raises ClusterError where what nodes need that are still to come is nowhere, as far as is known of them.
+
+        Whether a branch is taken is not: what stands in one is checked when it is to be called.
+        """
+        doubtful: set[Node] = set()
+        for track in tracks:
+            node = track.node
+            if track.finished or not track.wanted:
+                continue
+            if node.gate is not None or not doubtful.isdisjoint(node.upstreams):
+                doubtful.add(node)
+            elif node.task.options.resources and isinstance(asked := self._asked(node), Cluster):
+                asked.check(node.task.options.resources, node.name)
+
+    def _asked(self, node: Node) -> Where:
+        asked: Where = node.task.options.executor or self._default
+        return self._dask if asked == "dask" else asked
 
     def _holds_handle(self, node: Node, *, named: bool) -> bool:
         """Whether a node that nobody sent away itself uses a handle, which cannot travel."""

@@ -93,6 +93,7 @@ class Shell:
         with apart():
             try:
                 self._do(self.machine.start())
+                self._lanes.look_ahead(self.machine.tracks.values())
                 self._go_on()
             except BaseException:
                 self._stop()

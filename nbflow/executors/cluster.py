@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
+from nbflow.executors.aside import import_aside
 from nbflow.model.executor import Cluster
 from nbflow.probe.listening import NOBODYS
 
@@ -50,6 +51,7 @@ class DaskExecutor(Cluster):
         """A client of the cluster, whose workers can do what the kernel asks of them. Raises ClusterError."""
         from concurrent.futures import wait  # brings in logging
 
+        import_aside("nbflow.executors.dask")
         with self._lock:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
                 self._client, self._pid = self._connected(), os.getpid()
@@ -83,16 +85,16 @@ class DaskExecutor(Cluster):
 
     def check(self, resources: Mapping[str, float], label: str) -> None:
         """Raises ClusterError where no worker of the cluster has what a task asks for."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        has = [worker["resources"] for worker in workers.values()]
-        if any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
-            return
         if self.is_own:
             raise ClusterError(
                 f"{label} needs resources {_in_words(resources)}, and the workers that nbflow starts on this machine "
                 f"have none; give the flow a cluster that has them (executor=DaskExecutor(address)), or change "
                 f"resources= of the task"
             )
+        workers = self.connect().scheduler_info(n_workers=-1)["workers"]
+        has = [worker["resources"] for worker in workers.values()]
+        if any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
+            return
         offers = sorted({_in_words(each) for each in has if each})
         what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}" if has else "it has no workers"
         # All in one word: what comes after it is taken for something else.
@@ -108,6 +110,14 @@ class DaskExecutor(Cluster):
             from nbflow.executors.local import end_worker
 
             end_worker(self._client, key)
+
+    def status_of(self, worker: str) -> int | None:
+        """How a worker ended that nbflow had started: its exit code, or minus the number of the signal."""
+        if not self.is_own:
+            return None
+        from nbflow.executors.local import status_of
+
+        return status_of(self._client, worker)
 
     @property
     def is_near(self) -> bool:
@@ -136,6 +146,7 @@ class DaskExecutor(Cluster):
                 raise ClusterError(f"{self!r}: this client is {self._where.status}; make a new one")
             return self._where
         if self._where is None:
+            import_aside("nbflow.executors.local")
             from nbflow.executors.local import local_cluster
 
             where: Any = local_cluster()

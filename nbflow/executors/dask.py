@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextvars
 import queue
 import threading
@@ -11,6 +10,8 @@ import uuid
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
+
+from distributed.scheduler import KilledWorker
 
 from nbflow.errors import ClusterError, NotSendable, in_words
 from nbflow.executors import afar
@@ -21,11 +22,12 @@ from nbflow.executors.errand import left_of
 from nbflow.executors.flights import Clock, Desertion, Flight, Mission
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer
-from nbflow.executors.verdicts import death, refusal, take_note
+from nbflow.executors.verdicts import death, ending, refusal, take_note
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Callable, Iterable, Sequence
 
     from nbflow.errors import WorkerDied
@@ -171,30 +173,24 @@ class ClusterRun:
         match flight.future.status:
             case "finished":
                 # Where its worker stands still this takes as long as that does.
-                gathering = self._client.gather(flight.future, direct=self._cluster.is_near, asynchronous=True)
+                # If it is not to be had any more, None comes of it: what Dask raises for that it may raise to nobody.
+                gathering = self._client.gather(
+                    flight.future, errors="skip", direct=self._cluster.is_near, asynchronous=True
+                )
                 flight.report = on_loop(self._client, gathering)
                 flight.report.add_done_callback(lambda report: self._jobs.put(partial(self._arrived, key, report)))
-            case "error":
-                self._over(flight, partial(self._failed, flight, flight.future.exception()))
             case _:
-                self._over(flight, partial(self._lost, flight))
+                self._over(flight, partial(self._failed, flight))
 
     def _arrived(self, key: str, report: concurrent.futures.Future[Freight]) -> None:
         """What came of an order is here, or is not to be had."""
-        from distributed.scheduler import KilledWorker
-
         flight = self._flights.get(key)
         if flight is None:
             return
-        try:
-            arrived = report.result()
-        # Its worker has gone since, with what it held; it was to be called again elsewhere.
-        except concurrent.futures.CancelledError:
-            self._over(flight, partial(self._lost, flight))
-        except KilledWorker as error:
-            self._over(flight, partial(self._failed, flight, error))
-        else:
-            self._over(flight, partial(self._take, flight, arrived))
+        arrived = None if report.cancelled() else report.result()
+        # Without it, its worker has gone since, with what it held; it was to be called again elsewhere.
+        go_on = partial(self._failed, flight) if arrived is None else partial(self._take, flight, arrived)
+        self._over(flight, go_on)
 
     def _over(self, flight: Flight, go_on: Callable[[], None]) -> None:
         del self._flights[flight.key]
@@ -220,9 +216,12 @@ class ClusterRun:
         for answer in answers:
             mission.take(self._packer.outcome(batch, flight.places, answer))
 
-    def _failed(self, flight: Flight, error: BaseException) -> None:
-        from distributed.scheduler import KilledWorker
-
+    def _failed(self, flight: Flight) -> None:
+        """Nothing came of an order: its worker died, or what was there of it is lost."""
+        if flight.future.status != "error":
+            self._lost(flight)
+            return
+        error = flight.future.exception()
         if not isinstance(error, KilledWorker):
             raise ClusterError(
                 f"{flight.mission.batch.label} could not be called on {self._cluster!r}: {in_words(error)}"
@@ -238,7 +237,7 @@ class ClusterRun:
         left = [place for place in flight.places if place in mission.left]
         dead = left if mission.openings >= MOST_DEATHS else [i for i in left if mission.deaths[i] >= MOST_DEATHS]
         if dead:
-            mission.fail(dead, _died(mission.batch, error))
+            mission.fail(dead, self._died(mission.batch, error.last_worker.address))
         mission.losses += not died_at
         self._again(mission, left, suspect=True)
 
@@ -247,6 +246,14 @@ class ClusterRun:
         if not flight.watched:
             return []
         return [place for key, place in self._told() if key == flight.key and place != IDLE]
+
+    def _died(self, batch: Batch, worker: str) -> WorkerDied:
+        status = self._cluster.status_of(worker)
+        if status is not None:
+            return death(batch, ending(status))
+        if self._cluster.is_own:
+            return death(batch, " (it lost its connections)")
+        return death(batch, f", the last one at {worker}; its log says why: often it had no memory left")
 
     def _lost(self, flight: Flight) -> None:
         """An order was called off, or something that it needs is nowhere any more."""
@@ -266,7 +273,7 @@ class ClusterRun:
         """Sends what is left of an order once more; what a worker has died of goes alone."""
         left = [place for place in places if place in mission.left]
         if mission.losses > _MOST_LOSSES:
-            mission.fail(left, _died(mission.batch, None))
+            mission.fail(left, death(mission.batch))
             return
         others = [place for place in left if not mission.deaths[place]]
         if others:
@@ -343,8 +350,3 @@ class ClusterRun:
             self._open.remove(mission)
             mission.batch.end()
             self._inbox.put(mission.batch)
-
-
-def _died(batch: Batch, error: BaseException | None) -> WorkerDied:
-    where = f", the last one at {error.last_worker.address}" if error is not None else ""  # type: ignore[attr-defined]  # a KilledWorker
-    return death(batch, f"{where}; its log says why: often it had no memory left")

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,8 +16,12 @@ from distributed import Scheduler, SpecCluster
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.subprocess import SubprocessWorker
 
+from nbflow.executors.tether import ENDS
+
 # What tells who looks after a worker to end it.
 END = b"."
+# How long who looks after a worker may take to tell how it ended.
+_TOLD_S = 1.0
 _FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -38,6 +43,16 @@ def end_worker(client: Any, key: str) -> None:
     client.loop.add_callback(_end_worker, client.cluster, key)
 
 
+def status_of(client: Any, worker: str) -> int | None:
+    """How the process of a worker ended; None where nobody tells of it soon."""
+    until = time.monotonic() + _TOLD_S
+    while True:
+        status: int | None = client.get_metadata([ENDS, worker], default=None)
+        if status is not None or time.monotonic() > until:
+            return status
+        time.sleep(0.02)
+
+
 def _end_worker(cluster: Any, key: str) -> None:
     task = cluster.scheduler.tasks.get(key)
     if task is not None and task.processing_on is not None:
@@ -56,8 +71,10 @@ def _cluster(workers: int) -> Any:
     # Also what only answers requests for figures is open to this machine alone.
     here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     # What happens to workers is told by nbflow, where it matters to anybody.
+    tether = "nbflow.executors.tether"
     options = {**here, "nthreads": 1, "memory_limit": 0, "death_timeout": 30, "silence_logs": logging.CRITICAL}
-    worker = {"cls": _Worker, "options": {"worker_class": "nbflow.executors.tether.Tethered", "worker_kwargs": options}}
+    options["preload"] = tether
+    worker = {"cls": _Worker, "options": {"worker_class": f"{tether}.Tethered", "worker_kwargs": options}}
     # nbflow decides how often what a worker died of is tried again.
     scheduler = {"cls": Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
     return _Cluster(  # type: ignore[no-untyped-call]  # nor is what it comes from

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors import hatch, wire
@@ -28,7 +27,7 @@ class Lost(Exception):
     def __init__(self, status: int, place: int) -> None:
         self.status = status
         self.place = place
-        super().__init__(how_it_ended(status))
+        super().__init__(f"a worker process ended (status {status})")
 
 
 class WorkerProcess:
@@ -183,15 +182,6 @@ def resident_bytes(pid: int) -> int:
             return int(stream.read().split()[1]) * mmap.PAGESIZE
     except OSError:
         return 0
-
-
-def how_it_ended(status: int) -> str:
-    """In words: "killed by SIGSEGV", "exit code 3"."""
-    if status >= 0:
-        return f"exit code {status}"
-    with suppress(ValueError):
-        return f"killed by {signal.Signals(-status).name}"
-    return f"killed by signal {-status}"
 
 
 # What workers that wait may hold altogether. Another one is started in a hundredth of a second.

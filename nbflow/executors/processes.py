@@ -12,7 +12,7 @@ from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
 from nbflow.executors.parcel import Packer, surroundings
 from nbflow.executors.pool import POOL, Lost
 from nbflow.executors.threads import Crew
-from nbflow.executors.verdicts import death, refusal, take_note
+from nbflow.executors.verdicts import death, ending, refusal, take_note
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
@@ -148,10 +148,4 @@ class _Carrier:
         errand.deaths[lost.place] += 1
         if errand.deaths[lost.place] >= MOST_DEATHS:
             dead = [lost.place] if lost.place >= 0 else list(errand.left)
-            errand.fail(dead, death(self._batch, f" ({lost}){_hint(lost.status)}"))
-
-
-def _hint(status: int) -> str:
-    if status == -9:
-        return "; the system does that when memory runs out: give it less at once, or fewer processes"
-    return ""
+            errand.fail(dead, death(self._batch, ending(lost.status)))

@@ -10,12 +10,16 @@ from typing import Any
 
 from distributed import Nanny
 
+# Where the scheduler keeps how workers ended, by address.
+ENDS = "nbflow-ends"
+
 
 class Tethered(Nanny):
     """Looks after one worker, and ends at once with all that comes of it when the kernel is gone.
 
     Dask's own way is to tell the worker, which hears of it between two steps of Python: one that computes in C would
-    go on. Leads a group of processes; the kernel has the other end of its standard input, and ends the worker by it.
+    go on. It and its worker each lead a group of processes: one that a task ends is the worker's alone. The kernel has
+    the other end of its standard input, and ends the worker by it.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -27,10 +31,27 @@ class Tethered(Nanny):
         threading.Thread(target=self._heed, args=(kernel,), name="nbflow-tether", daemon=True).start()
         super().__init__(*args, **options)
 
+    async def _on_worker_exit(self, exitcode: int) -> None:
+        # Where nobody listens any more, nobody asks.
+        with suppress(OSError):
+            await self.scheduler.set_metadata(keys=[ENDS, self.worker_address], value=exitcode)
+        await super()._on_worker_exit(exitcode)
+
     def _heed(self, kernel: int) -> None:
         # Each byte is a word of the kernel to end the worker; Dask starts another one. No more come when it is gone.
         while os.read(kernel, 1):
-            if (worker := self.pid) is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
+            self._end_worker()
+        self._end_worker()
         os.killpg(0, signal.SIGKILL)
+
+    def _end_worker(self) -> None:
+        """Ends the worker and all that it has started."""
+        if (worker := self.pid) is not None:
+            for end in (os.killpg, os.kill):
+                with suppress(ProcessLookupError):
+                    end(worker, signal.SIGKILL)
+
+
+def dask_setup(_: Any) -> None:
+    """Called in the worker before it gets anything to do."""
+    os.setpgid(0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
@@ -34,8 +36,25 @@ def refusal(batch: Batch, refused: Refused, where: str, remedy: str = "") -> Not
     return why
 
 
-def death(batch: Batch, how: str) -> WorkerDied:
-    """The error of an element that too many workers died of."""
+def death(batch: Batch, how: str = "") -> WorkerDied:
+    """The error of an element that too many workers died of. how: what is known of the last one."""
     return WorkerDied(
         f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times{how}"
     )
+
+
+def ending(status: int) -> str:
+    """How a process ended, and what to do where that is known: from its exit code, or minus the number of a signal."""
+    remedy = ""
+    if status == -signal.SIGKILL:
+        remedy = "; the system does that when memory runs out: give it less at once, or fewer processes"
+    return f" ({how_it_ended(status)}){remedy}"
+
+
+def how_it_ended(status: int) -> str:
+    """In words: "killed by SIGSEGV", "exit code 3"."""
+    if status >= 0:
+        return f"exit code {status}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(-status).name}"
+    return f"killed by signal {-status}"

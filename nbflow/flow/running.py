@@ -11,7 +11,6 @@ from nbflow.engine.keeping import Keeper
 from nbflow.engine.places import HOME, NOTEBOOK, OWN, PROCESSES, SYNC, THREADS, Places
 from nbflow.engine.run import Shell, session_id
 from nbflow.errors import GraphError, Interrupted
-from nbflow.executors.aside import import_aside
 from nbflow.executors.cluster import DaskExecutor
 from nbflow.executors.home import Home, HomeExecutor, running_loop
 from nbflow.executors.inbox import Inbox
@@ -161,7 +160,7 @@ def _executors(workshop: Workshop, inbox: Inbox, home: Home, flow: Flow) -> dict
             NOTEBOOK: lambda: LoopExecutor(memo, inbox, home_loop),
             PROCESSES: lambda: _processes(inbox),
         },
-        lambda where: _dask(where, inbox, flow, partial(home.tell, flow.tell)),
+        lambda where: _dask(where, inbox, partial(home.tell, flow.tell)),
     )
 
 
@@ -184,20 +183,10 @@ def _processes(inbox: Inbox) -> Executor:
     return ProcessExecutor(inbox)
 
 
-def _dask(cluster: Where, inbox: Inbox, flow: Flow, tell: Callable[[str], None]) -> Executor:
+def _dask(cluster: Where, inbox: Inbox, tell: Callable[[str], None]) -> Executor:
     """The executor of a cluster: the flow's, or one that tasks name."""
     assert isinstance(cluster, DaskExecutor)
-    import_aside("nbflow.executors.dask")
-    if cluster.is_own:
-        import_aside("nbflow.executors.local")
     cluster.connect()
     from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
 
-    run = ClusterRun(inbox, cluster, tell)
-    # Before anything is sent: what nobody can do would wait for ever.
-    for node in flow.graph.nodes.values():
-        options = node.task.options
-        asked = options.executor or flow.executor
-        if options.resources and (flow.cluster if asked == "dask" else asked) is cluster:
-            cluster.check(options.resources, node.name)
-    return run
+    return ClusterRun(inbox, cluster, tell)

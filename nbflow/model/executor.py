@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
 from nbflow.errors import GraphError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXECUTORS = ("threads", "processes", "dask", "sync")
 _HOW = (
@@ -10,8 +16,12 @@ _HOW = (
 )
 
 
-class Cluster:
+class Cluster(ABC):
     """What a task may name instead of an executor: the base of `DaskExecutor`, for layers that do not know that."""
+
+    @abstractmethod
+    def check(self, resources: Mapping[str, float], label: str) -> None:
+        """Raises ClusterError where no worker has what a task asks for. label: the task's name."""
 
 
 def check_executor(executor: object, owner: str = "") -> None:
