@@ -10,7 +10,9 @@ demo: .venv/lab.stamp
 lab: .venv/lab.stamp
 	$(BIN)/jupyter lab notebooks/tour.ipynb
 
+# Bytecode is made also where Python itself may write none: hundreds of tests start another one.
 test: .venv/dev.stamp
+	$(BIN)/python -m compileall -q nbflow
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/dev.stamp

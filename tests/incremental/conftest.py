@@ -15,9 +15,13 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 # Forks before each program: it finds the imports done, and nothing else of what ran before it.
 SERVER = """
-import gc, json, os, runpy, signal, sys, traceback
+import gc, importlib, json, os, pkgutil, runpy, signal, sys, traceback
 import attrs, numpy, pandas, polars, pyarrow.compute, pydantic, sklearn.linear_model, sklearn.pipeline
-import nbflow, nbflow.codecs, nbflow.identity.frames, nbflow.identity.tables
+import nbflow
+for layer in ("model", "identity", "probe", "codecs", "store", "engine", "results", "flow"):
+    package = importlib.import_module(f"nbflow.{layer}")
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
 pydantic.create_model('Warm', n=(int, 1))(n=2)
 gc.collect()
 gc.freeze()

@@ -1,5 +1,6 @@
 """A notebook as its user sees it: cells run one after the other in an IPython shell."""
 
+import atexit
 import contextlib
 import re
 import sys
@@ -8,16 +9,22 @@ import types
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 import nbflow
 from nbflow.notebook.magics import load
+
+
+def new_shell():
+    """A shell that writes no history: the thread of each that does would have to end before the process can."""
+    return InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
 
 
 class Notebook:
     """Runs cells; `ran` is what tasks noted in the global list `LOG`."""
 
     def __init__(self):
-        self.shell = InteractiveShell()
+        self.shell = new_shell()
         self.shell.user_ns["LOG"] = []
         self.parent = {}
         self.shell.get_parent = lambda: self.parent
@@ -55,6 +62,8 @@ def notebook(tmp_path, monkeypatch):
     made = Notebook()
     yield made
     nbflow.unload_ipython_extension(made.shell)
+    # It would be kept until the process ends, and then collect all that there is, each of them.
+    atexit.unregister(made.shell.atexit_operations)
 
 
 def task(head, *lines):
@@ -981,7 +990,7 @@ def hooked(shell):
 
 def test_unloading_takes_out_all_that_loading_put_in(tmp_path, monkeypatch):
     monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "store"))
-    shell = InteractiveShell()
+    shell = new_shell()
     before = hooked(shell)
     load(shell)
     shell.run_cell("%%task y\ny = 4")
