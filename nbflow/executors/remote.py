@@ -111,6 +111,7 @@ class Worker:
             starts=order.starts and {at: (count, value.open()) for at, (count, value) in order.starts.items()},
             timeout_s=None if has_alarm() else order.timeout_s,
             outcomes=outcomes,
+            away=True,
         )
 
         def before(position: int) -> None:

@@ -225,7 +225,7 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
             value = fn(*args, **kwargs)
         if isinstance(value, _GENERATORS):
             raise _generator(batch)
-    except (KeyboardInterrupt, Stopped):
+    except _ends(batch):
         raise
     # A task may raise anything, also SystemExit, signals and what libraries derive from BaseException; an interrupt
     # alone ends the run.
@@ -245,11 +245,16 @@ def noting(batch: Batch, outcome: Outcome) -> Iterator[None]:
         if isinstance(outcome.value, _GENERATORS):
             raise _generator(batch)
     # How a coroutine is called off from outside.
-    except (KeyboardInterrupt, Stopped, GeneratorExit, sys.modules["asyncio"].CancelledError):
+    except (*_ends(batch), GeneratorExit, sys.modules["asyncio"].CancelledError):
         raise
     except BaseException as error:  # noqa: BLE001 (what a task raises becomes its state)
         outcome.value, outcome.error = None, error
     outcome.seconds += perf_counter() - started
+
+
+def _ends(batch: Batch) -> tuple[type[BaseException], ...]:
+    """What ends a run. No interrupt reaches other processes: there it is the task's own affair."""
+    return (Stopped,) if batch.away else (KeyboardInterrupt, Stopped)
 
 
 def _generator(batch: Batch) -> NotSuccessful:

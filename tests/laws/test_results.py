@@ -127,6 +127,19 @@ def test_what_no_one_is_to_catch_costs_its_element_alone(flow_of, executor, erro
         assert f"{type(error).__name__}: {error}" in run.failed("fail").error.iloc[0]
 
 
+def test_no_interrupt_is_what_a_task_raises_in_another_process(flow_of, away):
+    def fail(x):
+        if x == 1:
+            raise KeyboardInterrupt("mine")
+        return x
+
+    with flow_of(away) as flow:
+        task(fail, cache=False).map(range(4))
+    run = flow.run()
+    assert run.values("fail", failed="drop") == [0, 2, 3]
+    assert "KeyboardInterrupt: mine" in run.failed("fail").error.iloc[0]
+
+
 def test_an_error_names_the_line_in_the_users_code(flow_of, executor):
     def inner(x):
         raise ValueError(f"no {x}")  # the line
