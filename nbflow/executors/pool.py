@@ -85,18 +85,18 @@ class Pool:
     """All worker processes of this process. They live as long as it does; who needs one borrows it."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Also in a fork of the kernel: the workers are its parent's, and so is who held the lock just then."""
         self._idle: list[WorkerProcess] = []
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lock = threading.Lock()
-        self._pid = os.getpid()
 
     def borrow(self) -> WorkerProcess:
         """A worker that nobody else uses, started where there is none."""
         with self._lock:
-            if self._pid != os.getpid():
-                # A fork of the kernel: the workers are its parent's.
-                self._idle, self._control, self._nursery, self._pid = [], None, None, os.getpid()
             return self._idle.pop() if self._idle else self._spawn()
 
     def give_back(self, worker: WorkerProcess) -> None:
@@ -188,4 +188,6 @@ def resident_bytes(pid: int) -> int:
 MOST_IDLE_BYTES = 2**30
 _END_S = 2.0
 POOL = Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=POOL.begin)
 atexit.register(POOL.close)

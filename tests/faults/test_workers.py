@@ -305,6 +305,23 @@ def test_a_fork_of_the_kernel_has_workers_of_its_own(flow, tmp_path):
     assert flow.run()["pids"]
 
 
+def test_a_fork_in_the_middle_of_a_start_of_workers_waits_for_nobody(flow):
+    from nbflow.executors.pool import POOL
+
+    with flow:
+        task(lambda x: x, name="same", cache=False).map(range(2))
+    flow.run()
+    # As a thread does that fetches or puts back a worker just then.
+    with POOL._lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(0 if flow.run()["same"] == [0, 1] else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 def test_the_pane_of_a_node_names_its_workers_and_shows_what_they_made(flow):
     from nbflow.flow.glance import Glances
 
