@@ -64,6 +64,7 @@ class Lane:
     where: Where
     pace: Pace | None = None
     exclusive: bool = False
+    alone: bool = False
     waiting: Waiting = field(default_factory=Waiting)
 
 

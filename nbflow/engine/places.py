@@ -41,11 +41,12 @@ def goes_on(where: Where) -> bool:
 
 
 class Place(NamedTuple):
-    """Where elements are called, what bounds them, and whether nothing may run beside them."""
+    """Where elements are called, what bounds them, and whether nothing may run beside them: at all, in one process."""
 
     where: Where
     pace: Pace | None
     exclusive: bool
+    alone: bool = False
 
 
 class Places:
@@ -74,7 +75,9 @@ class Places:
             if options.resources and isinstance(asked, Cluster):
                 # What nobody can do would wait there for ever.
                 asked.check(options.resources, node.name)
-            return Place(asked, pace_of(task), exclusive=False)
+            # Random numbers are seeded, and figures made, for a whole process; workers may have several threads.
+            alone = isinstance(asked, Cluster) and (options.seed is not None or self._draws(task.fn))
+            return Place(asked, pace_of(task), exclusive=False, alone=alone)
         if task.is_async and options.seed is None:
             notebook = (options.loop or self._loop) == "notebook" and self._home.has_loop
             where: Where = NOTEBOOK if notebook else OWN
@@ -110,7 +113,7 @@ class Places:
         if named:
             return False
         bound = self._reaches(node.task.fn)
-        if bound is not None and bound not in MAKERS and not is_drawing(bound):
+        if bound is not None and bound not in MAKERS and not self._draws(node.task.fn):
             return True
         return any(self._gives_bound(node, argument) for argument in node.arguments)
 
@@ -124,6 +127,10 @@ class Places:
             if self._gives_bound(node, argument):
                 return True
         return False
+
+    def _draws(self, fn: Callable[..., Any]) -> bool:
+        bound = self._reaches(fn)
+        return bound is not None and is_drawing(bound)
 
     def _reaches(self, fn: Callable[..., Any]) -> str | None:
         try:

@@ -269,7 +269,7 @@ class Shell:
         for former in self._guards.watch(batch):
             for other, index in self._intake.freed(former):
                 self._enqueue(other, (index,))
-        batch.exclusive = choice.lane.exclusive
+        batch.exclusive, batch.alone = choice.lane.exclusive, choice.lane.alone
         self._flights.begin(batch, choice.where, time.monotonic())
         if choice.lane.pace is not None:
             choice.lane.pace.begin(batch.begun)

@@ -11,8 +11,9 @@ import random
 import signal
 import sys
 import threading
+from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distributed import WorkerPlugin, get_worker
 from distributed.gc import disable_gc_diagnosis
@@ -71,20 +72,28 @@ class Freight:
         return Freight, (carried(self.body), tuple(map(carried, self.buffers)))
 
 
+class Around(NamedTuple):
+    """Names the surroundings of a run in a kernel. content: the same name for equal ones of other runs."""
+
+    content: str
+    run: str
+
+
 @dataclass(frozen=True, slots=True)
 class Waybill:
     """What goes along with an order. around: names the kernel's surroundings; units: those that travel by themselves.
 
     watched: whether the scheduler is told of each element before it is called, so that it is known which one a worker
-    died of.
+    died of. alone: whether no other call may be at work in the same process, whose random numbers or figures it uses.
     """
 
     session: str
     key: str
     machine: str
-    around: str
+    around: Around
     units: tuple[Unit, ...]
     watched: bool
+    alone: bool
 
 
 @dataclass(slots=True)
@@ -114,6 +123,7 @@ def stop(keys: Iterable[str]) -> list[str]:
 def versions() -> dict[str, str]:
     """What results here depend on."""
     return {
+        "machine": machine(),
         "python": platform.python_version(),
         "nbflow": sys.modules["nbflow"].__version__,
         "cloudpickle": sys.modules["cloudpickle"].__version__,
@@ -151,11 +161,14 @@ class _Random(random.Random):
 class Undisturbed(WorkerPlugin):
     """An interrupt of the kernel goes to all that it has started: workers of its own are not to end of it."""
 
-    def __init__(self, kernel_pid: int) -> None:
+    def __init__(self, kernel_pid: int, machine: str) -> None:
         self.kernel_pid = kernel_pid
+        self.machine = machine
 
     def setup(self, worker: Any) -> None:
-        if os.getppid() == self.kernel_pid and threading.current_thread() is threading.main_thread():
+        if machine() != self.machine or os.getppid() != self.kernel_pid:
+            return
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -199,21 +212,30 @@ class _Here:
     """What one process of a cluster has for nbflow: a Worker for each thread, and the kernel's surroundings for all."""
 
     def __init__(self) -> None:
-        self._around = ""
+        self._around: Around | None = None
         self._has_shell = False
         self._shipped: Shipped | None = None
         self._workers: dict[int, Worker] = {}
         self._at_work: dict[str, _Watch] = {}
         self._stopped: dict[str, None] = {}
+        # Who waits for others to end, in the order in which they came, and who is alone.
+        self._queue: deque[_Watch] = deque()
+        self._alone: _Watch | None = None
         self._free = threading.Condition()
 
     @contextmanager
     def turn(self, watch: _Watch, around: Freight) -> Iterator[Worker | None]:
-        """The Worker of this thread, once nobody is at work in other surroundings; None where it is too late."""
+        """The Worker of this thread, once nobody is in its way; None where it is too late."""
         waybill = watch.waybill
         with self._free:
-            self._free.wait_for(lambda: waybill.around == self._around or not self._at_work)
-            if waybill.around != self._around:
+            self._queue.append(watch)
+            try:
+                self._free.wait_for(lambda: self._queue[0] is watch and self._may_begin(waybill))
+            finally:
+                self._queue.remove(watch)
+                self._free.notify_all()
+            self._alone = watch if waybill.alone else None
+            if waybill.around != self._around and not self._at_work:
                 # What was unpickled before leads to the modules as they were.
                 self._workers.clear()
                 self._surround(around.open(), same_machine=waybill.machine == machine())
@@ -233,7 +255,20 @@ class _Here:
             with self._free:
                 watch.over.set()
                 self._at_work.pop(waybill.key, None)
+                self._alone = None if self._alone is watch else self._alone
                 self._free.notify_all()
+
+    def serves(self, scheduler: str) -> bool:
+        """Whether a call is at work in this process that came from the scheduler at an address."""
+        with self._free:
+            return any(watch.worker.scheduler.address == scheduler for watch in self._at_work.values())
+
+    def _may_begin(self, waybill: Waybill) -> bool:
+        if not self._at_work:
+            return True
+        # Beside those of another run with the same surroundings it finds what that one's tasks left in modules.
+        alike = self._around is not None and waybill.around.content == self._around.content
+        return alike and self._alone is None and not waybill.alone
 
     def stop(self, keys: Iterable[str]) -> list[str]:
         with self._free:

@@ -95,6 +95,7 @@ class Batch:
     same value, in each batch of the node. away: whether it is called in another process, on values of its own; changed:
     the columns whose shared values a call changed in place there; touched: those of which an element changed its own
     value, which nobody else has. workers: who called it, with the most memory that each had in use, in bytes.
+    alone: whether no other call may be at work in the process that does it.
     resources: what of a cluster each call needs, by name. target_s: how long a batch of the same node should take
     where this one is called.
     """
@@ -125,6 +126,7 @@ class Batch:
     before: Callable[[int], None] | None = None
     shared: frozenset[int] = frozenset()
     away: bool = False
+    alone: bool = False
     changed: set[int] = field(default_factory=set)
     touched: set[int] = field(default_factory=set)
     workers: dict[str, int] = field(default_factory=dict)

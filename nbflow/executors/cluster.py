@@ -22,6 +22,7 @@ _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
 # How long a run waits for what workers have to say before it begins, and how often it looks meanwhile.
 _MOST_S = 10.0
 _LOOK_S = 0.1
+_HERE = "://127.0.0.1:"
 
 
 class DaskExecutor(Cluster):
@@ -39,6 +40,7 @@ class DaskExecutor(Cluster):
         self._security = security
         self._client: Any = None
         self._pid = 0
+        self._is_far = False
         self._known: set[str] = set()
         self._told: dict[str, concurrent.futures.Future[Any]] = {}
         self._lock = threading.Lock()
@@ -55,6 +57,7 @@ class DaskExecutor(Cluster):
         with self._lock:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
                 self._client, self._pid = self._connected(), os.getpid()
+                self._refuse_circle()
                 self._told.clear()
                 self._known.clear()
                 self._settle()
@@ -93,10 +96,11 @@ class DaskExecutor(Cluster):
             )
         workers = self.connect().scheduler_info(n_workers=-1)["workers"]
         has = [worker["resources"] for worker in workers.values()]
-        if any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
+        # A cluster that grows on demand begins with no workers; which ones it can start, nobody tells.
+        if not has or any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
             return
         offers = sorted({_in_words(each) for each in has if each})
-        what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}" if has else "it has no workers"
+        what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}"
         # All in one word: what comes after it is taken for something else.
         example = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
         raise ClusterError(
@@ -121,8 +125,11 @@ class DaskExecutor(Cluster):
 
     @property
     def is_near(self) -> bool:
-        """Whether data may go straight to the workers and back: all are on this machine."""
-        return "127.0.0.1" in self._client.scheduler.address
+        """Whether data may go straight to the workers and back: all are on this machine.
+
+        The scheduler's address alone does not tell: it may be the near end of a tunnel.
+        """
+        return not self._is_far and all(_HERE in each for each in (self._client.scheduler.address, *self.workers))
 
     def close(self) -> None:
         """Ends the connection, and the workers where nbflow started them. The next run makes a new one."""
@@ -162,15 +169,25 @@ class DaskExecutor(Cluster):
                 f"security= what it asks for?"
             ) from error
 
+    def _refuse_circle(self) -> None:
+        """Raises ClusterError where a task of this very cluster asks: it would wait for itself."""
+        from nbflow.executors.afar import HERE
+
+        if HERE.serves(self._client.scheduler.address):
+            raise ClusterError(
+                f"a task on {self._name()} runs a flow there, whose tasks would wait for it to end; give that flow "
+                f'executor="threads", or call it inside the outer flow, where it becomes a part of it'
+            )
+
     def _settle(self) -> None:
         """Has the client's thread and the workers behave beside what else goes on here."""
-        from nbflow.executors.afar import Undisturbed, leave_alone
+        from nbflow.executors.afar import Undisturbed, leave_alone, machine
 
         leave_alone()
         # What it connects to is no task's.
         self._client.loop.add_callback(lambda: NOBODYS.add(threading.get_ident()))
-        if self.is_near and not self.is_own:
-            self._client.register_plugin(Undisturbed(os.getpid()), name="nbflow-undisturbed")
+        if not self.is_own:
+            self._client.register_plugin(Undisturbed(os.getpid(), machine()), name="nbflow-undisturbed")
 
     def _ask(self, addresses: Iterable[str]) -> None:
         """Has workers say what they have. One that has died meanwhile would not let us go on for half a minute."""
@@ -199,6 +216,7 @@ class DaskExecutor(Cluster):
                 f"the worker {address} of {self._name()} cannot use nbflow: {in_words(theirs)}; install it there: "
                 f"`pip install 'nbflow[dask]=={ours['nbflow']}'`"
             )
+        self._is_far = self._is_far or theirs["machine"] != ours["machine"]
         for package, count in _ALIKE.items():
             if _start(theirs[package], count) != _start(ours[package], count):
                 raise ClusterError(
@@ -223,6 +241,18 @@ def lost(cluster: DaskExecutor, error: BaseException | None = None) -> ClusterEr
         f"{cluster._name()} does not answer any more{why}; what has finished is kept: "
         f"run again once its scheduler is back"
     )
+
+
+def uncallable(cluster: DaskExecutor, label: str, error: BaseException) -> ClusterError:
+    """The error of a run whose orders the cluster does not take."""
+    why = in_words(error)
+    if "deserialization of the task graph" in why:
+        version = sys.modules["nbflow"].__version__
+        why = (
+            f"its scheduler cannot read what it is sent; it needs nbflow as its workers do: "
+            f"`pip install 'nbflow[dask]=={version}'`"
+        )
+    return ClusterError(f"{label} could not be called on {cluster!r}: {why}")
 
 
 def _in_words(resources: Mapping[str, float]) -> str:

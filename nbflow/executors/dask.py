@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from distributed.scheduler import KilledWorker
 
-from nbflow.errors import ClusterError, NotSendable, in_words
+from nbflow.errors import NotSendable
 from nbflow.executors import afar
 from nbflow.executors.afar import Waybill
-from nbflow.executors.cluster import lost
+from nbflow.executors.cluster import lost, uncallable
 from nbflow.executors.depot import CalledOff, Depot, on_loop
 from nbflow.executors.errand import left_of
 from nbflow.executors.flights import Clock, Desertion, Flight, Mission
@@ -146,7 +146,7 @@ class ClusterRun:
             body = self._depot.body(order, batch)
         except CalledOff:
             return
-        waybill = Waybill(_SESSION, key, self._machine, around, tuple(units), watched=watched)
+        waybill = Waybill(_SESSION, key, self._machine, around, tuple(units), watched=watched, alone=batch.alone)
         future = self._client.submit(
             afar.perform,
             waybill,
@@ -223,9 +223,7 @@ class ClusterRun:
             return
         error = flight.future.exception()
         if not isinstance(error, KilledWorker):
-            raise ClusterError(
-                f"{flight.mission.batch.label} could not be called on {self._cluster!r}: {in_words(error)}"
-            ) from error
+            raise uncallable(self._cluster, flight.mission.batch.label, error) from error
         mission = flight.mission
         died_at = self._died_at(flight)
         for place in died_at:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
-from nbflow.executors.afar import Freight
+from nbflow.executors.afar import Around, Freight
 from nbflow.executors.order import Packed
 from nbflow.executors.parcel import surroundings
+from nbflow.lean import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +53,9 @@ class Depot:
         self._client = client
         self._meanwhile = meanwhile
         self._kept: OrderedDict[Unit | None, Any] = OrderedDict()
-        self._around: tuple[Surroundings, str, Freight] | None = None
+        self._run = uuid.uuid4().hex
+        self._around: tuple[Surroundings, Around, Freight] | None = None
+        self._knock: Any = None
 
     def units(self, order: Order, batch: Batch) -> dict[Unit, Any]:
         """The large units of an order, which every worker gets once; the small ones stay in it. Raises CalledOff."""
@@ -65,11 +69,11 @@ class Depot:
             self._kept.popitem(last=False)
         return found
 
-    def surroundings(self, batch: Batch) -> tuple[str, Any]:
+    def surroundings(self, batch: Batch) -> tuple[Around, Any]:
         """The name of what the kernel has around its functions, and that itself. Raises CalledOff."""
         around = surroundings()
         if self._around is None or self._around[0] != around:
-            self._around = (around, uuid.uuid4().hex, Freight.of(around))
+            self._around = (around, Around(_name(around), self._run), Freight.of(around))
             self._kept.pop(None, None)
         _, name, freight = self._around
         return name, freight if freight.size_bytes <= _APART_BYTES else self._keep(None, freight, batch)
@@ -82,6 +86,7 @@ class Depot:
     def clear(self) -> None:
         """Forgets what is there: some of it was lost."""
         self._kept.clear()
+        self._knock = None
 
     def _keep(self, unit: Unit | None, freight: Freight, batch: Batch) -> Any:
         if unit not in self._kept:
@@ -103,6 +108,9 @@ class Depot:
                         raise
             elif batch.cancelled:
                 raise CalledOff
+            elif self._knock is None:
+                # A cluster that grows on demand starts workers for tasks, and for nothing else.
+                self._knock = self._client.submit(bool, pure=False, resources=batch.resources or None)
             time.sleep(_LOOK_S)
             self._meanwhile()
 
@@ -122,3 +130,20 @@ class Depot:
                 sent.cancel()
                 raise ConnectionError("no worker took what it was sent")
         return sent.result()
+
+
+def _name(around: Surroundings) -> str:
+    """A name that tells the surroundings from all others of this process: equal ones have the same.
+
+    Which stores this process has open does not matter on a cluster, where there are none.
+    """
+    around = replace(around, left_out=frozenset())
+    with _NAMING:
+        name = next((name for each, name in _NAMED if each == around), None)
+        if name is None:
+            _NAMED.append((around, name := uuid.uuid4().hex))
+    return name
+
+
+_NAMED: deque[tuple[Surroundings, str]] = deque(maxlen=8)
+_NAMING = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from distributed import Scheduler, SpecCluster
@@ -105,9 +107,18 @@ class _Worker(SubprocessWorker):
             *command,
             # Held open as long as this process lives: what looks after the worker ends with it.
             stdin=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
+            # Tasks may have processes of their own; they end with the worker's group.
+            env={**os.environ, "PYTHONPATH": path, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"},
             start_new_session=True,
         )
+
+    async def close(self) -> None:
+        """Ends the worker with all that it has started, without a word of theirs."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), _TOLD_S)
+        await super().close()
 
     def end(self) -> None:
         """Ends the worker, and has another one started."""
@@ -115,5 +126,12 @@ class _Worker(SubprocessWorker):
             self.process.stdin.write(END)
 
 
+def _be_quiet() -> None:
+    """Dask closes clusters when Python ends, and tells of the connections that break then."""
+    if os.getpid() in _STARTED:
+        logging.getLogger("distributed").handlers[:] = [logging.NullHandler()]
+
+
 _STARTED: dict[int, Future[Any]] = {}
 _LOCK = threading.Lock()
+atexit.register(_be_quiet)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -266,6 +267,32 @@ def test_a_cluster_whose_workers_are_threads_of_the_kernel_is_refused(tmp_path):
         with pytest.raises(ClusterError, match="workers in this process.*processes=True"):
             flow.run()
         flow.cluster.close()
+
+
+def test_a_task_may_have_processes_of_its_own(flow):
+    def pooled(x):
+        import multiprocessing
+
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            return pool.map(abs, [-x, x])
+
+    with flow:
+        task(pooled, cache=False).map([1, 2])
+    assert flow.run()["pooled"] == [[1, 1], [2, 2]]
+
+
+def test_a_script_ends_without_a_word_of_dasks(tmp_path):
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent("""
+            from nbflow import Flow, task
+            if __name__ == "__main__":
+                with Flow("f", store="store", executor="dask") as flow:
+                    task(lambda x: x, name="same").map(range(20))
+                print(flow.run()["same"][-1])
+        """)
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("19\n", "")
 
 
 def test_resources_that_the_workers_of_this_machine_do_not_have_are_told(flow):

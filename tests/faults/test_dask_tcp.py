@@ -306,6 +306,18 @@ def test_a_worker_with_another_nbflow_is_refused(servers, tmp_path):
     executor.close()
 
 
+def test_a_scheduler_without_nbflow_is_told(servers, tmp_path):
+    (tmp_path / "without.py").write_text("import sys\nsys.modules['nbflow'] = None\n")
+    servers.scheduler("--preload", tmp_path / "without.py")
+    servers.worker("one")
+    executor = DaskExecutor(servers.address)
+    with flow_on(executor, tmp_path) as flow:
+        task(lambda: 1, name="one")()
+    with pytest.raises(ClusterError, match=r"its scheduler cannot read .* `pip install 'nbflow\[dask\]=="):
+        flow.run()
+    executor.close()
+
+
 def test_an_address_that_nobody_answers_at_is_told(tmp_path, monkeypatch):
     import dask
 
