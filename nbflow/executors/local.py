@@ -111,9 +111,16 @@ class _Worker(SubprocessWorker):
             env={**os.environ, "PYTHONPATH": path, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"},
             start_new_session=True,
         )
+        self._minding = asyncio.create_task(self._mind(self.process))
+
+    async def _mind(self, process: Any) -> None:
+        """Who looks after the worker may be ended as well as the worker itself: then another one does."""
+        await process.wait()
+        await self._start()
 
     async def close(self) -> None:
         """Ends the worker with all that it has started, without a word of theirs."""
+        self._minding.cancel()
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
             with suppress(TimeoutError):

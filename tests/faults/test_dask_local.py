@@ -281,6 +281,17 @@ def test_a_task_may_have_processes_of_its_own(flow):
     assert flow.run()["pooled"] == [[1, 1], [2, 2]]
 
 
+def test_who_looks_after_a_worker_and_is_killed_is_replaced(flow):
+    with flow:
+        task(lambda x: (os.getpid(), os.getppid()), name="pids", cache=False).map(range(4))
+    before = {parent for _, parent in flow.run()["pids"]}
+    for parent in before:
+        os.kill(parent, signal.SIGKILL)
+    after = {parent for _, parent in flow.run()["pids"]}
+    assert after
+    assert not before & after
+
+
 def test_a_script_ends_without_a_word_of_dasks(tmp_path):
     (tmp_path / "script.py").write_text(
         textwrap.dedent("""
