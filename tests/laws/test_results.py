@@ -127,6 +127,43 @@ def test_what_no_one_is_to_catch_costs_its_element_alone(flow_of, executor, erro
         assert f"{type(error).__name__}: {error}" in run.failed("fail").error.iloc[0]
 
 
+def exit_with_3():
+    sys.exit(3)
+
+
+def fail():
+    raise ValueError("of a child")
+
+
+async def later(function):
+    return function()
+
+
+LEFT = {"return": (lambda: "child", 0), "exit": (sys.exit, 0), "exit 3": (exit_with_3, 3), "error": (fail, 1)}
+
+
+@pytest.mark.parametrize(("leave", "code"), LEFT.values(), ids=LEFT)
+@pytest.mark.parametrize("is_async", [False, True], ids=["called", "awaited"])
+def test_a_forked_child_ends_where_the_task_does(flow_of, away, leave, code, is_async):
+    def fork(x):
+        pid = os.fork()
+        if not pid:
+            return later(leave) if is_async else leave()
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    async def fork_later(x):
+        made = fork(x)
+        return made if isinstance(made, int) else await made
+
+    with flow_of(away) as flow:
+        task(fork_later if is_async else fork, name="fork", cache=False).map([1, 2])
+        task(lambda x: x * 100, name="other", cache=False).map([1, 2])
+    for _ in range(2):
+        run = flow.run()
+        assert run["fork"] == [code, code]
+        assert run["other"] == [100, 200]
+
+
 def test_no_interrupt_is_what_a_task_raises_in_another_process(flow_of, away):
     def fail(x):
         if x == 1:
