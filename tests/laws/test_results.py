@@ -692,6 +692,23 @@ def test_timeouts_end_a_call(flow_of, executor):
     assert "timeout_s=0.5" in run.frame("wait").error.iloc[1]
 
 
+def test_timeouts_end_an_async_call(flow_of, executor):
+    import asyncio
+    import time
+
+    async def wait(x):
+        await asyncio.sleep(30 if x else 0)
+        return x
+
+    with flow_of(executor) as flow:
+        task(wait, timeout_s=0.5).map([0, 1, 0])
+    started = time.monotonic()
+    run = flow.run()
+    assert time.monotonic() - started < 15
+    assert run.values("wait", failed="drop") == [0, 0]
+    assert "timeout_s=0.5" in run.frame("wait").error.iloc[1]
+
+
 def test_a_generator_is_refused_with_a_way_out(flow_of, executor):
     with flow_of(executor) as flow:
         task(lambda: (i for i in range(3)), name="lazy")()
