@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from nbflow.probe.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from nbflow.executors.order import Order
@@ -58,13 +59,17 @@ class Call:
         self._watched.call(self._order.timeout_s)
         value = None
         try:
-            with _alarm(self._order.timeout_s, self._order.label):
+            with self._alarm():
                 value = self._fn(*opened, **named)
         finally:
             # The call of an async function goes on where its coroutine is awaited.
             if type(value) is not CoroutineType:
                 self._end(states)
         return self._awaited(value, states) if type(value) is CoroutineType else value
+
+    def _alarm(self) -> AbstractContextManager[None]:
+        timeout_s = self._order.timeout_s
+        return _NO_ALARM if timeout_s is None or not has_alarm() else _alarm(timeout_s, self._order.label)
 
     async def _awaited(self, coroutine: Coroutine[Any, Any, Any], states: list[tuple[int, Any, bytes]]) -> Any:
         import asyncio
@@ -103,11 +108,8 @@ def has_packed(order: Order) -> bool:
 
 
 @contextmanager
-def _alarm(timeout_s: float | None, label: str) -> Iterator[None]:
+def _alarm(timeout_s: float, label: str) -> Iterator[None]:
     """Raises TaskTimeout in the block after a time, at the next step of Python code."""
-    if timeout_s is None or not has_alarm():
-        yield
-        return
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise too_long(label, timeout_s)
@@ -132,3 +134,4 @@ def state_of(value: Any) -> bytes | None:
 
 
 PACKAGES = Packages()
+_NO_ALARM = nullcontext()
