@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs.sealed import INLINE_BYTES, Buffer, Sealed
 from nbflow.errors import NotStorable
+from nbflow.identity.reducers import has_foreign_reducers, set_reducers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,10 +61,13 @@ class _ArrayPickler(pickle.Pickler):
 
 
 def _pickled(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    if not _own_array_classes():
+    with_arrays = _own_array_classes()
+    if not with_arrays and not has_foreign_reducers():
         return pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     stream = io.BytesIO()
-    _ArrayPickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+    pickler = (_ArrayPickler if with_arrays else pickle.Pickler)(stream, protocol=5, buffer_callback=buffers.append)
+    set_reducers(pickler)
+    pickler.dump(value)
     return stream.getvalue()
 
 
@@ -112,7 +116,9 @@ def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
                 reduced = _array_reduced(each)
                 return with_full_name(each, super().reducer_override(each)) if reduced is NotImplemented else reduced
 
-        Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+        pickler = Pickler(stream, protocol=5, buffer_callback=buffers.append)
+        set_reducers(pickler)
+        pickler.dump(value)
     # As above: any exception at all may come from the value's own methods.
     except Exception as error:
         raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.order import Packed
@@ -17,7 +18,8 @@ from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from nbflow.executors.order import Order
@@ -55,13 +57,38 @@ class Call:
             states = self._states(args, kwargs, opened, named) if self._is_first else []
         self._is_first = False
         self._watched.call(self._order.timeout_s)
+        value = None
         try:
-            with _alarm(self._order.timeout_s, self._order.label):
-                return self._fn(*opened, **named)
+            with self._alarm():
+                value = self._fn(*opened, **named)
         finally:
-            self._watched.call(None)
-            with apart():
-                self.touched += [number for number, value, state in states if state_of(value) not in {state, None}]
+            # The call of an async function goes on where its coroutine is awaited.
+            if type(value) is not CoroutineType:
+                self._end(states)
+        return self._awaited(value, states) if type(value) is CoroutineType else value
+
+    def _alarm(self) -> AbstractContextManager[None]:
+        timeout_s = self._order.timeout_s
+        return _NO_ALARM if timeout_s is None or not has_alarm() else _alarm(timeout_s, self._order.label)
+
+    async def _awaited(self, coroutine: Coroutine[Any, Any, Any], states: list[tuple[int, Any, bytes]]) -> Any:
+        import asyncio
+
+        try:
+            # Nothing rings where it waits, and what never gives way to it the kernel ends.
+            async with asyncio.timeout(self._order.timeout_s) as limit:
+                return await coroutine
+        except TimeoutError:
+            if self._order.timeout_s is not None and limit.expired():
+                raise too_long(self._order.label, self._order.timeout_s) from None
+            raise
+        finally:
+            self._end(states)
+
+    def _end(self, states: list[tuple[int, Any, bytes]]) -> None:
+        self._watched.call(None)
+        with apart():
+            self.touched += [number for number, value, state in states if state_of(value) not in {state, None}]
 
     def _states(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
@@ -81,11 +108,8 @@ def has_packed(order: Order) -> bool:
 
 
 @contextmanager
-def _alarm(timeout_s: float | None, label: str) -> Iterator[None]:
+def _alarm(timeout_s: float, label: str) -> Iterator[None]:
     """Raises TaskTimeout in the block after a time, at the next step of Python code."""
-    if timeout_s is None or not has_alarm():
-        yield
-        return
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise too_long(label, timeout_s)
@@ -110,3 +134,4 @@ def state_of(value: Any) -> bytes | None:
 
 
 PACKAGES = Packages()
+_NO_ALARM = nullcontext()

@@ -14,6 +14,7 @@ import cloudpickle
 from nbflow.codecs.pickled import with_full_name
 from nbflow.executors.order import PackedCode
 from nbflow.executors.overlay import is_replaced
+from nbflow.identity.reducers import set_reducers
 
 if TYPE_CHECKING:
     import pickle
@@ -39,6 +40,7 @@ def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> P
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
     def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
         super().__init__(stream, **options)
+        set_reducers(self)
         self._numbers = numbers
         self.read: set[str] = set()
         self.classes: set[str] = set()

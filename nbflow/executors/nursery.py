@@ -16,10 +16,12 @@ import sys
 import time
 from contextlib import suppress
 from types import ModuleType
+from typing import Any
 
 from nbflow.executors import wire
 from nbflow.executors.call import Watched
 from nbflow.executors.failures import failure_of
+from nbflow.executors.forks import end_fork
 from nbflow.executors.order import IDLE, OPENING, Done, Order, Refused
 from nbflow.executors.remote import Worker
 
@@ -110,33 +112,52 @@ def _work(connection_fd: int, page_fd: int) -> None:
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.modules["__main__"] = ModuleType("__main__")
-    connection = socket.socket(fileno=connection_fd)
+    line = _Line(socket.socket(fileno=connection_fd))
     page = _Page(mmap.mmap(page_fd, PAGE_BYTES))
     worker = Worker(page)
     os.close(page_fd)
     try:
         while True:
-            order = wire.receive(connection)
-            assert isinstance(order, Order)
+            order = line.receive()
             page.begin(OPENING)
-            wire.send(connection, _performed(worker, order, connection))
+            line.send(_performed(worker, order, line))
             page.begin(IDLE)
-    except (EOFError, OSError):
-        # The kernel, or who runs the flow there, has gone.
-        os._exit(0)
     finally:
         # Whatever happened, it must not go on in the nursery's loop.
         os._exit(70)
 
 
-def _performed(worker: Worker, order: Order, connection: socket.socket) -> Done | Refused:
+def _performed(worker: Worker, order: Order, line: _Line) -> Done | Refused:
     try:
-        return worker.perform(order, lambda answers: wire.send(connection, answers))
-    except OSError:
-        raise
+        return worker.perform(order, line.send)
     # What unpickling the user's values raises is any exception; a defect of ours is told in the same way.
     except BaseException as error:  # noqa: BLE001 (raised again in the kernel)
         return Refused(failure_of(error), opened=worker.opened)
+
+
+class _Line:
+    """The connection to the kernel. Where that, or who runs the flow there, has gone, the worker ends at once."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._pid = os.getpid()
+        self._number = 0
+
+    def receive(self) -> Order:
+        try:
+            self._number, order = wire.receive(self._connection)
+        except (EOFError, OSError):
+            os._exit(0)
+        assert isinstance(order, Order)
+        return order
+
+    def send(self, message: Any) -> None:
+        """Sends something that came of the last order, whose number it bears."""
+        end_fork(self._pid)
+        try:
+            wire.send(self._connection, (self._number, message))
+        except OSError:
+            os._exit(0)
 
 
 class _Page(Watched):

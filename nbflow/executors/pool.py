@@ -38,6 +38,7 @@ class WorkerProcess:
         self.held: dict[Unit, None] = {}
         self.around: Surroundings | None = None
         self.owner: object = None
+        self._number = 0
         self._pool = pool
         self._connection = connection
         self._page = page
@@ -45,17 +46,22 @@ class WorkerProcess:
     def send(self, order: Order) -> None:
         """Gives it something to do. Raises Lost."""
         PAGE.pack_into(self._page, 0, IDLE, 0.0, 0.0, False)
+        self._number += 1
         try:
-            wire.send(self._connection, order)
+            wire.send(self._connection, (self._number, order))
         except OSError:
             raise self._lost() from None
 
     def receive(self, wait_s: float) -> Any:
         """The next message; None where none came in that time. Raises Lost."""
         try:
-            return wire.receive(self._connection) if wire.has_come(self._connection, wait_s) else None
+            if not wire.has_come(self._connection, wait_s):
+                return None
+            number, message = wire.receive(self._connection)
         except (EOFError, OSError):
             raise self._lost() from None
+        # What came of another order is no answer to this one.
+        return message if number == self._number else None
 
     def _lost(self) -> Lost:
         place, _ = self.at_work

@@ -19,6 +19,7 @@ from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.call import PACKAGES, Call, Watched, has_alarm, has_packed, state_of
 from nbflow.executors.failures import failure_of
+from nbflow.executors.forks import ending_forks
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.shipped import Shipped
@@ -91,7 +92,7 @@ class Worker:
         with apart():
             self._prepare(order)
         self.opened = True
-        fn, go_on = self._units[order.code]
+        fn, go_on = (each and ending_forks(each) for each in self._units[order.code])
         # What was made of a shared value is sent once that is known to be as it was.
         checked = any(column in self._ids for column in order.columns if isinstance(column, Unit))
         outcomes = _Outgoing(hear, early=not checked, wait_s=0.0 if order.timeout_s is not None else self._early_s)

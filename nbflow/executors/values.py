@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotSendable, NotStorable, place_of
 from nbflow.executors.content import found_in_main, packed_code
+from nbflow.executors.failures import error_of, failure_of
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import Packed
+from nbflow.model.state import Failed
+from nbflow.model.tree import fill, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbflow.executors.base import Batch
+    from nbflow.executors.failures import Failure
 
 
 def packed_held(values: Mapping[str, Any], numbers: Numbers) -> Packed:
@@ -40,7 +44,7 @@ def _can_be_packed(value: Any) -> bool:
 
 def packed_value(value: Any, found: dict[str, Any]) -> Packed:
     """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
-    body, buffers = parts_of(value)
+    body, buffers = _parts_of(value)
     if b"__main__" in body:
         names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
         try:
@@ -50,6 +54,35 @@ def packed_value(value: Any, found: dict[str, Any]) -> Packed:
             names.found.clear()
         found.update(names.found)
     return Packed(body, tuple(buffers))
+
+
+def _parts_of(value: Any) -> tuple[bytes, list[memoryview[int]]]:
+    try:
+        body, buffers = parts_of(value)
+    except NotStorable:
+        # The error in it may be what cannot be pickled.
+        if next(leaves(value, Failed), None) is None:
+            raise
+        return parts_of(fill(value, Failed, _SentFailed))
+    return parts_of(fill(value, Failed, _SentFailed)) if _FAILED in body else (body, buffers)
+
+
+class _SentFailed:
+    """A Failed on its way: its error travels as those of tasks do."""
+
+    def __init__(self, failed: Failed) -> None:
+        self._failure = failure_of(failed.error) if failed.error is not None else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _failed, (self._failure,)
+
+
+def _failed(failure: Failure | None) -> Failed:
+    return Failed(error_of(failure) if failure is not None else None)
+
+
+# Where a value holds one, its pickle names this.
+_FAILED = Failed.__module__.encode()
 
 
 def packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:

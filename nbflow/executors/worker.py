@@ -230,8 +230,8 @@ def _call(batch: Batch, position: int, args: tuple[Any, ...], kwargs: dict[str, 
     # A task may raise anything, also SystemExit, signals and what libraries derive from BaseException; an interrupt
     # alone ends the run.
     except BaseException as error:  # noqa: BLE001 (what a task raises becomes its state)
-        # The first frame is this one.
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        # The first frame is this one. Not by assignment, which a frozen class refuses.
+        error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         return Outcome(position, error=error, seconds=perf_counter() - started)
     return Outcome(position, value, seconds=perf_counter() - started)
 

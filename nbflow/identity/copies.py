@@ -8,6 +8,8 @@ from typing import Any
 
 from nbflow.identity.immutable import is_immutable
 from nbflow.identity.named import is_opaque
+from nbflow.identity.reducers import has_foreign_reducers
+from nbflow.model.tree import leaves
 
 
 def private_copy(value: Any) -> Any:
@@ -18,10 +20,21 @@ def private_copy(value: Any) -> Any:
     try:
         if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
             return _pandas_copy(value, pandas)
-        return copy.deepcopy(value)
+        return copy.deepcopy(value, _copied_exceptions(value) if has_foreign_reducers() else None)
     # Connections, locks and clients refuse in many ways; they are shared, as in any program.
     except Exception:  # noqa: BLE001 (the value's own __deepcopy__ or __reduce__ raised)
         return value
+
+
+def _copied_exceptions(value: Any) -> dict[int, Any]:
+    """Copies of the exceptions in a value, by address: made in their own way, which deepcopy does not take."""
+    copied: dict[int, Any] = {}
+    for error in leaves(value, BaseException):
+        make, args, *states = error.__reduce_ex__(4)
+        again = copied[id(error)] = make(*copy.deepcopy(args, copied))
+        for state in states:
+            again.__setstate__(copy.deepcopy(state, copied))
+    return copied
 
 
 def _pandas_copy(value: Any, pandas: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.encoding import dict_id, framed, list_id, set_id, tuple_id
+from nbflow.identity.reducers import reducer_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
     """The id of any other object: its class, and what pickle would rebuild it from, walked and not pickled."""
     kind = type(value)
-    reducer = copyreg.dispatch_table.get(kind)
+    reducer = reducer_of(kind)
     try:
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
     # A class's own way to be pickled may raise anything.
@@ -29,6 +29,9 @@ def encode_by_reduce(walk: Walk, value: Any, path: str) -> bytes:
         return framed("global", walk.resolve(kind), reduced.encode())
     parts: tuple[Any, ...] = (*reduced, None, None, None)
     function, args, state, items, pairs = parts[:5]
+    if not state and isinstance(value, BaseException):
+        # An exception has an empty dict for a state from the moment that somebody looks for its attributes.
+        state = None
     if state is None and not args and items is None and pairs is None and kind.__module__ == "builtins":
         raise UnidentifiableError(path, kind.__name__)
     return framed(

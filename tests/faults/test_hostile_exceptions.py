@@ -1,6 +1,7 @@
 """Exceptions that are huge, nested, circular or broken: a run ends in order, and tells of them in a few lines."""
 
 import os
+import re
 import sys
 
 import pytest
@@ -48,6 +49,21 @@ class BadNotes(Exception):
 class NoPickle(Exception):
     def __reduce__(self):
         raise RuntimeError("no pickling")
+
+
+class NoArgs(Exception):
+    @property
+    def args(self):
+        raise RuntimeError("no args")
+
+
+class NoCause(Exception):
+    __cause__ = property(lambda self: None)
+
+
+class NoSetting(Exception):
+    def __setattr__(self, name, value):
+        raise RuntimeError("no setting")
 
 
 class TwoArguments(Exception):
@@ -114,6 +130,9 @@ CASES = {
     "no comparing": (lambda: raising(NoComparing("x"))(), "NoComparing: x"),
     "bad notes": (lambda: raising(BadNotes("x"))(), "BadNotes: x"),
     "no pickling": (lambda: raising(NoPickle("x"))(), "NoPickle: x"),
+    "no args": (lambda: raising(NoArgs("x"))(), "NoArgs"),
+    "no cause": (lambda: raising(NoCause("x"))(), "NoCause: x"),
+    "no setting": (lambda: raising(NoSetting("x"))(), "NoSetting: x"),
     "two arguments": (lambda: raising(TwoArguments(1, 2))(), "TwoArguments: 1 and 2"),
     "empty": (lambda: raising(ValueError())(), "ValueError"),
     "10 MB": (lambda: raising(ValueError("x" * 10_000_000))(), "ValueError: xxx"),
@@ -166,6 +185,23 @@ def test_it_is_told_in_a_few_lines_and_the_run_ends_in_order(store, function, ex
     assert all(len(repr(each)) < 100_000 for each in shown)
     assert flow._repr_mimebundle_()["text/plain"]
     assert run.frame("bad")["state"].tolist() == ["failed"] * count
+
+
+@pytest.mark.parametrize("away", ["processes", "dask"])
+def test_in_other_processes_they_cost_their_own_element_alone(store, away):
+    # What is far behind in a chain stays there.
+    cases = {name: case for name, case in CASES.items() if name != "chain of a thousand"}
+    with Flow("f", store=store, executor=away) as flow:
+        task(lambda f: f(), name="work").map([lambda: 1, *(function for function, _ in cases.values()), lambda: 2])
+    run = flow.run()
+    assert run.values("work", failed="drop") == [1, 2]
+    for place, (name, (_, expected)) in enumerate(cases.items(), start=1):
+        here = Flow(name, store=store)
+        with here:
+            task(lambda f: f(), name="work").map([cases[name][0]])
+        with pytest.raises(RunFailed, match=re.escape(expected)):
+            here.run(check=True)
+        assert type(run.error("work", place)).__name__ == type(here.last_run.error("work", 0)).__name__, name
 
 
 def test_the_failure_of_a_group_shows_where_its_first_was_raised(store):

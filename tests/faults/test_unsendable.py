@@ -73,6 +73,23 @@ def test_an_argument_that_cannot_be_opened_fails_alone(flow):
     assert "cannot be opened" in run.failed("use").error.iloc[0]
 
 
+class ReadsWhenOpened:
+    def __init__(self, path):
+        self.path = path
+
+    def __setstate__(self, state):
+        self.path = state["path"]
+        with open(self.path) as stream:
+            stream.read()
+
+
+def test_a_shared_argument_whose_file_is_gone_is_told(flow):
+    with flow:
+        task(lambda x, thing: 1, name="use", cache=False).map([1, 2], unmapped(ReadsWhenOpened("/nowhere/it.csv")))
+    with pytest.raises(RunFailed, match=r"(?s)cannot be opened.*FileNotFoundError.*/nowhere/it.csv"):
+        flow.run(check=True)
+
+
 def test_a_shared_argument_that_cannot_be_opened_is_told(flow):
     with flow:
         task(lambda x, thing: 1, name="use").map([1, 2], unmapped(FailsToOpen(2)))

@@ -1,5 +1,7 @@
 """Worker processes that die, hang, or get and give what cannot travel: one element is lost, and nothing else."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -72,6 +74,34 @@ def test_a_killed_nursery_is_replaced(flow):
     for pid, _ in set(before):
         os.kill(pid, signal.SIGKILL)
     assert nursery not in {parent for _, parent in flow.run()["pids"]}
+
+
+class Awaited:
+    """Ways of an async call not to listen to its timeout."""
+
+    async def blocks(self):
+        time.sleep(60)  # noqa: ASYNC251 (it is the fault)
+
+    async def goes_on(self):
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("how", ["blocks", "goes_on"])
+def test_an_async_call_that_does_not_listen_to_its_timeout_is_killed(flow, how):
+    async def deaf(x):
+        if x == 1:
+            await getattr(Awaited(), how)()
+        return x
+
+    with flow:
+        task(deaf, timeout_s=0.5).map(range(4))
+    started = time.monotonic()
+    run = flow.run()
+    assert time.monotonic() - started < 20
+    assert run.values("deaf", failed="drop") == [0, 2, 3]
+    assert "timeout_s=0.5" in run.failed("deaf").error.iloc[0]
 
 
 def test_a_call_that_does_not_listen_to_its_timeout_is_killed(flow):

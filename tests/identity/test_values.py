@@ -2,6 +2,7 @@
 
 import array
 import collections
+import copyreg
 import dataclasses
 import datetime as dt
 import decimal
@@ -23,10 +24,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import tblib.pickling_support
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nbflow.codecs.pickled import seal, unseal
 from nbflow.errors import UnidentifiableError
+from nbflow.identity.copies import private_copy
 from nbflow.identity.encoding import dict_id, list_id, tuple_id
 from nbflow.identity.immutable import is_immutable
 from nbflow.identity.named import opaque
@@ -387,3 +391,26 @@ def test_what_is_drawn_has_no_identity_and_is_named_where_it_lies():
         "bars": 'value["kept"] part 1[0]',
         "text": 'value["kept"]',
     }
+
+
+def test_an_exception_is_the_same_after_somebody_looked_at_its_attributes():
+    error, looked_at = ValueError("x"), ValueError("x")
+    vars(looked_at)
+    assert identify(error) == identify(looked_at)
+    looked_at.place = 3
+    assert identify(error) != identify(looked_at)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), SystemExit(3)])
+def test_an_exception_is_pickled_copied_and_identified_in_its_own_way(error):
+    id_, text = identify([error]), str(error)
+    reducers = dict(copyreg.dispatch_table)
+    tblib.pickling_support.install()
+    try:
+        assert identify([error]) == id_
+        for again in (unseal(seal([error]).whole()), private_copy([error])):
+            assert str(again[0]) == text
+            assert identify(again) == id_
+    finally:
+        copyreg.dispatch_table.clear()
+        copyreg.dispatch_table.update(reducers)

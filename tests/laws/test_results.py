@@ -3,9 +3,12 @@
 import functools
 import importlib
 import os
+import re
 import subprocess
 import sys
 import textwrap
+import threading
+import urllib.error
 import warnings
 
 import numpy as np
@@ -127,6 +130,43 @@ def test_what_no_one_is_to_catch_costs_its_element_alone(flow_of, executor, erro
         assert f"{type(error).__name__}: {error}" in run.failed("fail").error.iloc[0]
 
 
+def exit_with_3():
+    sys.exit(3)
+
+
+def fail():
+    raise ValueError("of a child")
+
+
+async def later(function):
+    return function()
+
+
+LEFT = {"return": (lambda: "child", 0), "exit": (sys.exit, 0), "exit 3": (exit_with_3, 3), "error": (fail, 1)}
+
+
+@pytest.mark.parametrize(("leave", "code"), LEFT.values(), ids=LEFT)
+@pytest.mark.parametrize("is_async", [False, True], ids=["called", "awaited"])
+def test_a_forked_child_ends_where_the_task_does(flow_of, away, leave, code, is_async):
+    def fork(x):
+        pid = os.fork()
+        if not pid:
+            return later(leave) if is_async else leave()
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    async def fork_later(x):
+        made = fork(x)
+        return made if isinstance(made, int) else await made
+
+    with flow_of(away) as flow:
+        task(fork_later if is_async else fork, name="fork", cache=False).map([1, 2])
+        task(lambda x: x * 100, name="other", cache=False).map([1, 2])
+    for _ in range(2):
+        run = flow.run()
+        assert run["fork"] == [code, code]
+        assert run["other"] == [100, 200]
+
+
 def test_no_interrupt_is_what_a_task_raises_in_another_process(flow_of, away):
     def fail(x):
         if x == 1:
@@ -164,6 +204,182 @@ def test_causes_and_notes_of_an_error_are_kept(flow_of, executor):
     error = flow.run().error("broken")
     assert isinstance(error.__cause__, KeyError)
     assert error.__cause__.__notes__ == ["a note"]
+
+
+class Busy(Exception):
+    """As most people write them: its arguments are not those that Exception gets."""
+
+    def __init__(self, host, code, lock=None):
+        super().__init__(f"{host} said {code}")
+        self.host, self.code, self.lock = host, code, lock
+
+
+class Placed(OSError):
+    __slots__ = ("place",)
+
+    def __init__(self, place, *, code):
+        self.place = place
+        self.code = code
+
+    def __str__(self):
+        return f"{self.code} at {self.place}"
+
+
+class WithLock(Exception):
+    """What it shows cannot travel."""
+
+    def __init__(self, lock):
+        super().__init__()
+        self.lock = lock
+
+    def __str__(self):
+        return f"still {type(self.lock).__name__}"
+
+
+def _decoded():
+    return b"\xff".decode()
+
+
+def _encoded():
+    return "\xff".encode("ascii")
+
+
+def _compiled():
+    return compile("a b", "file.py", "exec")
+
+
+def raising(error):
+    def fail():
+        raise error()
+
+    return fail
+
+
+FAILING = {
+    "its own arguments": raising(lambda: Busy("h", 3)),
+    "an argument that cannot travel": raising(lambda: ValueError("x", threading.Lock())),
+    "an attribute that cannot travel": raising(lambda: Busy("h", 3, threading.Lock())),
+    "what it shows cannot travel": raising(lambda: WithLock(threading.Lock())),
+    "slots": raising(lambda: Placed("/x", code=2)),
+    "HTTP": raising(lambda: urllib.error.HTTPError("http://x", 503, "busy", {}, None)),
+    "one in another": raising(lambda: ValueError(Busy("h", 3))),
+    "a group": raising(lambda: ExceptionGroup("many", [Busy("h", 1), ExceptionGroup("more", [KeyError("k")])])),
+    "decode": _decoded,
+    "encode": _encoded,
+    "syntax": _compiled,
+    "missing file": lambda: open("/nowhere"),
+    "exit": lambda: sys.exit(3),
+    "import": lambda: importlib.import_module("nowhere.at_all"),
+    "attribute": lambda: (1).nothing,
+}
+
+
+def without_addresses(error):
+    """What the error, and those in it, look like."""
+    inner = [without_addresses(each) for each in getattr(error, "exceptions", ())]
+    return type(error).__name__, *(re.sub(" at 0x[0-9a-f]+", "", text) for text in (str(error), repr(error))), inner
+
+
+@pytest.mark.parametrize("fail", FAILING.values(), ids=FAILING)
+def test_an_error_arrives_as_it_was(flow_of, executor, fail):
+    with pytest.raises(BaseException) as here:  # noqa: PT011 (any)
+        fail()
+    with flow_of(executor) as flow:
+        task(lambda x: fail() if x == 1 else x, name="work", cache=False).map(range(3))
+    run = flow.run()
+    assert run.values("work", failed="drop") == [0, 2]
+    error = run.error("work", 1)
+    assert isinstance(error, type(here.value))
+    assert without_addresses(error) == without_addresses(here.value)
+    for name in ("host", "code", "place", "errno", "filename", "reason", "start", "lineno", "name"):
+        assert getattr(error, name, None) == getattr(here.value, name, None)
+
+
+@pytest.mark.parametrize("error", [Busy, urllib.error.HTTPError])
+def test_retries_know_the_error_by_its_class(flow_of, executor, calls, error):
+    note, of = calls.note, calls.of
+    arguments = ("h", 3) if error is Busy else ("http://x", 503, "busy", {}, None)
+
+    def work():
+        note("work")
+        if of("work") < 3:
+            raise error(*arguments)
+        return of("work")
+
+    with flow_of(executor) as flow:
+        task(work, retries=2, retry_on=(error,), cache=False)()
+    assert flow.run()["work"] == 3
+
+
+def test_retries_know_a_class_that_is_no_modules(flow_of, executor, calls):
+    note, of = calls.note, calls.of
+
+    class Local(Exception):
+        def __init__(self, a, b):
+            super().__init__(f"{a} {b}")
+            self.a = a
+
+    def work():
+        note("work")
+        if of("work") < 2:
+            raise Local(1, 2)
+        return "done"
+
+    def late(x):
+        raise Local(x, 2)
+
+    with flow_of(executor) as flow:
+        task(work, retries=2, retry_on=(Local,), cache=False)()
+        failed = task(late, cache=False).map([5, 6])
+        task(
+            lambda r: [(isinstance(e.error, Local), e.error.a, str(e.error)) for e in r],
+            name="after",
+            trigger="all_finished",
+        )(failed)
+    run = flow.run()
+    assert run["work"] == "done"
+    assert run["after"] == [(True, 5, "5 2"), (True, 6, "6 2")]
+
+
+def test_what_failed_upstream_is_told_by_its_class_and_attributes(flow_of, executor):
+    def late(x):
+        raise Busy("h", x, threading.Lock())
+
+    with flow_of(executor) as flow:
+        failed = task(late, cache=False).map([5])
+        task(lambda r: [(isinstance(e.error, Busy), e.error.code) for e in r], name="after", trigger="all_finished")(
+            failed
+        )
+        task(lambda e: (type(e.error).__name__, e.error.host, str(e.error)), name="each", trigger="all_finished").map(
+            failed
+        )
+    run = flow.run()
+    assert run["after"] == [(True, 5)]
+    assert run["each"] == [("Busy", "h", "h said 5")]
+
+
+def test_an_exception_as_a_result_is_the_same_everywhere(flow_of, executor, calls):
+    note = calls.note
+
+    def make(x):
+        try:
+            _decoded()
+        except UnicodeDecodeError as error:
+            return [error, ValueError(x)]
+
+    def use(made):
+        note("use")
+        return [str(error) for error in made]
+
+    def built(executor):
+        with flow_of(executor) as flow:
+            task(use)(task(make)(1))
+        return flow
+
+    expected = ["'utf-8' codec can't decode byte 0xff in position 0: invalid start byte", "1"]
+    assert built(executor).run()["use"] == expected
+    assert built("threads").run(force=["make"])["use"] == expected
+    assert calls.of("use") == 1
 
 
 def test_retries_count_attempts(flow_of, executor, calls):
@@ -644,6 +860,23 @@ def test_timeouts_end_a_call(flow_of, executor):
 
     def wait(x):
         time.sleep(30 if x else 0)
+        return x
+
+    with flow_of(executor) as flow:
+        task(wait, timeout_s=0.5).map([0, 1, 0])
+    started = time.monotonic()
+    run = flow.run()
+    assert time.monotonic() - started < 15
+    assert run.values("wait", failed="drop") == [0, 0]
+    assert "timeout_s=0.5" in run.frame("wait").error.iloc[1]
+
+
+def test_timeouts_end_an_async_call(flow_of, executor):
+    import asyncio
+    import time
+
+    async def wait(x):
+        await asyncio.sleep(30 if x else 0)
         return x
 
     with flow_of(executor) as flow:
