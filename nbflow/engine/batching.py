@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import types
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.engine.loops import times_of
-from nbflow.errors import DamagedEntry, GraphError, in_words
+from nbflow.errors import DamagedEntry, GraphError, UnidentifiableError, in_words
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.copies import private_copy
 from nbflow.identity.immutable import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
+from nbflow.model.task import Task
 from nbflow.model.tree import fill
 from nbflow.probe.files import argument_files
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
-    from nbflow.model.task import Options, Task
+    from nbflow.model.task import Options
 
 GROWTH = 16
 # Below this a call costs less than handing it to another thread.
@@ -48,6 +50,7 @@ class Batcher:
         self._size: dict[Node, int] = {}
         self._cost_s: dict[Task, tuple[float, float]] = {}
         self._rules: dict[Task, LoopRule] = {}
+        self._reached: dict[Task, dict[str, bytes]] = {}
         self._shared: dict[Node, list[Any]] = {}
 
     def size(self, node: Node, waiting: int, slots: int) -> int:
@@ -97,6 +100,8 @@ class Batcher:
             timeout_s=options.timeout_s,
             shared=self._shared_columns(node, private=private),
             resources=options.resources,
+            reached=self._reached_by(node.task),
+            ignored=tuple(options.ignore),
             tag=(node, indices),
         )
 
@@ -105,6 +110,17 @@ class Batcher:
         if private or not node.mapped:
             return frozenset()
         return frozenset(i for i, argument in enumerate(node.arguments) if not argument.mapped)
+
+    def _reached_by(self, task: Task) -> dict[str, bytes]:
+        """The names in what a task reaches of which a call may change what they mean, with the digests of that."""
+        if task not in self._reached:
+            try:
+                captures = self._resolver.code_of(task).captures
+            except UnidentifiableError:
+                # Nothing that it gives is stored.
+                captures = ()
+            self._reached[task] = {each.name: each.digest for each in captures if not _holds_nothing(each.value)}
+        return self._reached[task]
 
     def _loop_rule(self, node: Node) -> LoopRule:
         options = node.task.options
@@ -182,6 +198,11 @@ class Batcher:
     def _private_value(self, node: Node, index: int) -> Any:
         fresh = self._ledger.fresh_copy(node, index)
         return private_copy(self._ledger.value(node, index)) if fresh is MISSING else fresh
+
+
+def _holds_nothing(value: Any) -> bool:
+    """Functions and tasks; a class has names of their own for what it holds."""
+    return isinstance(value, (types.FunctionType, type, Task))
 
 
 def _is_lost(fetch: Callable[[Node, int], Any], node: Node, index: int) -> bool:

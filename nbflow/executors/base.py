@@ -95,6 +95,8 @@ class Batch:
     same value, in each batch of the node. away: whether it is called in another process, on values of its own; changed:
     the columns whose shared values a call changed in place there; touched: those of which an element changed its own
     value, which nobody else has. workers: who called it, with the most memory that each had in use, in bytes.
+    reached: the names of globals that a call may change, with the digests of what they meant, but for those that are
+    ignored; drifted: one that a call changed in another process.
     resources: what of a cluster each call needs, by name. target_s: how long a batch of the same node should take
     where this one is called.
     """
@@ -127,6 +129,9 @@ class Batch:
     away: bool = False
     changed: set[int] = field(default_factory=set)
     touched: set[int] = field(default_factory=set)
+    reached: Mapping[str, bytes] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    drifted: str | None = None
     workers: dict[str, int] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
     target_s: float = BATCH_S

@@ -89,6 +89,8 @@ class Packer:
             starts=self._starts(batch, chosen, names),
             timeout_s=batch.timeout_s,
             names=names,
+            reached=batch.reached,
+            ignored=batch.ignored,
         )
         return order, refused
 

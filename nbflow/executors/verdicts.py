@@ -20,6 +20,7 @@ def take_note(batch: Batch, done: Done) -> None:
     batch.moved_random = batch.moved_random or done.moved_random
     batch.changed.update(done.changed)
     batch.touched.update(done.touched)
+    batch.drifted = batch.drifted or done.drifted
     batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
 
 
