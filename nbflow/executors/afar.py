@@ -76,7 +76,7 @@ class Waybill:
     """What goes along with an order. around: names the kernel's surroundings; units: those that travel by themselves.
 
     watched: whether the scheduler is told of each element before it is called, so that it is known which one a worker
-    died of.
+    died of. own: whether nbflow started the worker.
     """
 
     session: str
@@ -85,6 +85,7 @@ class Waybill:
     around: str
     units: tuple[Unit, ...]
     watched: bool
+    own: bool
 
 
 @dataclass(slots=True)
@@ -202,6 +203,8 @@ class _Here:
         self._around = ""
         self._has_shell = False
         self._shipped: Shipped | None = None
+        # As it was when nbflow first came.
+        self._environment: dict[str, str] = {}
         self._workers: dict[int, Worker] = {}
         self._at_work: dict[str, _Watch] = {}
         self._stopped: dict[str, None] = {}
@@ -216,7 +219,7 @@ class _Here:
             if waybill.around != self._around:
                 # What was unpickled before leads to the modules as they were.
                 self._workers.clear()
-                self._surround(around.open(), same_machine=waybill.machine == machine())
+                self._surround(around.open(), waybill)
                 self._around = waybill.around
             late = waybill.key in self._stopped
             worker = self._workers.get(watch.thread)
@@ -246,13 +249,17 @@ class _Here:
             watch.end_early()
         return [watch.waybill.key for watch in found]
 
-    def _surround(self, around: Surroundings, *, same_machine: bool) -> None:
+    def _surround(self, around: Surroundings, waybill: Waybill) -> None:
         if self._shipped is None:
             self._shipped = Shipped(state_of)
+            self._environment = dict(os.environ)
             leave_alone()
-        if not same_machine:
-            kept = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
-            around = replace(around, folder="", path=tuple(sys.path), environment={**os.environ, **kept})
+        if not waybill.own:
+            # Who started the worker has given it its devices and threads.
+            sent = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
+            around = replace(around, environment={**self._environment, **sent})
+        if waybill.machine != machine():
+            around = replace(around, folder="", path=tuple(sys.path))
         surround(around)
         self._shipped.update(around.modules)
         self._has_shell = around.has_shell

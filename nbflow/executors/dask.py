@@ -146,7 +146,7 @@ class ClusterRun:
             body = self._depot.body(order, batch)
         except CalledOff:
             return
-        waybill = Waybill(_SESSION, key, self._machine, around, tuple(units), watched=watched)
+        waybill = Waybill(_SESSION, key, self._machine, around, tuple(units), watched=watched, own=self._cluster.is_own)
         future = self._client.submit(
             afar.perform,
             waybill,
