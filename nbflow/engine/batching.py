@@ -50,7 +50,7 @@ class Batcher:
         self._size: dict[Node, int] = {}
         self._cost_s: dict[Task, tuple[float, float]] = {}
         self._rules: dict[Task, LoopRule] = {}
-        self._reached: dict[Task, dict[str, bytes]] = {}
+        self._facts: dict[Task, tuple[dict[str, bytes], dict[str, str]]] = {}
         self._shared: dict[Node, list[Any]] = {}
 
     def size(self, node: Node, waiting: int, slots: int) -> int:
@@ -83,6 +83,7 @@ class Batcher:
         book = self._ledger.books[node]
         stored = self._resolver.keeps(node) and not book.unkept.intersection(indices)
         keys = book.keys
+        reached, packages = self._code_facts(node.task)
         return Batch(
             label=node.name,
             fn=node.task.fn,
@@ -100,8 +101,9 @@ class Batcher:
             timeout_s=options.timeout_s,
             shared=self._shared_columns(node, private=private),
             resources=options.resources,
-            reached=self._reached_by(node.task),
+            reached=reached,
             ignored=tuple(options.ignore),
+            packages=packages,
             tag=(node, indices),
         )
 
@@ -111,16 +113,19 @@ class Batcher:
             return frozenset()
         return frozenset(i for i, argument in enumerate(node.arguments) if not argument.mapped)
 
-    def _reached_by(self, task: Task) -> dict[str, bytes]:
-        """The names in what a task reaches of which a call may change what they mean, with the digests of that."""
-        if task not in self._reached:
+    def _code_facts(self, task: Task) -> tuple[dict[str, bytes], dict[str, str]]:
+        """The globals that a task's call may change, with their digests, and the packages that count, with versions."""
+        if task not in self._facts:
             try:
-                captures = self._resolver.code_of(task).captures
+                code = self._resolver.code_of(task)
             except UnidentifiableError:
                 # Nothing that it gives is stored.
-                captures = ()
-            self._reached[task] = {each.name: each.digest for each in captures if not _holds_nothing(each.value)}
-        return self._reached[task]
+                return self._facts.setdefault(task, ({}, {}))
+            self._facts[task] = (
+                {each.name: each.digest for each in code.captures if not _holds_nothing(each.value)},
+                {each.name: each.text for each in code.components if each.kind == "package"},
+            )
+        return self._facts[task]
 
     def _loop_rule(self, node: Node) -> LoopRule:
         options = node.task.options

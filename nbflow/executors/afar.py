@@ -22,12 +22,13 @@ from nbflow.executors import wire
 from nbflow.executors.base import Stopped
 from nbflow.executors.call import Watched, state_of
 from nbflow.executors.failures import failure_of
-from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused
+from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused, Unlike
 from nbflow.executors.parcel import MOST_HELD
 from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
 from nbflow.lean import dataclass, replace
 from nbflow.probe.listening import apart
+from nbflow.probe.versions import unlike_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,7 +94,7 @@ class Report:
     """What came of an order. answers: what was finished; end: how it ended, None where it was stopped."""
 
     answers: list[Answer | Brief]
-    end: Done | Refused | None
+    end: Done | Refused | Unlike | None
 
 
 def perform(waybill: Waybill, order: Freight, around: Freight, *units: Freight) -> Freight:
@@ -270,6 +271,9 @@ def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Fre
     try:
         watch.begin(OPENING)
         order: Order = freight.open()
+        unlike = {} if watch.waybill.own else unlike_here(order.packages)
+        if unlike:
+            return Report([], Unlike(unlike, worker.name))
         for unit, each in zip(watch.waybill.units, units, strict=True):
             if not worker.holds(unit):
                 order.units[unit] = _own(each.open())

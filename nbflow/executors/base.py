@@ -96,7 +96,8 @@ class Batch:
     the columns whose shared values a call changed in place there; touched: those of which an element changed its own
     value, which nobody else has. workers: who called it, with the most memory that each had in use, in bytes.
     reached: the names of globals that a call may change, with the digests of what they meant, but for those that are
-    ignored; drifted: one that a call changed in another process.
+    ignored; drifted: one that a call changed in another process. packages: the versions of those that its
+    key counts.
     resources: what of a cluster each call needs, by name. target_s: how long a batch of the same node should take
     where this one is called.
     """
@@ -131,6 +132,7 @@ class Batch:
     touched: set[int] = field(default_factory=set)
     reached: Mapping[str, bytes] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
     drifted: str | None = None
     workers: dict[str, int] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)

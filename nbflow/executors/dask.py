@@ -20,7 +20,7 @@ from nbflow.executors.cluster import lost
 from nbflow.executors.depot import CalledOff, Depot, on_loop
 from nbflow.executors.errand import left_of
 from nbflow.executors.flights import Clock, Desertion, Flight, Mission
-from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
+from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused, Unlike
 from nbflow.executors.parcel import Packer
 from nbflow.executors.verdicts import death, ending, refusal, take_note
 from nbflow.executors.waiting import too_long
@@ -206,7 +206,7 @@ class ClusterRun:
             case Done() as done:
                 take_note(batch, done)
                 answers = [*answers, *done.answers]
-            case Refused() as refused:
+            case Refused() | Unlike() as refused:
                 mission.fail(
                     flight.places,
                     refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),

@@ -87,7 +87,7 @@ class Order:
 
     names: what the worker's `__main__` has to have under a name before anything is opened. held: what the user's
     modules hold. units: all of that; what the worker lacks of it when it is sent. forget: what it does not need any
-    more. places: of the elements in their batch. reached, ignored: as a Batch has them.
+    more. places: of the elements in their batch. reached, ignored, packages: as a Batch has them.
     """
 
     label: str
@@ -110,6 +110,7 @@ class Order:
     surroundings: Surroundings | None = None
     reached: Mapping[str, bytes] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -183,3 +184,11 @@ class Refused:
 
     failure: Failure
     opened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """An order that would give something else here. packages: those that differ, with their versions here."""
+
+    packages: dict[str, str | None]
+    worker: str

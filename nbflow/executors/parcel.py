@@ -91,6 +91,7 @@ class Packer:
             names=names,
             reached=batch.reached,
             ignored=batch.ignored,
+            packages=batch.packages,
         )
         return order, refused
 
