@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import types
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.ledger import MISSING, LostValue
 from nbflow.engine.loops import times_of
-from nbflow.errors import DamagedEntry, GraphError, in_words
+from nbflow.errors import DamagedEntry, GraphError, UnidentifiableError, in_words
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.identity.copies import private_copy
 from nbflow.identity.immutable import is_immutable
 from nbflow.model.node import RESOURCE, Argument, Node
+from nbflow.model.task import Task
 from nbflow.model.tree import fill
 from nbflow.probe.files import argument_files
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from nbflow.engine.ledger import Ledger
     from nbflow.engine.resolve import Resolver
-    from nbflow.model.task import Options, Task
+    from nbflow.model.task import Options
 
 GROWTH = 16
 # Below this a call costs less than handing it to another thread.
@@ -48,6 +50,7 @@ class Batcher:
         self._size: dict[Node, int] = {}
         self._cost_s: dict[Task, tuple[float, float]] = {}
         self._rules: dict[Task, LoopRule] = {}
+        self._facts: dict[Task, tuple[dict[str, bytes], dict[str, str]]] = {}
         self._shared: dict[Node, list[Any]] = {}
 
     def size(self, node: Node, waiting: int, slots: int) -> int:
@@ -80,6 +83,7 @@ class Batcher:
         book = self._ledger.books[node]
         stored = self._resolver.keeps(node) and not book.unkept.intersection(indices)
         keys = book.keys
+        reached, packages = self._code_facts(node.task)
         return Batch(
             label=node.name,
             fn=node.task.fn,
@@ -97,6 +101,9 @@ class Batcher:
             timeout_s=options.timeout_s,
             shared=self._shared_columns(node, private=private),
             resources=options.resources,
+            reached=reached,
+            ignored=tuple(options.ignore),
+            packages=packages,
             tag=(node, indices),
         )
 
@@ -105,6 +112,20 @@ class Batcher:
         if private or not node.mapped:
             return frozenset()
         return frozenset(i for i, argument in enumerate(node.arguments) if not argument.mapped)
+
+    def _code_facts(self, task: Task) -> tuple[dict[str, bytes], dict[str, str]]:
+        """The globals that a task's call may change, with their digests, and the packages that count, with versions."""
+        if task not in self._facts:
+            try:
+                code = self._resolver.code_of(task)
+            except UnidentifiableError:
+                # Nothing that it gives is stored.
+                return self._facts.setdefault(task, ({}, {}))
+            self._facts[task] = (
+                {each.name: each.digest for each in code.captures if not _holds_nothing(each.value)},
+                {each.name: each.text for each in code.components if each.kind == "package"},
+            )
+        return self._facts[task]
 
     def _loop_rule(self, node: Node) -> LoopRule:
         options = node.task.options
@@ -182,6 +203,11 @@ class Batcher:
     def _private_value(self, node: Node, index: int) -> Any:
         fresh = self._ledger.fresh_copy(node, index)
         return private_copy(self._ledger.value(node, index)) if fresh is MISSING else fresh
+
+
+def _holds_nothing(value: Any) -> bool:
+    """Functions and tasks; a class has names of their own for what it holds."""
+    return isinstance(value, (types.FunctionType, type, Task))
 
 
 def _is_lost(fetch: Callable[[Node, int], Any], node: Node, index: int) -> bool:

@@ -66,7 +66,7 @@ class Keeper:
         self.written.update((path, node) for o in outcomes if o.observed is not None for path in o.observed.written)
         if self._store is None or not batch.keep or not outcomes:
             return
-        if self._drifted(node):
+        if self._drifted(node, batch):
             return
         self._tell_unseen(node)
         book = self._ledger.books[node]
@@ -183,9 +183,9 @@ class Keeper:
         except NotStorable as reason:
             outcome.unstored = str(reason)
 
-    def _drifted(self, node: Node) -> bool:
-        """Whether a global that the task reaches was changed since it was identified."""
-        name = self._resolver.code_of(node.task).drifted()
+    def _drifted(self, node: Node, batch: Batch) -> bool:
+        """Whether a global that the task reaches was changed since it was identified, here or where it was called."""
+        name = batch.drifted or self._resolver.code_of(node.task).drifted()
         if name is None:
             return False
         self._once(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import os
-import pickle
 import platform
 import random
 import signal
@@ -13,95 +12,33 @@ import sys
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
 from distributed.gc import disable_gc_diagnosis
 from distributed.utils import sync
 
-from nbflow.executors import wire
 from nbflow.executors.base import Stopped
 from nbflow.executors.call import Watched, state_of
 from nbflow.executors.failures import failure_of
-from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused
+from nbflow.executors.freight import Freight, Report
+from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused, Unlike
 from nbflow.executors.parcel import MOST_HELD
 from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
-from nbflow.lean import dataclass, replace
+from nbflow.lean import replace
 from nbflow.probe.listening import apart
+from nbflow.probe.versions import unlike_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nbflow.executors.order import Order, Packed, Surroundings, Unit
+    from nbflow.executors.freight import Around, Waybill
+    from nbflow.executors.order import Order, Packed, Surroundings
 
 # How long a call may go on after its run was ended, before it is told so by an exception.
 _GRACE_S = 0.5
 _MOST_STOPPED = 10_000
-
-
-class Freight:
-    """A message for Dask to carry: its large buffers travel beside it, and are copied by nobody on the way."""
-
-    __slots__ = ("body", "buffers")
-
-    def __init__(self, body: Any, buffers: tuple[Any, ...]) -> None:
-        self.body = body
-        self.buffers = buffers
-
-    @staticmethod
-    def of(message: Any) -> Freight:
-        buffers: list[memoryview[int]] = []
-        return Freight(wire.packed(message, buffers), tuple(buffers))
-
-    def open(self) -> Any:
-        """The message. Its buffers are those that Dask holds."""
-        return pickle.loads(self.body, buffers=self.buffers)
-
-    @property
-    def size_bytes(self) -> int:
-        return memoryview(self.body).nbytes + sum(memoryview(buffer).nbytes for buffer in self.buffers)
-
-    def __sizeof__(self) -> int:
-        # Dask asks for it to tell how full a worker is.
-        return self.size_bytes
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # What schedulers ask of workers in person travels in the older one.
-        carried: Any = pickle.PickleBuffer if protocol >= 5 else bytes
-        return Freight, (carried(self.body), tuple(map(carried, self.buffers)))
-
-
-class Around(NamedTuple):
-    """Names the surroundings of a run in a kernel. content: the same name for equal ones of other runs."""
-
-    content: str
-    run: str
-
-
-@dataclass(frozen=True, slots=True)
-class Waybill:
-    """What goes along with an order. around: names the kernel's surroundings; units: those that travel by themselves.
-
-    watched: whether the scheduler is told of each element before it is called, so that it is known which one a worker
-    died of. alone: whether no other call may be at work in the same process, whose random numbers or figures it uses.
-    """
-
-    session: str
-    key: str
-    machine: str
-    around: Around
-    units: tuple[Unit, ...]
-    watched: bool
-    alone: bool
-
-
-@dataclass(slots=True)
-class Report:
-    """What came of an order. answers: what was finished; end: how it ended, None where it was stopped."""
-
-    answers: list[Answer | Brief]
-    end: Done | Refused | None
 
 
 def perform(waybill: Waybill, order: Freight, around: Freight, *units: Freight) -> Freight:
@@ -215,6 +152,8 @@ class _Here:
         self._around: Around | None = None
         self._has_shell = False
         self._shipped: Shipped | None = None
+        # As it was when nbflow first came.
+        self._environment: dict[str, str] = {}
         self._workers: dict[int, Worker] = {}
         self._at_work: dict[str, _Watch] = {}
         self._stopped: dict[str, None] = {}
@@ -238,7 +177,7 @@ class _Here:
             if waybill.around != self._around and not self._at_work:
                 # What was unpickled before leads to the modules as they were.
                 self._workers.clear()
-                self._surround(around.open(), same_machine=waybill.machine == machine())
+                self._surround(around.open(), waybill)
                 self._around = waybill.around
             late = waybill.key in self._stopped
             worker = self._workers.get(watch.thread)
@@ -281,13 +220,17 @@ class _Here:
             watch.end_early()
         return [watch.waybill.key for watch in found]
 
-    def _surround(self, around: Surroundings, *, same_machine: bool) -> None:
+    def _surround(self, around: Surroundings, waybill: Waybill) -> None:
         if self._shipped is None:
             self._shipped = Shipped(state_of)
+            self._environment = dict(os.environ)
             leave_alone()
-        if not same_machine:
-            kept = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
-            around = replace(around, folder="", path=tuple(sys.path), environment={**os.environ, **kept})
+        if not waybill.own:
+            # Who started the worker has given it its devices and threads.
+            sent = {name: value for name, value in around.environment.items() if not _is_of_a_machine(name)}
+            around = replace(around, environment={**self._environment, **sent})
+        if waybill.machine != machine():
+            around = replace(around, folder="", path=tuple(sys.path))
         surround(around)
         self._shipped.update(around.modules)
         self._has_shell = around.has_shell
@@ -298,6 +241,9 @@ def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Fre
     try:
         watch.begin(OPENING)
         order: Order = freight.open()
+        unlike = {} if watch.waybill.own else unlike_here(order.packages)
+        if unlike:
+            return Report([], Unlike(unlike, worker.name))
         for unit, each in zip(watch.waybill.units, units, strict=True):
             if not worker.holds(unit):
                 order.units[unit] = _own(each.open())

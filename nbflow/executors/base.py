@@ -96,6 +96,9 @@ class Batch:
     the columns whose shared values a call changed in place there; touched: those of which an element changed its own
     value, which nobody else has. workers: who called it, with the most memory that each had in use, in bytes.
     alone: whether no other call may be at work in the process that does it.
+    reached: the names of globals that a call may change, with the digests of what they meant, but for those that are
+    ignored; drifted: one that a call changed in another process. packages: the versions of those that its
+    key counts.
     resources: what of a cluster each call needs, by name. target_s: how long a batch of the same node should take
     where this one is called.
     """
@@ -129,6 +132,10 @@ class Batch:
     alone: bool = False
     changed: set[int] = field(default_factory=set)
     touched: set[int] = field(default_factory=set)
+    reached: Mapping[str, bytes] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    drifted: str | None = None
     workers: dict[str, int] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
     target_s: float = BATCH_S

@@ -115,13 +115,15 @@ class DaskExecutor(Cluster):
 
             end_worker(self._client, key)
 
-    def status_of(self, worker: str) -> int | None:
-        """How a worker ended that nbflow had started: its exit code, or minus the number of the signal."""
+    def ending_of(self, worker: str) -> str:
+        """How the worker at an address ended, as far as that can be known, for the end of a sentence."""
         if not self.is_own:
-            return None
+            return f", the last one at {worker}; its log says why: often it had no memory left"
         from nbflow.executors.local import status_of
+        from nbflow.executors.verdicts import ending
 
-        return status_of(self._client, worker)
+        status = status_of(self._client, worker)
+        return " (it lost its connections)" if status is None else ending(status)
 
     @property
     def is_near(self) -> bool:

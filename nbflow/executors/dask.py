@@ -15,14 +15,14 @@ from distributed.scheduler import KilledWorker
 
 from nbflow.errors import NotSendable
 from nbflow.executors import afar
-from nbflow.executors.afar import Waybill
 from nbflow.executors.cluster import lost, uncallable
 from nbflow.executors.depot import CalledOff, Depot, on_loop
 from nbflow.executors.errand import left_of
 from nbflow.executors.flights import Clock, Desertion, Flight, Mission
-from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
+from nbflow.executors.freight import Waybill
+from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused, Unlike
 from nbflow.executors.parcel import Packer
-from nbflow.executors.verdicts import death, ending, refusal, take_note
+from nbflow.executors.verdicts import death, refusal, take_note
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable, Iterable, Sequence
 
-    from nbflow.errors import WorkerDied
-    from nbflow.executors.afar import Freight
     from nbflow.executors.base import Batch
     from nbflow.executors.cluster import DaskExecutor
+    from nbflow.executors.freight import Freight
     from nbflow.executors.inbox import Inbox
 
 # How often a batch is sent anew without an answer: data that was lost, workers that died before they began.
@@ -146,7 +145,9 @@ class ClusterRun:
             body = self._depot.body(order, batch)
         except CalledOff:
             return
-        waybill = Waybill(_SESSION, key, self._machine, around, tuple(units), watched=watched, alone=batch.alone)
+        waybill = Waybill(
+            _SESSION, key, self._machine, around, tuple(units), watched, batch.alone, self._cluster.is_own
+        )
         future = self._client.submit(
             afar.perform,
             waybill,
@@ -206,7 +207,7 @@ class ClusterRun:
             case Done() as done:
                 take_note(batch, done)
                 answers = [*answers, *done.answers]
-            case Refused() as refused:
+            case Refused() | Unlike() as refused:
                 mission.fail(
                     flight.places,
                     refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),
@@ -235,7 +236,7 @@ class ClusterRun:
         left = [place for place in flight.places if place in mission.left]
         dead = left if mission.openings >= MOST_DEATHS else [i for i in left if mission.deaths[i] >= MOST_DEATHS]
         if dead:
-            mission.fail(dead, self._died(mission.batch, error.last_worker.address))
+            mission.fail(dead, death(mission.batch, self._cluster.ending_of(error.last_worker.address)))
         mission.losses += not died_at
         self._again(mission, left, suspect=True)
 
@@ -244,14 +245,6 @@ class ClusterRun:
         if not flight.watched:
             return []
         return [place for key, place in self._told() if key == flight.key and place != IDLE]
-
-    def _died(self, batch: Batch, worker: str) -> WorkerDied:
-        status = self._cluster.status_of(worker)
-        if status is not None:
-            return death(batch, ending(status))
-        if self._cluster.is_own:
-            return death(batch, " (it lost its connections)")
-        return death(batch, f", the last one at {worker}; its log says why: often it had no memory left")
 
     def _lost(self, flight: Flight) -> None:
         """An order was called off, or something that it needs is nowhere any more."""

@@ -10,7 +10,7 @@ import uuid
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
-from nbflow.executors.afar import Around, Freight
+from nbflow.executors.freight import Around, Freight
 from nbflow.executors.order import Packed
 from nbflow.executors.parcel import surroundings
 from nbflow.lean import replace

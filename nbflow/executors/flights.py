@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Iterator, Mapping
 
-    from nbflow.executors.afar import Freight
+    from nbflow.executors.freight import Freight
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nbflow.lean import dataclass, field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbflow.executors.base import Outcome
     from nbflow.executors.failures import Failure
 
@@ -85,7 +87,7 @@ class Order:
 
     names: what the worker's `__main__` has to have under a name before anything is opened. held: what the user's
     modules hold. units: all of that; what the worker lacks of it when it is sent. forget: what it does not need any
-    more. places: of the elements in their batch.
+    more. places: of the elements in their batch. reached, ignored, packages: as a Batch has them.
     """
 
     label: str
@@ -106,6 +108,9 @@ class Order:
     units: dict[Unit, Packed | Held] = field(default_factory=dict)
     forget: tuple[Unit, ...] = ()
     surroundings: Surroundings | None = None
+    reached: Mapping[str, bytes] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -161,7 +166,7 @@ PLAIN = frozenset({int, str, float, bool, bytes, type(None), complex})
 class Done:
     """The end of an order. answers: those not sent before; changed: columns whose shared values a call changed.
 
-    touched: columns of which the first call changed its own value.
+    touched: columns of which the first call changed its own value. drifted: a global that a call changed.
     """
 
     answers: list[Answer | Brief]
@@ -170,6 +175,7 @@ class Done:
     touched: tuple[int, ...]
     peak_bytes: int
     worker: str
+    drifted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +184,11 @@ class Refused:
 
     failure: Failure
     opened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """An order that would give something else here. packages: those that differ, with their versions here."""
+
+    packages: dict[str, str | None]
+    worker: str

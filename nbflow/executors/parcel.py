@@ -89,6 +89,9 @@ class Packer:
             starts=self._starts(batch, chosen, names),
             timeout_s=batch.timeout_s,
             names=names,
+            reached=batch.reached,
+            ignored=batch.ignored,
+            packages=batch.packages,
         )
         return order, refused
 

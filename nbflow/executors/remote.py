@@ -18,6 +18,7 @@ from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
 from nbflow.executors.call import PACKAGES, Call, Watched, has_alarm, has_packed, state_of
+from nbflow.executors.drift import Drift, suspect
 from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import ending_forks
 from nbflow.executors.nodes import packed_nodes
@@ -64,6 +65,7 @@ class Worker:
         self._watched = watched or Watched()
         self._units: dict[Unit, Any] = {}
         self._ids: dict[Unit, bytes] = {}
+        self._drifts: dict[Unit, Drift] = {}
         self._memo = StatMemo()
         self._shipped = shipped or Shipped(state_of)
         self._identifier = _installed_only()
@@ -91,11 +93,13 @@ class Worker:
         self.opened = False
         with apart():
             self._prepare(order)
+            drift = self._drift(order)
         self.opened = True
         fn, go_on = (each and ending_forks(each) for each in self._units[order.code])
         # What was made of a shared value is sent once that is known to be as it was.
         checked = any(column in self._ids for column in order.columns if isinstance(column, Unit))
-        outcomes = _Outgoing(hear, early=not checked, wait_s=0.0 if order.timeout_s is not None else self._early_s)
+        wait_s = EARLY_S if drift else 0.0 if order.timeout_s is not None else self._early_s
+        outcomes = _Outgoing(hear, drift, early=not checked, wait_s=wait_s)
         call = Call(self._watched, order, fn)
         batch = Batch(
             label=order.label,
@@ -123,13 +127,20 @@ class Worker:
         _reset_peak()
         run_batch(batch, self._memo)
         return Done(
-            outcomes.rest(), batch.moved_random, self._changed(order), tuple(call.touched), peak_bytes(), self.name
+            outcomes.rest(),
+            batch.moved_random,
+            self._changed(order),
+            tuple(call.touched),
+            peak_bytes(),
+            self.name,
+            None if drift is None else drift.now(),
         )
 
     def _prepare(self, order: Order) -> None:
         for unit in order.forget:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
+            self._drifts.pop(unit, None)
         if order.surroundings is not None:
             self._around = order.surroundings
             self._shipped.update(self._around.modules)
@@ -167,6 +178,15 @@ class Worker:
             self._known_classes.add(id_)
             if cls.__qualname__ in names and cls.__qualname__ == cls.__name__ and cls.__module__ == "__main__":
                 setattr(_main(), cls.__name__, cls)
+
+    def _drift(self, order: Order) -> Drift | None:
+        """Looks whether calls change what their function reaches; None where they cannot, or nobody stores anything."""
+        if not order.keep or not order.reached:
+            suspect(order.reached)
+            return None
+        if order.code not in self._drifts:
+            self._drifts[order.code] = Drift(self._units[order.code][0], order.reached, order.ignored)
+        return self._drifts[order.code]
 
     def _column(self, order: Order, column: Unit | list[Any]) -> Sequence[Any]:
         return [self._units[column]] * len(order.places) if isinstance(column, Unit) else column
@@ -222,9 +242,12 @@ def _installed_only() -> Identifier:
 class _Outgoing(list["Outcome"]):
     """The outcomes of a batch, packed as they come, and sent now and then."""
 
-    def __init__(self, hear: Callable[[list[Answer | Brief]], None], *, early: bool, wait_s: float) -> None:
+    def __init__(
+        self, hear: Callable[[list[Answer | Brief]], None], drift: Drift | None, *, early: bool, wait_s: float
+    ) -> None:
         super().__init__()
         self._hear = hear
+        self._drift = drift
         self._early = early
         self._wait_s = wait_s
         self._ready: list[Answer | Brief] = []
@@ -233,7 +256,10 @@ class _Outgoing(list["Outcome"]):
     def append(self, outcome: Outcome) -> None:
         self._ready.append(brief_of(outcome) or _answer(outcome))
         if self._early and time.monotonic() - self._sent >= self._wait_s:
-            self._hear(self.rest())
+            # What nobody may store is sent with the word that tells so.
+            self._early = self._drift is None or self._drift.now() is None
+            if self._early:
+                self._hear(self.rest())
 
     def rest(self) -> list[Answer | Brief]:
         """What was not sent so far."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbflow.errors import NotSendable, WorkerDied, in_words, place_of
 from nbflow.executors.failures import error_of
-from nbflow.executors.order import MOST_DEATHS
+from nbflow.executors.order import MOST_DEATHS, Unlike
 
 if TYPE_CHECKING:
     from nbflow.executors.base import Batch
@@ -20,11 +20,14 @@ def take_note(batch: Batch, done: Done) -> None:
     batch.moved_random = batch.moved_random or done.moved_random
     batch.changed.update(done.changed)
     batch.touched.update(done.touched)
+    batch.drifted = batch.drifted or done.drifted
     batch.workers[done.worker] = max(done.peak_bytes, batch.workers.get(done.worker, 0))
 
 
-def refusal(batch: Batch, refused: Refused, where: str, remedy: str = "") -> NotSendable:
+def refusal(batch: Batch, refused: Refused | Unlike, where: str, remedy: str = "") -> NotSendable:
     """The error of elements whose needs could not be opened where they were sent. Raises what is a defect of ours."""
+    if isinstance(refused, Unlike):
+        return _unlike(batch, refused)
     error = error_of(refused.failure)
     if refused.opened:
         raise error
@@ -34,6 +37,19 @@ def refusal(batch: Batch, refused: Refused, where: str, remedy: str = "") -> Not
     )
     why.__cause__ = error
     return why
+
+
+def _unlike(batch: Batch, unlike: Unlike) -> NotSendable:
+    here = {name: batch.packages[name] for name in unlike.packages}
+    differences = [
+        f"{name} {here[name]}, and the worker {unlike.worker} has {'none' if there is None else there}"
+        for name, there in unlike.packages.items()
+    ]
+    install = " ".join(f"{name}=={version}" for name, version in here.items())
+    return NotSendable(
+        f"{batch.label} ({place_of(batch.fn)}): this kernel has {'; '.join(differences)}: results could differ; "
+        f"install the same there (`pip install {install}`) and restart the worker"
+    )
 
 
 def death(batch: Batch, how: str = "") -> WorkerDied:
