@@ -94,9 +94,15 @@ def _array_with(
 
 
 def with_full_name(thing: Any, reduced: Any) -> Any:
-    """What cloudpickle makes of a class, with its qualified name: pickles name nested classes by that, and people."""
+    """What cloudpickle makes of a class, with what it leaves out.
+
+    Its qualified name: pickles name nested classes by that, and people. Its slots: without them an object of it gets a
+    `__dict__`, and its pickle says so where there is none.
+    """
     if isinstance(thing, type) and isinstance(reduced, tuple) and reduced[0].__name__ == "_make_skeleton_class":
         reduced[1][3]["__qualname__"] = thing.__qualname__
+        if "__slots__" in vars(thing):
+            reduced[1][3]["__slots__"] = vars(thing)["__slots__"]
     return reduced
 
 

@@ -9,7 +9,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
+from cloudpickle import cloudpickle
 
 from nbflow.codecs.pickled import with_full_name
 from nbflow.executors.order import PackedCode
@@ -33,7 +33,7 @@ def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> P
     pickler.dump(thing)
     if read is not None:
         read.update(pickler.read)
-    return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), frozenset(pickler.classes))
+    return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), tuple(pickler.classes))
 
 
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
@@ -41,7 +41,7 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         super().__init__(stream, **options)
         self._numbers = numbers
         self.read: set[str] = set()
-        self.classes: set[str] = set()
+        self.classes: dict[tuple[str, str], None] = {}
 
     def reducer_override(self, thing: Any) -> Any:
         reduced = self._numbers.reduced(thing)
@@ -59,9 +59,11 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
         if isinstance(thing, types.FunctionType) and is_replaced(thing):
             return self._dynamic_function_reduce(thing)
-        if isinstance(thing, type) and found_in_main(thing):
-            self.classes.add(thing.__qualname__)
-        return with_full_name(thing, super().reducer_override(thing))
+        reduced = with_full_name(thing, super().reducer_override(thing))
+        if isinstance(thing, type) and thing.__qualname__ == thing.__name__ and found_in_main(thing):
+            # By its id: others may have its name, such as the one that a dataclass with slots was made of.
+            self.classes[thing.__name__, cloudpickle._get_or_create_tracker_id(thing)] = None
+        return reduced
 
 
 def found_in_main(thing: Any) -> bool:

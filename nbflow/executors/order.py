@@ -37,9 +37,9 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class PackedCode(Packed):
-    """Code by content. classes: those of `__main__` in it that the kernel finds there by these names."""
+    """Code by content. classes: (name, cloudpickle's id) of those in it that the kernel finds in `__main__` by name."""
 
-    classes: frozenset[str] = frozenset()
+    classes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,8 @@ class Worker:
         self._memo = StatMemo()
         self._shipped = shipped or Shipped(state_of)
         self._identifier = _installed_only()
-        self._known_classes: set[str] = set()
+        # What of the user's classes a unit holds, by their names in `__main__`.
+        self._classes: dict[Unit, dict[str, type]] = {}
         self.opened = False
         self._around: Surroundings | None = None
         self._held: Unit | None = None
@@ -129,6 +130,7 @@ class Worker:
         for unit in order.forget:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
+            self._classes.pop(unit, None)
         if order.surroundings is not None:
             self._around = order.surroundings
             self._shipped.update(self._around.modules)
@@ -149,23 +151,24 @@ class Worker:
             assert isinstance(packed, Packed)
             value = self._units[unit] = packed.open(shared=True)
             if isinstance(packed, PackedCode):
-                self._install_classes(packed.classes)
+                self._classes[unit] = _classes_in(packed)
             if unit in names:
+                # What is opened next may tell it by name.
                 setattr(_main(), names[unit], value)
+        self._install(order)
         for column in order.columns:
             if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
                 state = state_of(self._units[column])
                 if state is not None:
                     self._ids[column] = state
 
-    def _install_classes(self, names: frozenset[str]) -> None:
-        """Classes of the user's that came by content are found by name from now on, so that results name them."""
-        for id_, cls in list(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.items()):
-            if id_ in self._known_classes:
-                continue
-            self._known_classes.add(id_)
-            if cls.__qualname__ in names and cls.__qualname__ == cls.__name__ and cls.__module__ == "__main__":
-                setattr(_main(), cls.__name__, cls)
+    def _install(self, order: Order) -> None:
+        """What came by content is found by name while an order is at work: arguments and results name it."""
+        for unit in (*order.names.values(), order.code):
+            for name, cls in self._classes.get(unit, {}).items():
+                setattr(_main(), name, cls)
+        for name, unit in order.names.items():
+            setattr(_main(), name, self._units[unit])
 
     def _column(self, order: Order, column: Unit | list[Any]) -> Sequence[Any]:
         return [self._units[column]] * len(order.places) if isinstance(column, Unit) else column
@@ -187,6 +190,11 @@ class Worker:
                 changed.append(number)
                 del self._units[column], self._ids[column]
         return tuple(changed)
+
+
+def _classes_in(packed: PackedCode) -> dict[str, type]:
+    known = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+    return {name: known[id_] for name, id_ in packed.classes if id_ in known}
 
 
 def surround(around: Surroundings) -> None:
