@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import io
 import sys
 import types
@@ -14,10 +12,10 @@ from cloudpickle import cloudpickle
 from nbflow.codecs.pickled import with_full_name
 from nbflow.executors.order import PackedCode
 from nbflow.executors.overlay import is_replaced
+from nbflow.executors.special import specially_reduced, with_members
 
 if TYPE_CHECKING:
     import pickle
-    from collections.abc import Callable, Mapping
 
     from nbflow.executors.nodes import Numbers
 
@@ -44,22 +42,16 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         self.classes: dict[tuple[str, str], None] = {}
 
     def reducer_override(self, thing: Any) -> Any:
-        reduced = self._numbers.reduced(thing)
+        reduced = self._numbers.reduced(thing) or specially_reduced(thing)
         if reduced is not None:
             return reduced
-        if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
-            # By itself it goes by name, which in a worker leads nowhere.
-            return _cached, (thing.__wrapped__, thing.cache_parameters())
-        if isinstance(thing, types.MethodType) and thing.__name__ == "get_ipython":
-            # Magics and commands in a task are the worker's own shell's.
-            return _get_ipython, ()
         if isinstance(thing, types.CodeType):
             # cloudpickle leaves the file's name out; tracebacks and ids need it.
             self.read.update(thing.co_names)
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
         if isinstance(thing, types.FunctionType) and is_replaced(thing):
             return self._dynamic_function_reduce(thing)
-        reduced = with_full_name(thing, super().reducer_override(thing))
+        reduced = with_members(thing, with_full_name(thing, super().reducer_override(thing)))
         if isinstance(thing, type) and thing.__qualname__ == thing.__name__ and found_in_main(thing):
             # By its id: others may have its name, such as the one that a dataclass with slots was made of.
             self.classes[thing.__name__, cloudpickle._get_or_create_tracker_id(thing)] = None
@@ -67,29 +59,20 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
 
 
 def found_in_main(thing: Any) -> bool:
-    """Whether a class or function of the notebook's is what its name leads to there."""
+    """Whether a class, function or the like of the notebook's is what its name leads to there."""
     found: Any = sys.modules["__main__"]
-    for name in thing.__qualname__.split("."):
+    for name in name_of(thing).split("."):
         found = getattr(found, name, None)
     return thing.__module__ == "__main__" and found is thing
 
 
-def _is_users(thing: Any) -> bool:
-    module = getattr(thing, "__module__", None)
-    if module == "__main__" or "<locals>" in getattr(thing, "__qualname__", ""):
-        return True
-    return getattr(sys.modules.get(str(module)), getattr(thing, "__qualname__", ""), None) is not thing
-
-
-def _get_ipython() -> Any:
-    return importlib.import_module("IPython.core.getipython").get_ipython
+def name_of(thing: Any) -> str:
+    """What a pickle tells a class, function or the like by."""
+    name: str = getattr(thing, "__qualname__", thing.__name__)
+    return name
 
 
 def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:
     make, arguments, *_ = reduced
     code: types.CodeType = make(*arguments)
     return code.replace(co_filename=file)
-
-
-def _cached(fn: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(fn)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotSendable, NotStorable, place_of
-from nbflow.executors.content import found_in_main, packed_code
+from nbflow.executors.content import found_in_main, name_of, packed_code
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import Packed
+from nbflow.executors.special import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,15 +89,15 @@ def culprit(fn: Callable[..., Any]) -> str:
 
 
 class _NamesPickler(pickle.Pickler):
-    """Finds out which classes and functions of `__main__` a pickle tells by name."""
+    """Finds out what of `__main__`, such as classes and functions, a pickle tells by name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.found: dict[str, Any] = {}
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
+        if isinstance(value, (type, types.FunctionType, *NAMED)) and found_in_main(value):
             # A nested class is found in the one around it.
-            name = value.__qualname__.partition(".")[0]
+            name = name_of(value).partition(".")[0]
             self.found[name] = vars(sys.modules["__main__"])[name]
         return NotImplemented

@@ -81,3 +81,104 @@ SLOTS = """
 def test_classes_with_slots_travel_both_ways_and_are_the_same_after_a_restart(script, executor):
     assert script(SLOTS, executor) == "['success'] ['success']\n"
     assert script(SLOTS, "threads") == "['cached'] ['cached']\n"
+
+
+CASES = {
+    "a property that is computed once": """
+        import functools
+        class Square:
+            def __init__(self, x):
+                self.x = x
+            @functools.cached_property
+            def area(self):
+                "How large."
+                return self.x**2
+        @task
+        def case(x):
+            square = Square(x)
+            return square.area, square.area, list(vars(square)), Square.area.__doc__
+        expected = [(1, 1, ["x", "area"], "How large."), (4, 4, ["x", "area"], "How large.")]
+    """,
+    "a function that goes by the type of its argument": """
+        import functools
+        class Mine(int):
+            pass
+        @functools.singledispatch
+        def show(value):
+            "Shows."
+            return "any"
+        @show.register
+        def _(value: int):
+            return "int"
+        @show.register
+        def _(value: Mine | float):
+            return "mine"
+        @show.register(list)
+        def _(values):
+            return [show(each) for each in values]
+        class Shows:
+            @functools.singledispatchmethod
+            def show(self, value):
+                return "any"
+            @show.register
+            def _(self, value: int):
+                return "int"
+        @task
+        def case(x):
+            mine = Shows()
+            return show([x, Mine(x), 0.5, "a"]), show.__doc__, show.__name__, mine.show(x), mine.show("a"), show.dispatch(bool)(x)
+        expected = 2 * [(["int", "mine", "mine", "any"], "Shows.", "show", "int", "any", "int")]
+    """,
+    "an Enum whose members have more": """
+        import enum
+        class Planet(enum.Enum):
+            EARTH = (5, 6)
+            MARS = (3, 4)
+            HOME = EARTH
+            def __init__(self, mass, radius):
+                self.mass, self.radius = mass, radius
+            @property
+            def density(self):
+                return self.mass / self.radius
+        class Level(enum.IntEnum):
+            LOW = (1, "low")
+            HIGH = (2, "high")
+            def __new__(cls, value, label):
+                made = int.__new__(cls, value)
+                made._value_, made.label = value, label
+                return made
+        @task
+        def case(x, planet, level):
+            return planet, planet.mass, planet is Planet.MARS, Planet.HOME.density, level.label, Level(x).label, Planet.HOME
+        arguments = [Planet.MARS, Planet.HOME], [Level.LOW, Level.HIGH]
+        expected = [
+            (Planet.MARS, 3, True, 5 / 6, "low", "low", Planet.EARTH),
+            (Planet.EARTH, 5, False, 5 / 6, "high", "high", Planet.EARTH),
+        ]
+    """,
+    "names that types have": """
+        import typing
+        UserId = typing.NewType("UserId", int)
+        P = typing.ParamSpec("P")
+        Ts = typing.TypeVarTuple("Ts")
+        class Call(typing.Generic[P]):
+            pass
+        @task
+        def case(x, new):
+            return UserId(x), new(x), new.__name__, P.__name__, Ts.__name__, Call[[int]].__args__ != (), P.__module__
+        arguments = [UserId, UserId],
+        expected = [(x, x, "UserId", "P", "Ts", True, "__main__") for x in (1, 2)]
+    """,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_notebook_defines_does_there_what_it_does_at_home(script, case, executor):
+    run = """
+        if __name__ == "__main__":
+            with Flow("case", store="store", executor=sys.argv[1]) as flow:
+                case.map([1, 2], *arguments)
+            found = flow.run(check=True)["case"]
+            assert found == expected, found
+    """
+    script("arguments = ()\n" + textwrap.dedent(CASES[case]) + textwrap.dedent(run), executor)
