@@ -13,6 +13,8 @@ from nbflow.codecs.pickled import with_full_name
 from nbflow.executors.order import PackedCode
 from nbflow.executors.overlay import is_replaced
 from nbflow.executors.special import specially_reduced, with_members
+from nbflow.identity.asked import with_asked
+from nbflow.identity.bytecode import reaches_of
 
 if TYPE_CHECKING:
     import pickle
@@ -25,9 +27,18 @@ def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> P
 
     read: gets the names that the code in it reads.
     """
+    try:
+        return _packed(thing, numbers, read, guesses=True)
+    # What the user's own __reduce__ raises is any exception.
+    except Exception:  # noqa: BLE001 (the second try tells)
+        # A word in a text may be the name of something else, that cannot travel.
+        return _packed(thing, numbers, read, guesses=False)
+
+
+def _packed(thing: Any, numbers: Numbers, read: set[str] | None, *, guesses: bool) -> PackedCode:
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    pickler = _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append)
+    pickler = _CodePickler(stream, numbers, guesses=guesses, protocol=5, buffer_callback=buffers.append)
     pickler.dump(thing)
     if read is not None:
         read.update(pickler.read)
@@ -35,9 +46,12 @@ def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> P
 
 
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
-    def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
+    """guesses: whether globals that code may find by texts go along, too."""
+
+    def __init__(self, stream: io.BytesIO, numbers: Numbers, *, guesses: bool, **options: Any) -> None:
         super().__init__(stream, **options)
         self._numbers = numbers
+        self._guesses = guesses
         self.read: set[str] = set()
         self.classes: dict[tuple[str, str], None] = {}
 
@@ -55,6 +69,16 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         if isinstance(thing, type) and thing.__qualname__ == thing.__name__ and found_in_main(thing):
             # By its id: others may have its name, such as the one that a dataclass with slots was made of.
             self.classes[thing.__name__, cloudpickle._get_or_create_tracker_id(thing)] = None
+        return reduced
+
+    def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
+        reduced = super()._dynamic_function_reduce(func)
+        if self._guesses:
+            # What the task's key counts, `df.query("n > @LIMIT")` finds.
+            names = {each.names[0] for each in with_asked(func, reaches_of(func.__code__)) if each.guessed}
+            self.read |= names
+            found = {name: func.__globals__[name] for name in sorted(names) if name in func.__globals__}
+            reduced[2][1]["__globals__"].update(found)
         return reduced
 
 

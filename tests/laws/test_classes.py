@@ -156,6 +156,30 @@ CASES = {
             (Planet.EARTH, 5, False, 5 / 6, "high", "high", Planet.EARTH),
         ]
     """,
+    "globals that texts name": """
+        import pandas as pd
+        LIMIT, OTHER, K = 2, 1, "OTHER * 3"
+        table = pd.DataFrame({"a": [1, 2, 3]})
+        cannot = (each for each in "travel")
+        def double(x):
+            return x * 2
+        class Asks:
+            def over(self):
+                return table.eval("a > @LIMIT").tolist()
+        @task
+        def case(x):
+            found = table.query("a > @LIMIT").a.tolist(), table.eval("a + @LIMIT").tolist(), Asks().over()
+            return *found, eval("double(x)"), eval(K), globals()["OTHER"]
+        expected = [([3], [3, 4, 5], [False, False, True], 2 * x, 3, 1) for x in (1, 2)]
+    """,
+    "a text that is also the name of what cannot travel": """
+        cannot = (each for each in "travel")
+        texts = ["cannot", "x + 1"]
+        @task(ignore=["cannot"])
+        def case(x):
+            return eval(texts[1])
+        expected = [2, 3]
+    """,
     "names that types have": """
         import typing
         UserId = typing.NewType("UserId", int)
