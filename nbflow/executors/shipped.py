@@ -89,13 +89,27 @@ class Shipped(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.InspectLoader):
+    """Loads a module from the kernel's source; data files beside it are those of this machine."""
+
     def __init__(self, module: Module, shipped: Shipped) -> None:
+        self.path = module.file
         self._module = module
         self._shipped = shipped
 
     def exec_module(self, module: ModuleType) -> None:
         with self._shipped.importing(module):
             super().exec_module(module)
+
+    def get_data(self, path: str) -> bytes:
+        """The bytes of a file: pkgutil asks. Raises FileNotFoundError where this machine has none."""
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def get_resource_reader(self, fullname: str) -> object:
+        """Finds data files for importlib.resources."""
+        from importlib.readers import FileReader
+
+        return FileReader(self)  # type: ignore[arg-type]  # all it takes of a loader is its path
 
     def get_filename(self, fullname: str) -> str:
         return self._module.file
