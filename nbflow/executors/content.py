@@ -12,6 +12,7 @@ from cloudpickle import cloudpickle
 from nbflow.codecs.pickled import with_full_name
 from nbflow.executors.order import PackedCode
 from nbflow.executors.overlay import is_replaced
+from nbflow.executors.spaces import Home, class_at_home, function_at_home
 from nbflow.executors.special import specially_reduced, with_members
 from nbflow.identity.asked import with_asked
 from nbflow.identity.bytecode import reaches_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pickle
 
     from nbflow.executors.nodes import Numbers
+    from nbflow.identity.reach import Reach
 
 
 def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> PackedCode:
@@ -52,6 +54,7 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         super().__init__(stream, **options)
         self._numbers = numbers
         self._guesses = guesses
+        self._home: Home | None = None
         self.read: set[str] = set()
         self.classes: dict[tuple[str, str], None] = {}
 
@@ -65,21 +68,30 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
         if isinstance(thing, types.FunctionType) and is_replaced(thing):
             return self._dynamic_function_reduce(thing)
-        reduced = with_members(thing, with_full_name(thing, super().reducer_override(thing)))
-        if isinstance(thing, type) and thing.__qualname__ == thing.__name__ and found_in_main(thing):
+        reduced = super().reducer_override(thing)
+        if not isinstance(thing, type):
+            return reduced
+        if thing.__qualname__ == thing.__name__ and found_in_main(thing):
             # By its id: others may have its name, such as the one that a dataclass with slots was made of.
             self.classes[thing.__name__, cloudpickle._get_or_create_tracker_id(thing)] = None
-        return reduced
+        return class_at_home(with_members(thing, with_full_name(thing, reduced)), self._numbers.run)
 
     def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
         reduced = super()._dynamic_function_reduce(func)
         if self._guesses:
             # What the task's key counts, `df.query("n > @LIMIT")` finds.
-            names = {each.names[0] for each in with_asked(func, reaches_of(func.__code__)) if each.guessed}
+            names = {name for each in with_asked(func, reaches_of(func.__code__)) for name in _guessed(func, each)}
             self.read |= names
             found = {name: func.__globals__[name] for name in sorted(names) if name in func.__globals__}
             reduced[2][1]["__globals__"].update(found)
-        return reduced
+        return function_at_home(reduced, self._numbers.run) if _is_of_main(func) else reduced
+
+    def _function_getnewargs(self, func: types.FunctionType) -> Any:
+        code, base, *rest = super()._function_getnewargs(func)
+        if _is_of_main(func):
+            self._home = self._home or Home(self._numbers.run, base)
+            base = self._home
+        return code, base, *rest
 
 
 def found_in_main(thing: Any) -> bool:
@@ -90,10 +102,22 @@ def found_in_main(thing: Any) -> bool:
     return thing.__module__ == "__main__" and found is thing
 
 
+def _is_of_main(fn: types.FunctionType) -> bool:
+    return fn.__globals__ is vars(sys.modules["__main__"])
+
+
 def name_of(thing: Any) -> str:
     """What a pickle tells a class, function or the like by."""
     name: str = getattr(thing, "__qualname__", thing.__name__)
     return name
+
+
+def _guessed(fn: types.FunctionType, reach: Reach) -> tuple[str, ...]:
+    """The global that code reaches by a text, or as an attribute of `__main__`."""
+    first, *rest = reach.names or ("",)
+    if reach.guessed or reach.module == "__main__":
+        return (first,)
+    return tuple(rest[:1]) if fn.__globals__.get(first) is sys.modules["__main__"] else ()
 
 
 def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:

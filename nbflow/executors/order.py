@@ -83,12 +83,13 @@ class Surroundings:
 class Order:
     """A batch for a worker. code: (function, whether a loop goes on); columns: a Unit, or what each element gets.
 
-    names: what the worker's `__main__` has to have under a name before anything is opened. held: what the user's
-    modules hold. units: all of that; what the worker lacks of it when it is sent. forget: what it does not need any
-    more. places: of the elements in their batch.
+    run: in whose namespace all of it lives. names: what the worker's `__main__` has to have under a name before
+    anything is opened. held: what the user's modules hold. units: all of that; what the worker lacks of it when it is
+    sent. forget: what it does not need any more. places: of the elements in their batch.
     """
 
     label: str
+    run: str
     code: Unit
     held: Unit
     columns: list[Unit | list[Any]]

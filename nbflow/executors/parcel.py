@@ -75,6 +75,7 @@ class Packer:
         code = self._code(batch)
         order = Order(
             label=batch.label,
+            run=self._numbers.run,
             code=code,
             held=self._held,
             columns=[each if isinstance(each, Unit) else [each[at] for at in good] for each in columns],

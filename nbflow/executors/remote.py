@@ -22,6 +22,7 @@ from nbflow.executors.failures import failure_of
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.shipped import Shipped
+from nbflow.executors.spaces import Space, enter
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.worker import run_batch
 from nbflow.identity.code import CodeIds
@@ -68,6 +69,7 @@ class Worker:
         self._identifier = _installed_only()
         # What of the user's classes a unit holds, by their names in `__main__`.
         self._classes: dict[Unit, dict[str, type]] = {}
+        self._spaces: dict[Unit, Space] = {}
         self.opened = False
         self._around: Surroundings | None = None
         self._held: Unit | None = None
@@ -131,6 +133,9 @@ class Worker:
             self._units.pop(unit, None)
             self._ids.pop(unit, None)
             self._classes.pop(unit, None)
+            self._spaces.pop(unit, None)
+        space = Space.of(order.run)
+        enter(space)
         if order.surroundings is not None:
             self._around = order.surroundings
             self._shipped.update(self._around.modules)
@@ -150,6 +155,7 @@ class Worker:
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
             assert isinstance(packed, Packed)
             value = self._units[unit] = packed.open(shared=True)
+            self._spaces[unit] = space
             if isinstance(packed, PackedCode):
                 self._classes[unit] = _classes_in(packed)
             if unit in names:

@@ -182,6 +182,76 @@ CASES = {
             return eval(texts[1])
         expected = [2, 3]
     """,
+    "what a method and a task do to one global": """
+        SEEN, LEVEL = [], 0
+        def level():
+            return LEVEL
+        class Item:
+            def __init__(self, x):
+                self.x = x
+            def note(self):
+                SEEN.append(self.x)
+        class Raised:
+            def __enter__(self):
+                global LEVEL
+                self.before, LEVEL = LEVEL, 1
+            def __exit__(self, *_):
+                global LEVEL
+                LEVEL = self.before
+        @task
+        def case(x, item, raised):
+            SEEN.clear()
+            item.note()
+            with raised:
+                found = list(SEEN), level(), LEVEL
+            return found, level()
+        arguments = [Item(1), Item(2)], [Raised(), Raised()]
+        expected = [(([x], 1, 1), 0) for x in (1, 2)]
+    """,
+    "pickles of functions and what `__main__` holds": """
+        import pickle
+        import __main__
+        K = 3
+        def square(x):
+            return x * x
+        def cube(x):
+            return x**3
+        @task
+        def case(x):
+            import __main__ as main
+            return pickle.loads(pickle.dumps(square))(x), pickle.loads(pickle.dumps(square)) is square, main.K, __main__.cube(x)
+        expected = [(1, True, 3, 1), (4, True, 3, 8)]
+    """,
+    "pools of processes in a task": """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        def square(x):
+            return x * x
+        @task
+        def case(x):
+            context = multiprocessing.get_context("fork")
+            with context.Pool(1) as pool, ProcessPoolExecutor(1, mp_context=context) as executor:
+                return pool.map(square, [x]) + list(executor.map(square, [x + 1]))
+        expected = [[1, 4], [4, 9]]
+    """,
+    "classes that know of their subclasses": """
+        import typing
+        class Base:
+            subclasses = []
+            def __init_subclass__(cls, *, key, **options):
+                super().__init_subclass__(**options)
+                cls.key = key
+                Base.subclasses.append(cls.__name__)
+        class First(Base, key="one"):
+            pass
+        T = typing.TypeVar("T")
+        class Second(Base, typing.Generic[T], key="two"):
+            pass
+        @task
+        def case(x):
+            return First.key, list(Base.subclasses), Second.key, Second.__parameters__ == (T,), Second[int].__args__
+        expected = 2 * [("one", ["First", "Second"], "two", True, (int,))]
+    """,
     "names that types have": """
         import typing
         UserId = typing.NewType("UserId", int)
@@ -251,3 +321,53 @@ def test_data_files_of_a_local_package_are_found_and_tracked(flow_of, executor, 
     assert flow.run().frame("read")["state"].tolist() == ["cached"]
     (package / "data.txt").write_text("two")
     assert flow.run()["read"].startswith("two")
+
+
+def test_what_tasks_leave_in_a_namespace_is_not_there_in_another_run(script, executor):
+    text = """
+        COUNT = []
+        class Counts:
+            made = 0
+            def __init__(self):
+                Counts.made += 1
+                COUNT.append(1)
+        @task
+        def count(x, kind):
+            kind()
+            return len(COUNT), Counts.made
+        if __name__ == "__main__":
+            for start in (0, 5):
+                Counts.made = start
+                COUNT[:] = [1] * start
+                with Flow("count", store=f"store-{start}", executor=sys.argv[1]) as flow:
+                    count.map([1], unmapped(Counts))
+                assert flow.run(check=True)["count"] == [(start + 1, start + 1)]
+    """
+    script(text, executor)
+
+
+def test_a_worker_does_not_keep_the_globals_of_all_runs(script):
+    text = """
+        import builtins, gc, os, weakref
+        class Load:
+            pass
+        @task
+        def alive(x):
+            if not hasattr(builtins, "loads"):
+                builtins.loads = weakref.WeakSet()
+            builtins.loads.add(load)
+            gc.collect()
+            return os.getpid(), len(builtins.loads)
+        if __name__ == "__main__":
+            most = {}
+            for number in range(60):
+                load = Load()
+                with Flow("alive", store="store", executor="processes") as flow:
+                    alive(number)
+                pid, count = flow.run(check=True)["alive"]
+                most.setdefault(pid, []).append(count)
+            print(max(map(len, most.values())), max(map(max, most.values())))
+    """
+    runs, alive = map(int, script(text, "processes").split())
+    assert runs >= 30
+    assert alive < 20
