@@ -101,7 +101,8 @@ def with_full_name(thing: Any, reduced: Any) -> Any:
     """
     if isinstance(thing, type) and isinstance(reduced, tuple) and reduced[0].__name__ == "_make_skeleton_class":
         reduced[1][3]["__qualname__"] = thing.__qualname__
-        if "__slots__" in vars(thing):
+        by_itself = any(getattr(base, "__name__", "") == "NamedTuple" for base in reduced[1][2])
+        if "__slots__" in vars(thing) and not by_itself:
             reduced[1][3]["__slots__"] = vars(thing)["__slots__"]
     return reduced
 

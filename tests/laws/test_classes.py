@@ -182,6 +182,64 @@ CASES = {
             return eval(texts[1])
         expected = [2, 3]
     """,
+    "kinds of classes": """
+        import abc, collections, typing
+        import attrs, pydantic
+        T = typing.TypeVar("T")
+        class Named(typing.NamedTuple):
+            a: int
+            b: int = 2
+            def sum(self):
+                return self.a + self.b
+        class GenericNamed(typing.NamedTuple, typing.Generic[T]):
+            a: T
+        class Pair(collections.namedtuple("Pair", "a b")):
+            __slots__ = ()
+        class Table(typing.TypedDict):
+            a: int
+        class HasA(typing.Protocol):
+            __slots__ = ()
+            a: int
+        class Abstract(abc.ABC):
+            __slots__ = {"a": "What it holds."}
+            @property
+            @abc.abstractmethod
+            def z(self): ...
+        class Concrete(Abstract, HasA):
+            __slots__ = "b"
+            def __init__(self, a):
+                self.a = self.b = a
+            z = property(lambda self: self.a)
+            def __eq__(self, other):
+                return type(self) is type(other) and (self.a, self.b) == (other.a, other.b)
+        class WithDict:
+            __slots__ = ("a", "__dict__", "__weakref__")
+            def __init__(self, a):
+                self.a, self.other = a, a
+            def __eq__(self, other):
+                return type(self) is type(other) and vars(self) == vars(other)
+        @attrs.define
+        class Defined:
+            a: int
+        @attrs.frozen
+        class Frozen:
+            a: int
+        class Model(pydantic.BaseModel):
+            a: int
+            _b: int = pydantic.PrivateAttr(default=1)
+            @pydantic.field_validator("a")
+            @classmethod
+            def check(cls, value):
+                return abs(value)
+        def make(x):
+            kinds = Named, GenericNamed, Concrete, WithDict, Defined, Frozen
+            return [Pair(x, 2), Table(a=x), Model(a=x), *(kind(x) for kind in kinds)]
+        @task
+        def case(x, given):
+            return make(x) == given, Named(x).sum(), Concrete(x).z, given, make(x)
+        arguments = [make(1), make(2)],
+        expected = [(True, x + 2, x, make(x), make(x)) for x in (1, 2)]
+    """,
     "what a method and a task do to one global": """
         SEEN, LEVEL = [], 0
         def level():
