@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudpickle import cloudpickle
 
-from nbflow.codecs.pickled import with_full_name
+from nbflow.codecs.pickled import array_reduced, with_full_name
 from nbflow.executors.order import PackedCode
 from nbflow.executors.overlay import is_replaced
 from nbflow.executors.spaces import Home, class_at_home, function_at_home
@@ -68,9 +68,10 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
         if isinstance(thing, types.FunctionType) and is_replaced(thing):
             return self._dynamic_function_reduce(thing)
-        reduced = super().reducer_override(thing)
         if not isinstance(thing, type):
-            return reduced
+            reduced = array_reduced(thing)
+            return super().reducer_override(thing) if reduced is NotImplemented else reduced
+        reduced = super().reducer_override(thing)
         if thing.__qualname__ == thing.__name__ and found_in_main(thing):
             # By its id: others may have its name, such as the one that a dataclass with slots was made of.
             self.classes[thing.__name__, cloudpickle._get_or_create_tracker_id(thing)] = None

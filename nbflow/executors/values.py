@@ -8,7 +8,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from nbflow.codecs.pickled import parts_of
+from nbflow.codecs.pickled import named
 from nbflow.errors import NotSendable, NotStorable, place_of
 from nbflow.executors.content import found_in_main, name_of, packed_code
 from nbflow.executors.nodes import Numbers
@@ -39,23 +39,38 @@ def _can_be_packed(value: Any) -> bool:
     return True
 
 
-def packed_value(value: Any, found: dict[str, Any]) -> Packed:
+def packed_value(value: Any, found: dict[str, Any], numbers: Numbers) -> Packed:
     """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
-    body, buffers = parts_of(value)
-    if b"__main__" in body:
-        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
-        try:
-            names.dump(value)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            # It holds a function: then all of it went by content.
-            names.found.clear()
-        found.update(names.found)
-    return Packed(body, tuple(buffers))
-
-
-def packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:
+    buffers: list[pickle.PickleBuffer] = []
     try:
-        return packed_value(value, found)
+        body = named(value, buffers)
+        if b"__main__" in body:
+            names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+            names.dump(value)
+            found.update(names.found)
+    # What a value's own __reduce__ raises is any exception; a second try follows.
+    except Exception:  # noqa: BLE001 (the second try tells)
+        return _by_content(value, found, numbers)
+    return Packed(body, tuple(buffer.raw() for buffer in buffers))
+
+
+def _by_content(value: Any, found: dict[str, Any], numbers: Numbers) -> Packed:
+    """A value that holds a function which has no name to be told by. Raises NotStorable."""
+    try:
+        packed = packed_code(value, numbers)
+    # As above.
+    except Exception as error:
+        raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error
+    # What is made in the worker is told by name on its way back.
+    found.update({name: vars(sys.modules["__main__"])[name] for name, _ in packed.classes})
+    return Packed(packed.body, packed.buffers)
+
+
+def packed_argument(
+    batch: Batch, number: int, value: Any, where: str, found: dict[str, Any], numbers: Numbers
+) -> Packed:
+    try:
+        return packed_value(value, found, numbers)
     except NotStorable as error:
         name = batch.keywords[number] or _parameter(batch.fn, number)
         raise NotSendable(

@@ -266,6 +266,28 @@ CASES = {
         arguments = [Item(1), Item(2)], [Raised(), Raised()]
         expected = [(([x], 1, 1), 0) for x in (1, 2)]
     """,
+    "arguments that hold functions": """
+        import functools
+        SEEN = []
+        class Rule:
+            def __init__(self, apply):
+                self.apply = apply
+            @functools.cached_property
+            def doubled(self):
+                return 2 * self.apply(1)
+        class Found:
+            def __init__(self, value):
+                self.value = value
+            def __eq__(self, other):
+                return type(self) is type(other) and self.value == other.value
+        @task
+        def case(x, rule, note):
+            SEEN.clear()
+            note(x)
+            return rule.doubled, list(SEEN), isinstance(rule, Rule), rule.apply(x), Found(x)
+        arguments = [Rule(lambda x: x + 1), Rule(lambda x: x * 10)], 2 * [lambda x: SEEN.append(x)]
+        expected = [(4, [1], True, 2, Found(1)), (20, [2], True, 20, Found(2))]
+    """,
     "pickles of functions and what `__main__` holds": """
         import pickle
         import __main__
