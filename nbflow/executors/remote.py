@@ -130,10 +130,7 @@ class Worker:
 
     def _prepare(self, order: Order) -> None:
         for unit in order.forget:
-            self._units.pop(unit, None)
-            self._ids.pop(unit, None)
-            self._classes.pop(unit, None)
-            self._spaces.pop(unit, None)
+            self._drop(unit)
         space = Space.of(order.run)
         enter(space)
         if order.surroundings is not None:
@@ -194,8 +191,12 @@ class Worker:
                 continue
             if state_of(self._units[column]) != self._ids[column]:
                 changed.append(number)
-                del self._units[column], self._ids[column]
+                self._drop(column)
         return tuple(changed)
+
+    def _drop(self, unit: Unit) -> None:
+        for held in (self._units, self._ids, self._classes, self._spaces):
+            held.pop(unit, None)
 
 
 def _classes_in(packed: PackedCode) -> dict[str, type]:

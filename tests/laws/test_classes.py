@@ -382,9 +382,15 @@ def package(tmp_path, monkeypatch):
                 ))
     """)
     )
+    inside = folder.parent / "law_folder" / "inside"
+    inside.mkdir(parents=True)
+    (inside / "part.py").write_text("K = 1")
+    (inside / "later.py").write_text("K = 2")
+    (inside.parent / "data.txt").write_text("three")
     monkeypatch.syspath_prepend(str(folder.parent))
     yield folder
-    sys.modules.pop("law_package", None)
+    for name in [name for name in sys.modules if name.startswith(("law_package", "law_folder"))]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("way", ["by_pkgutil", "by_files", "by_resources"])
@@ -453,3 +459,18 @@ def test_a_worker_does_not_keep_the_globals_of_all_runs(script):
     runs, alive = map(int, script(text, "processes").split())
     assert runs >= 30
     assert alive < 20
+
+
+def test_data_files_of_a_local_folder_without_a_file_of_its_own_are_found(flow_of, executor, package):
+    import law_folder.inside.part
+
+    def read():
+        import importlib.resources
+
+        from law_folder.inside import later
+
+        return (importlib.resources.files("law_folder") / "data.txt").read_text(), law_folder.inside.part.K, later.K
+
+    with flow_of(executor) as flow:
+        task(read)()
+    assert flow.run()["read"] == ("three", 1, 2)
