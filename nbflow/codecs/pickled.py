@@ -29,7 +29,7 @@ def parts_of(value: Any) -> tuple[bytes, list[memoryview[int]]]:
     """The pickle of a value and its buffers, which are the value's own, not copies. Raises NotStorable."""
     buffers: list[pickle.PickleBuffer] = []
     try:
-        body = _pickled(value, buffers)
+        body = named(value, buffers)
     # What a value's own __reduce__ raises is any exception; cloudpickle gets a second try.
     except Exception:  # noqa: BLE001 (the second try tells)
         buffers.clear()
@@ -57,10 +57,11 @@ def unseal(data: Buffer) -> Any:
 
 class _ArrayPickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
-        return _array_reduced(value)
+        return array_reduced(value)
 
 
-def _pickled(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+def named(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """The pickle of a value that tells classes and functions by their names alone. Raises whatever it meets."""
     with_arrays = _own_array_classes()
     if not with_arrays and not has_foreign_reducers():
         return pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
@@ -77,7 +78,7 @@ def _own_array_classes() -> bool:
     return numpy is not None and any(not cls.__module__.startswith("numpy") for cls in numpy.ndarray.__subclasses__())
 
 
-def _array_reduced(value: Any) -> Any:
+def array_reduced(value: Any) -> Any:
     """How an array with attributes of its own is pickled; NotImplemented for anything else."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.ndarray) or not getattr(value, "__dict__", None):
@@ -98,9 +99,16 @@ def _array_with(
 
 
 def with_full_name(thing: Any, reduced: Any) -> Any:
-    """What cloudpickle makes of a class, with its qualified name: pickles name nested classes by that, and people."""
+    """What cloudpickle makes of a class, with what it leaves out.
+
+    Its qualified name: pickles name nested classes by that, and people. Its slots: without them an object of it gets a
+    `__dict__`, and its pickle says so where there is none.
+    """
     if isinstance(thing, type) and isinstance(reduced, tuple) and reduced[0].__name__ == "_make_skeleton_class":
         reduced[1][3]["__qualname__"] = thing.__qualname__
+        by_itself = any(getattr(base, "__name__", "") == "NamedTuple" for base in reduced[1][2])
+        if "__slots__" in vars(thing) and not by_itself:
+            reduced[1][3]["__slots__"] = vars(thing)["__slots__"]
     return reduced
 
 
@@ -113,7 +121,7 @@ def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
 
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
             def reducer_override(self, each: Any) -> Any:
-                reduced = _array_reduced(each)
+                reduced = array_reduced(each)
                 return with_full_name(each, super().reducer_override(each)) if reduced is NotImplemented else reduced
 
         pickler = Pickler(stream, protocol=5, buffer_callback=buffers.append)

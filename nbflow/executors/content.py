@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import io
 import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
+from cloudpickle import cloudpickle
 
-from nbflow.codecs.pickled import with_full_name
+from nbflow.codecs.pickled import array_reduced, with_full_name
 from nbflow.executors.order import PackedCode
 from nbflow.executors.overlay import is_replaced
+from nbflow.executors.spaces import Home, class_at_home, function_at_home
+from nbflow.executors.special import specially_reduced, with_members
+from nbflow.identity.asked import with_asked
+from nbflow.identity.bytecode import reaches_of
 from nbflow.identity.reducers import set_reducers
 
 if TYPE_CHECKING:
     import pickle
-    from collections.abc import Callable, Mapping
 
     from nbflow.executors.nodes import Numbers
+    from nbflow.identity.reach import Reach
 
 
 def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> PackedCode:
@@ -28,68 +30,100 @@ def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> P
 
     read: gets the names that the code in it reads.
     """
+    try:
+        return _packed(thing, numbers, read, guesses=True)
+    # What the user's own __reduce__ raises is any exception.
+    except Exception:  # noqa: BLE001 (the second try tells)
+        # A word in a text may be the name of something else, that cannot travel.
+        return _packed(thing, numbers, read, guesses=False)
+
+
+def _packed(thing: Any, numbers: Numbers, read: set[str] | None, *, guesses: bool) -> PackedCode:
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    pickler = _CodePickler(stream, numbers, protocol=5, buffer_callback=buffers.append)
+    pickler = _CodePickler(stream, numbers, guesses=guesses, protocol=5, buffer_callback=buffers.append)
     pickler.dump(thing)
     if read is not None:
         read.update(pickler.read)
-    return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), frozenset(pickler.classes))
+    return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), tuple(pickler.classes))
 
 
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
-    def __init__(self, stream: io.BytesIO, numbers: Numbers, **options: Any) -> None:
+    """guesses: whether globals that code may find by texts go along, too."""
+
+    def __init__(self, stream: io.BytesIO, numbers: Numbers, *, guesses: bool, **options: Any) -> None:
         super().__init__(stream, **options)
         set_reducers(self)
         self._numbers = numbers
+        self._guesses = guesses
+        self._home: Home | None = None
         self.read: set[str] = set()
-        self.classes: set[str] = set()
+        self.classes: dict[tuple[str, str], None] = {}
 
     def reducer_override(self, thing: Any) -> Any:
-        reduced = self._numbers.reduced(thing)
+        reduced = self._numbers.reduced(thing) or specially_reduced(thing)
         if reduced is not None:
             return reduced
-        if isinstance(thing, functools._lru_cache_wrapper) and _is_users(thing):
-            # By itself it goes by name, which in a worker leads nowhere.
-            return _cached, (thing.__wrapped__, thing.cache_parameters())
-        if isinstance(thing, types.MethodType) and thing.__name__ == "get_ipython":
-            # Magics and commands in a task are the worker's own shell's.
-            return _get_ipython, ()
         if isinstance(thing, types.CodeType):
             # cloudpickle leaves the file's name out; tracebacks and ids need it.
             self.read.update(thing.co_names)
             return _code_of_file, (super().dispatch_table[types.CodeType](thing), thing.co_filename)
         if isinstance(thing, types.FunctionType) and is_replaced(thing):
             return self._dynamic_function_reduce(thing)
-        if isinstance(thing, type) and found_in_main(thing):
-            self.classes.add(thing.__qualname__)
-        return with_full_name(thing, super().reducer_override(thing))
+        if not isinstance(thing, type):
+            reduced = array_reduced(thing)
+            return super().reducer_override(thing) if reduced is NotImplemented else reduced
+        reduced = super().reducer_override(thing)
+        if thing.__qualname__ == thing.__name__ and found_in_main(thing):
+            # By its id: others may have its name, such as the one that a dataclass with slots was made of.
+            self.classes[thing.__name__, cloudpickle._get_or_create_tracker_id(thing)] = None
+        return class_at_home(with_members(thing, with_full_name(thing, reduced)), self._numbers.run)
+
+    def _dynamic_function_reduce(self, func: types.FunctionType) -> Any:
+        reduced = super()._dynamic_function_reduce(func)
+        if self._guesses:
+            # What the task's key counts, `df.query("n > @LIMIT")` finds.
+            names = {name for each in with_asked(func, reaches_of(func.__code__)) for name in _guessed(func, each)}
+            self.read |= names
+            found = {name: func.__globals__[name] for name in sorted(names) if name in func.__globals__}
+            reduced[2][1]["__globals__"].update(found)
+        return function_at_home(reduced, self._numbers.run) if _is_of_main(func) else reduced
+
+    def _function_getnewargs(self, func: types.FunctionType) -> Any:
+        code, base, *rest = super()._function_getnewargs(func)
+        if _is_of_main(func):
+            self._home = self._home or Home(self._numbers.run, base)
+            base = self._home
+        return code, base, *rest
 
 
 def found_in_main(thing: Any) -> bool:
-    """Whether a class or function of the notebook's is what its name leads to there."""
+    """Whether a class, function or the like of the notebook's is what its name leads to there."""
     found: Any = sys.modules["__main__"]
-    for name in thing.__qualname__.split("."):
+    for name in name_of(thing).split("."):
         found = getattr(found, name, None)
     return thing.__module__ == "__main__" and found is thing
 
 
-def _is_users(thing: Any) -> bool:
-    module = getattr(thing, "__module__", None)
-    if module == "__main__" or "<locals>" in getattr(thing, "__qualname__", ""):
-        return True
-    return getattr(sys.modules.get(str(module)), getattr(thing, "__qualname__", ""), None) is not thing
+def _is_of_main(fn: types.FunctionType) -> bool:
+    return fn.__globals__ is vars(sys.modules["__main__"])
 
 
-def _get_ipython() -> Any:
-    return importlib.import_module("IPython.core.getipython").get_ipython
+def name_of(thing: Any) -> str:
+    """What a pickle tells a class, function or the like by."""
+    name: str = getattr(thing, "__qualname__", thing.__name__)
+    return name
+
+
+def _guessed(fn: types.FunctionType, reach: Reach) -> tuple[str, ...]:
+    """The global that code reaches by a text, or as an attribute of `__main__`."""
+    first, *rest = reach.names or ("",)
+    if reach.guessed or reach.module == "__main__":
+        return (first,)
+    return tuple(rest[:1]) if fn.__globals__.get(first) is sys.modules["__main__"] else ()
 
 
 def _code_of_file(reduced: tuple[Any, ...], file: str) -> types.CodeType:
     make, arguments, *_ = reduced
     code: types.CodeType = make(*arguments)
     return code.replace(co_filename=file)
-
-
-def _cached(fn: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(fn)

@@ -6,6 +6,7 @@ import io
 import pickle
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import cloudpickle
 
@@ -25,9 +26,10 @@ _COMPUTED = ("signature", "_positional", "nout")
 
 
 class Numbers:
-    """The tasks and nodes that functions took along, by number."""
+    """The tasks and nodes that functions took along, by number. run: whose they are, among all of all kernels."""
 
     def __init__(self) -> None:
+        self.run = uuid4().hex
         self._things: list[Task | Node] = []
         self._numbers: dict[int, int] = {}
 

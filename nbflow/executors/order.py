@@ -39,9 +39,9 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class PackedCode(Packed):
-    """Code by content. classes: those of `__main__` in it that the kernel finds there by these names."""
+    """Code by content. classes: (name, cloudpickle's id) of those in it that the kernel finds in `__main__` by name."""
 
-    classes: frozenset[str] = frozenset()
+    classes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,14 @@ class Surroundings:
 class Order:
     """A batch for a worker. code: (function, whether a loop goes on); columns: a Unit, or what each element gets.
 
-    names: what the worker's `__main__` has to have under a name before anything is opened. held: what the user's
-    modules hold. units: all of that; what the worker lacks of it when it is sent. forget: what it does not need any
-    more. places: of the elements in their batch. reached, ignored, packages: as a Batch has them.
+    run: in whose namespace all of it lives. names: what the worker's `__main__` has to have under a name before
+    anything is opened. held: what the user's modules hold. units: all of that; what the worker lacks of it when it is
+    sent. forget: what it does not need any more. places: of the elements in their batch. reached, ignored, packages: as
+    a Batch has them.
     """
 
     label: str
+    run: str
     code: Unit
     held: Unit
     columns: list[Unit | list[Any]]

@@ -75,6 +75,7 @@ class Packer:
         code = self._code(batch)
         order = Order(
             label=batch.label,
+            run=self._numbers.run,
             code=code,
             held=self._held,
             columns=[each if isinstance(each, Unit) else [each[at] for at in good] for each in columns],
@@ -176,7 +177,7 @@ class Packer:
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
         def pack() -> Packed:
-            return packed_argument(batch, number, value, "", found)
+            return packed_argument(batch, number, value, "", found, self._numbers)
 
         found: dict[str, Any] = {}
         unit = self._unit(_VALUE, (value,), pack)
@@ -203,7 +204,8 @@ class Packer:
             packed = value if type(value) in PLAIN else known.get(id(value))
             if packed is None and value is not None:
                 try:
-                    packed = known[id(value)] = packed_argument(batch, number, value, f"[{place}]", found)
+                    packed = packed_argument(batch, number, value, f"[{place}]", found, self._numbers)
+                    known[id(value)] = packed
                 except NotSendable as error:
                     refused[place] = error
             column.append(packed)
@@ -220,7 +222,7 @@ class Packer:
         for at, place in enumerate(places):
             if place in batch.starts:
                 count, value = batch.starts[place]
-                starts[at] = (count, packed_value(value, found))
+                starts[at] = (count, packed_value(value, found, self._numbers))
         self._name(batch, found, names)
         return starts
 

@@ -24,6 +24,7 @@ from nbflow.executors.forks import ending_forks
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.shipped import Shipped
+from nbflow.executors.spaces import Space, enter
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.worker import run_batch
 from nbflow.identity.code import CodeIds
@@ -69,7 +70,9 @@ class Worker:
         self._memo = StatMemo()
         self._shipped = shipped or Shipped(state_of)
         self._identifier = _installed_only()
-        self._known_classes: set[str] = set()
+        # What of the user's classes a unit holds, by their names in `__main__`.
+        self._classes: dict[Unit, dict[str, type]] = {}
+        self._spaces: dict[Unit, Space] = {}
         self.opened = False
         self._around: Surroundings | None = None
         self._held: Unit | None = None
@@ -138,9 +141,9 @@ class Worker:
 
     def _prepare(self, order: Order) -> None:
         for unit in order.forget:
-            self._units.pop(unit, None)
-            self._ids.pop(unit, None)
-            self._drifts.pop(unit, None)
+            self._drop(unit)
+        space = Space.of(order.run)
+        enter(space)
         if order.surroundings is not None:
             self._around = order.surroundings
             self._shipped.update(self._around.modules)
@@ -160,24 +163,26 @@ class Worker:
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
             assert isinstance(packed, Packed)
             value = self._units[unit] = packed.open(shared=True)
+            self._spaces[unit] = space
             if isinstance(packed, PackedCode):
-                self._install_classes(packed.classes)
+                self._classes[unit] = _classes_in(packed)
             if unit in names:
+                # What is opened next may tell it by name.
                 setattr(_main(), names[unit], value)
+        self._install(order)
         for column in order.columns:
             if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
                 state = state_of(self._units[column])
                 if state is not None:
                     self._ids[column] = state
 
-    def _install_classes(self, names: frozenset[str]) -> None:
-        """Classes of the user's that came by content are found by name from now on, so that results name them."""
-        for id_, cls in list(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.items()):
-            if id_ in self._known_classes:
-                continue
-            self._known_classes.add(id_)
-            if cls.__qualname__ in names and cls.__qualname__ == cls.__name__ and cls.__module__ == "__main__":
-                setattr(_main(), cls.__name__, cls)
+    def _install(self, order: Order) -> None:
+        """What came by content is found by name while an order is at work: arguments and results name it."""
+        for unit in (*order.names.values(), order.code):
+            for name, cls in self._classes.get(unit, {}).items():
+                setattr(_main(), name, cls)
+        for name, unit in order.names.items():
+            setattr(_main(), name, self._units[unit])
 
     def _drift(self, order: Order) -> Drift | None:
         """Looks whether calls change what their function reaches; None where they cannot, or nobody stores anything."""
@@ -206,8 +211,17 @@ class Worker:
                 continue
             if state_of(self._units[column]) != self._ids[column]:
                 changed.append(number)
-                del self._units[column], self._ids[column]
+                self._drop(column)
         return tuple(changed)
+
+    def _drop(self, unit: Unit) -> None:
+        for held in (self._units, self._ids, self._classes, self._spaces, self._drifts):
+            held.pop(unit, None)
+
+
+def _classes_in(packed: PackedCode) -> dict[str, type]:
+    known = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+    return {name: known[id_] for name, id_ in packed.classes if id_ in known}
 
 
 def surround(around: Surroundings) -> None:

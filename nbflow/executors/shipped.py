@@ -71,10 +71,15 @@ class Shipped(importlib.abc.MetaPathFinder):
     ) -> ModuleSpec | None:
         module = self._modules.get(fullname)
         if module is None:
-            if any(name.startswith(f"{fullname}.") for name in self._modules):
-                # A folder without a file of its own.
-                return ModuleSpec(fullname, None, is_package=True)
-            return None
+            # A folder without a file of its own.
+            folders = {
+                _folder(fullname, name, each) for name, each in self._modules.items() if _lies_in(name, fullname)
+            }
+            if not folders:
+                return None
+            spec = ModuleSpec(fullname, None, is_package=True)
+            spec.submodule_search_locations = _NamespacePath(sorted(folders))
+            return spec
         if module.outdated:
             raise ImportError(
                 f"{module.file} was edited right after the kernel imported it: run importlib.reload() on it, or "
@@ -88,14 +93,45 @@ class Shipped(importlib.abc.MetaPathFinder):
         )
 
 
+class _NamespacePath(list[str]):
+    """Folders of one package: importlib.resources takes none but those that say so."""
+
+    def __repr__(self) -> str:
+        return f"_NamespacePath({super().__repr__()})"
+
+
+def _lies_in(name: str, package: str) -> bool:
+    return name.startswith(f"{package}.")
+
+
+def _folder(package: str, name: str, module: Module) -> str:
+    """The folder of a package, as a module somewhere in it tells."""
+    steps = name.removeprefix(package).count(".") + module.is_package
+    return module.file.rsplit("/", steps)[0]
+
+
 class _Loader(importlib.abc.InspectLoader):
+    """Loads a module from the kernel's source; data files beside it are those of this machine."""
+
     def __init__(self, module: Module, shipped: Shipped) -> None:
+        self.path = module.file
         self._module = module
         self._shipped = shipped
 
     def exec_module(self, module: ModuleType) -> None:
         with self._shipped.importing(module):
             super().exec_module(module)
+
+    def get_data(self, path: str) -> bytes:
+        """The bytes of a file: pkgutil asks. Raises FileNotFoundError where this machine has none."""
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def get_resource_reader(self, fullname: str) -> object:
+        """Finds data files for importlib.resources."""
+        from importlib.readers import FileReader
+
+        return FileReader(self)  # type: ignore[arg-type]  # all it takes of a loader is its path
 
     def get_filename(self, fullname: str) -> str:
         return self._module.file

@@ -8,14 +8,15 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from nbflow.codecs.pickled import parts_of
+from nbflow.codecs.pickled import named
 from nbflow.errors import NotSendable, NotStorable, place_of
-from nbflow.executors.content import found_in_main, packed_code
+from nbflow.executors.content import found_in_main, name_of, packed_code
 from nbflow.executors.failures import error_of, failure_of
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import Packed
+from nbflow.executors.special import NAMED
 from nbflow.model.state import Failed
-from nbflow.model.tree import fill, leaves
+from nbflow.model.tree import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,29 +43,14 @@ def _can_be_packed(value: Any) -> bool:
     return True
 
 
-def packed_value(value: Any, found: dict[str, Any]) -> Packed:
+def packed_value(value: Any, found: dict[str, Any], numbers: Numbers) -> Packed:
     """A value; what of the user's its pickle tells by name is put into found. Raises NotStorable."""
-    body, buffers = _parts_of(value)
-    if b"__main__" in body:
-        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
-        try:
-            names.dump(value)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            # It holds a function: then all of it went by content.
-            names.found.clear()
-        found.update(names.found)
-    return Packed(body, tuple(buffers))
-
-
-def _parts_of(value: Any) -> tuple[bytes, list[memoryview[int]]]:
+    # What a value's own __reduce__ raises is any exception; a second try follows.
     try:
-        body, buffers = parts_of(value)
-    except NotStorable:
-        # The error in it may be what cannot be pickled.
-        if next(leaves(value, Failed), None) is None:
-            raise
-        return parts_of(fill(value, Failed, _SentFailed))
-    return parts_of(fill(value, Failed, _SentFailed)) if _FAILED in body else (body, buffers)
+        packed = _by_name(value, found)
+        return packed if _FAILED not in packed.body else _by_name(fill(value, Failed, _SentFailed), found)
+    except Exception:  # noqa: BLE001 (the second try tells)
+        return _by_content(fill(value, Failed, _SentFailed), found, numbers)
 
 
 class _SentFailed:
@@ -85,9 +71,33 @@ def _failed(failure: Failure | None) -> Failed:
 _FAILED = Failed.__module__.encode()
 
 
-def packed_argument(batch: Batch, number: int, value: Any, where: str, found: dict[str, Any]) -> Packed:
+def _by_name(value: Any, found: dict[str, Any]) -> Packed:
+    buffers: list[pickle.PickleBuffer] = []
+    body = named(value, buffers)
+    if b"__main__" in body:
+        names = _NamesPickler(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+        names.dump(value)
+        found.update(names.found)
+    return Packed(body, tuple(buffer.raw() for buffer in buffers))
+
+
+def _by_content(value: Any, found: dict[str, Any], numbers: Numbers) -> Packed:
+    """A value that holds a function which has no name to be told by. Raises NotStorable."""
     try:
-        return packed_value(value, found)
+        packed = packed_code(value, numbers)
+    # As above.
+    except Exception as error:
+        raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error
+    # What is made in the worker is told by name on its way back.
+    found.update({name: vars(sys.modules["__main__"])[name] for name, _ in packed.classes})
+    return Packed(packed.body, packed.buffers)
+
+
+def packed_argument(
+    batch: Batch, number: int, value: Any, where: str, found: dict[str, Any], numbers: Numbers
+) -> Packed:
+    try:
+        return packed_value(value, found, numbers)
     except NotStorable as error:
         name = batch.keywords[number] or _parameter(batch.fn, number)
         raise NotSendable(
@@ -121,15 +131,15 @@ def culprit(fn: Callable[..., Any]) -> str:
 
 
 class _NamesPickler(pickle.Pickler):
-    """Finds out which classes and functions of `__main__` a pickle tells by name."""
+    """Finds out what of `__main__`, such as classes and functions, a pickle tells by name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.found: dict[str, Any] = {}
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and found_in_main(value):
+        if isinstance(value, (type, types.FunctionType, *NAMED)) and found_in_main(value):
             # A nested class is found in the one around it.
-            name = value.__qualname__.partition(".")[0]
+            name = name_of(value).partition(".")[0]
             self.found[name] = vars(sys.modules["__main__"])[name]
         return NotImplemented
