@@ -57,7 +57,9 @@ def _leave(error: BaseException | None) -> NoReturn:
                 print(code, file=sys.__stderr__)
         elif error is not None:
             code = 1
-            traceback.print_exception(error, file=sys.__stderr__)
+            # The first frame is one of nbflow's.
+            frames = error.__traceback__ and error.__traceback__.tb_next
+            traceback.print_exception(type(error), error, frames, file=sys.__stderr__)
     finally:
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             with suppress(Exception):

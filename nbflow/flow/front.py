@@ -43,7 +43,8 @@ class Flow(FlowViews):
     42
 
     store: the folder that keeps results; by default `.nbflow` in the project's folder (design section 8).
-    executor: "threads" (default), "processes", "sync", "dask" for a cluster on this machine, or a DaskExecutor.
+    executor: "threads" (default), "processes", "sync", "dask" for a cluster on this machine, or a DaskExecutor. Async
+    tasks that wait are better left on threads, where they do so together: a worker process awaits one at a time.
     loop: where async tasks run, "own" (default) or "notebook".
     reference: the nodes whose success decides `run.ok`; by default all.
     on_state: called with a StateChange when a run begins and ends.

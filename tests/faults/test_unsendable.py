@@ -217,3 +217,26 @@ def test_a_result_of_a_gigabyte_comes_back_and_is_kept(flow, tmp_path):
     again = flow.run()
     assert again["huge"][-1] == 1.0
     assert again.table.reused.iloc[0] == 1
+
+
+def test_the_end_of_a_forked_child_is_told_by_the_users_frames(tmp_path):
+    program = textwrap.dedent("""
+        import os
+        from nbflow import Flow, task
+
+        def fork():
+            pid = os.fork()
+            if not pid:
+                raise KeyError("of the child")
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        with Flow("f", executor="processes", store="store") as flow:
+            task(fork, cache=False)()
+        print(flow.run()["fork"])
+    """)
+    (tmp_path / "program.py").write_text(program)
+    ended = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["1"]
+    assert "KeyError: 'of the child'" in ended.stderr
+    assert 'raise KeyError("of the child")' in ended.stderr
+    assert "forks.py" not in ended.stderr

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import mmap
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -16,6 +18,9 @@ from poison import POISON, die_by_signal
 
 from nbflow import Flow, task
 from nbflow.errors import RunFailed
+from nbflow.executors import wire
+from nbflow.executors.nursery import PAGE_BYTES
+from nbflow.executors.pool import WorkerProcess
 
 
 @pytest.fixture
@@ -361,3 +366,20 @@ def test_the_pane_of_a_node_names_its_workers_and_shows_what_they_made(flow):
     assert told["workers"].startswith("process ")
     assert told["workers"].endswith(" MB)")
     assert told["output"] == {"kind": "text", "text": "[1, 2, 3]"}
+
+
+def test_what_came_of_another_order_is_no_answer():
+    ours, theirs = socket.socketpair()
+    worker = WorkerProcess(None, 0, ours, mmap.mmap(-1, PAGE_BYTES))
+    with theirs:
+        for order in ("first", "second"):
+            worker.send(order)
+            number, what = wire.receive(theirs)
+            assert what == order
+            if order == "first":
+                late = (number, "of the first")
+        wire.send(theirs, late)
+        wire.send(theirs, (number, "of the second"))
+        assert worker.receive(1) is None
+        assert worker.receive(1) == "of the second"
+    worker.close()
