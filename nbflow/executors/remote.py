@@ -22,6 +22,7 @@ from nbflow.executors.drift import Drift, suspect
 from nbflow.executors.failures import failure_of
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
+from nbflow.executors.settings import enter_settings, put_settings
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.worker import run_batch
@@ -146,7 +147,8 @@ class Worker:
             self.has_shell = self._around.has_shell
         if self._around is not None:
             # Wherever tasks have gone since.
-            surround(self._around)
+            surround(self._around, anew=self._held is None or self._held in order.forget)
+        enter_settings()
         held = order.units.pop(order.held, None)
         if isinstance(held, Held):
             # A new run begins with what the kernel has; within one, what tasks left in modules stays there.
@@ -209,8 +211,8 @@ class Worker:
         return tuple(changed)
 
 
-def surround(around: Surroundings) -> None:
-    """Puts this process where the kernel is."""
+def surround(around: Surroundings, *, anew: bool) -> None:
+    """Puts this process where the kernel is. anew: a new run begins."""
     # A folder that is nowhere else, or is not there any more, is no reason not to work.
     with suppress(OSError):
         os.chdir(around.folder)
@@ -221,6 +223,7 @@ def surround(around: Surroundings) -> None:
     for folder in around.left_out:
         leave_out(folder)
     logging.getLogger().setLevel(around.log_level)
+    put_settings(around.settings, anew=anew)
 
 
 class _UsersCode(BaseException):
