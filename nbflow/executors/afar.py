@@ -231,8 +231,8 @@ class _Here:
             around = replace(around, environment={**self._environment, **sent})
         if waybill.machine != machine():
             around = replace(around, folder="", path=tuple(sys.path))
-        surround(around)
         self._shipped.update(around.modules)
+        surround(around, anew=True)
         self._has_shell = around.has_shell
 
 

@@ -81,7 +81,9 @@ class ClusterRun:
         batch.away, batch.target_s = True, _BATCH_S
         IMPORTED.note()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="nbflow-dask", daemon=True)
+            self._thread = threading.Thread(
+                target=contextvars.copy_context().run, args=(self._work,), name="nbflow-dask", daemon=True
+            )
             self._thread.start()
         self._jobs.put(partial(contextvars.copy_context().run, self._begin, batch))
 

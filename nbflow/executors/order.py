@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from nbflow.executors.base import Outcome
     from nbflow.executors.failures import Failure
+    from nbflow.executors.settings import Settings
 
 # In place of an element: a worker that waits, or has done all; one that opens what it was sent.
 IDLE, OPENING = -1, -2
@@ -79,6 +80,7 @@ class Surroundings:
     left_out: frozenset[str]
     log_level: int
     has_shell: bool
+    settings: Settings
 
 
 @dataclass(slots=True)

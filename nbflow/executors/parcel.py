@@ -19,6 +19,7 @@ from nbflow.executors.failures import error_of
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
 from nbflow.executors.overlay import held_values, is_outdated
+from nbflow.executors.settings import settings
 from nbflow.executors.values import culprit, packed_argument, packed_held, packed_value
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
@@ -290,6 +291,7 @@ def surroundings() -> Surroundings:
         frozenset(LEFT_OUT),
         logging.getLogger().level,
         _has_shell(),
+        settings(),
     )
 
 

@@ -23,6 +23,7 @@ from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import ending_forks
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
+from nbflow.executors.settings import enter_settings, put_settings
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.spaces import Space, enter
 from nbflow.executors.stage import needs_stage, set_stage
@@ -150,7 +151,8 @@ class Worker:
             self.has_shell = self._around.has_shell
         if self._around is not None:
             # Wherever tasks have gone since.
-            surround(self._around)
+            surround(self._around, anew=self._held is None or self._held in order.forget)
+        enter_settings()
         held = order.units.pop(order.held, None)
         if isinstance(held, Held):
             # A new run begins with what the kernel has; within one, what tasks left in modules stays there.
@@ -224,8 +226,8 @@ def _classes_in(packed: PackedCode) -> dict[str, type]:
     return {name: known[id_] for name, id_ in packed.classes if id_ in known}
 
 
-def surround(around: Surroundings) -> None:
-    """Puts this process where the kernel is."""
+def surround(around: Surroundings, *, anew: bool) -> None:
+    """Puts this process where the kernel is. anew: a new run begins."""
     # A folder that is nowhere else, or is not there any more, is no reason not to work.
     with suppress(OSError):
         os.chdir(around.folder)
@@ -236,6 +238,7 @@ def surround(around: Surroundings) -> None:
     for folder in around.left_out:
         leave_out(folder)
     logging.getLogger().setLevel(around.log_level)
+    put_settings(around.settings, anew=anew)
 
 
 class _UsersCode(BaseException):

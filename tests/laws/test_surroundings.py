@@ -1,12 +1,23 @@
 """What is around a task in another process: it is what the kernel has, and what the task makes of it is noticed."""
 
+import decimal
 import functools
 import importlib
+import logging
+import os
+import sys
+import threading
+import time
+import warnings
 
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import pytest
 
 from nbflow import task, unmapped
 from nbflow.errors import NbflowWarning
+from nbflow.executors.settings import settings
 
 
 def counted(flow_of, executor, fn, *, ignore=(), count=6, **options):
@@ -68,8 +79,6 @@ def test_what_depends_on_globals_that_calls_change_is_not_stored(make, flow_of, 
 
 @pytest.mark.parametrize("timeout_s", [None, 30])
 def test_what_is_told_early_of_a_batch_is_not_stored_either(timeout_s, flow_of, executor):
-    import time
-
     seen = []
 
     def rank(x):
@@ -142,3 +151,164 @@ def test_helpers_that_remember_and_constants_are_no_change(flow_of, executor):
 
     results, ran = counted(flow_of, executor, rank)
     assert (results, ran) == ([2, 5] * 3, 0)
+
+
+@pytest.fixture
+def kept():
+    """Puts back what a test sets."""
+    decimals, level, limit = decimal.getcontext().copy(), logging.getLogger("mine").level, sys.getrecursionlimit()
+    zone = os.environ.get("TZ")
+    with warnings.catch_warnings(), np.errstate(), np.printoptions(), mpl.rc_context():
+        yield
+    decimal.setcontext(decimals)
+    logging.getLogger("mine").setLevel(level)
+    sys.setrecursionlimit(limit)
+    pd.reset_option("display.precision")
+    pd.reset_option("display.float_format")
+    os.environ.pop("TZ", None)
+    if zone is not None:
+        os.environ["TZ"] = zone
+    time.tzset()
+
+
+def set_decimals():
+    decimal.getcontext().prec = 50
+    decimal.getcontext().traps[decimal.Inexact] = False
+    decimal.getcontext().rounding = decimal.ROUND_UP
+
+
+def set_timezone():
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+
+
+def turn_back_timezone():
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+
+
+def raised(call):
+    try:
+        call()
+    except Exception as error:
+        return type(error).__name__
+    return None
+
+
+def deep(n):
+    return n and 1 + deep(n - 1)
+
+
+def warn():
+    warnings.warn("bad", RuntimeWarning, stacklevel=1)
+
+
+# What is set, what turns it back, and what is seen of it.
+CASES = {
+    "decimal": (set_decimals, lambda: decimal.setcontext(decimal.Context()), lambda: str(decimal.Decimal(1) / 3)),
+    "warnings": (
+        lambda: warnings.filterwarnings("error", category=RuntimeWarning),
+        lambda: warnings.filterwarnings("ignore", category=RuntimeWarning),
+        lambda: raised(warn),
+    ),
+    "numpy errors": (
+        lambda: np.seterr(all="raise"),
+        lambda: np.seterr(all="ignore"),
+        lambda: raised(lambda: np.array([1.0]) / np.array([0.0])),
+    ),
+    "numpy print": (
+        lambda: np.set_printoptions(precision=2),
+        lambda: np.set_printoptions(precision=8),
+        lambda: str(np.array([1 / 3])),
+    ),
+    "pandas": (
+        lambda: pd.set_option("display.precision", 2),
+        lambda: pd.reset_option("display.precision"),
+        lambda: pd.DataFrame({"a": [1 / 3]}).to_string(),
+    ),
+    "pandas formatter": (
+        lambda: pd.set_option("display.float_format", lambda x: f"<{x:.1f}>"),
+        lambda: pd.reset_option("display.float_format"),
+        lambda: pd.DataFrame({"a": [1 / 3]}).to_string(),
+    ),
+    "matplotlib": (
+        lambda: mpl.rcParams.update({"figure.figsize": [3, 3]}),
+        lambda: mpl.rcParams.update({"figure.figsize": [6.4, 4.8]}),
+        lambda: list(mpl.rcParams["figure.figsize"]),
+    ),
+    "time zone": (set_timezone, turn_back_timezone, lambda: time.localtime(0).tm_hour),
+    "recursion": (
+        lambda: sys.setrecursionlimit(6000),
+        lambda: sys.setrecursionlimit(1500),
+        lambda: raised(lambda: deep(3000)),
+    ),
+    "loggers": (
+        lambda: logging.getLogger("mine").setLevel("DEBUG"),
+        lambda: logging.getLogger("mine").setLevel("NOTSET"),
+        lambda: logging.getLogger("mine").getEffectiveLevel() == logging.DEBUG,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_settings_of_the_notebook_hold_in_other_processes(case, flow_of, away, kept):
+    put, turn_back, see = CASES[case]
+
+    def seen():
+        with flow_of(away) as flow:
+            task(lambda _: see(), name="see", cache=False).map(range(3))
+        return flow.run()["see"]
+
+    put()
+    here = see()
+    assert seen() == [here] * 3
+    turn_back()
+    assert see() != here
+    assert seen() == [see()] * 3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_settings_that_a_task_changes_are_gone_in_the_next_run(case, flow_of, away, kept):
+    put, turn_back, see = CASES[case]
+    turn_back()
+
+    def run(fn):
+        with flow_of(away) as flow:
+            task(lambda _: fn(), name="see", cache=False).map(range(4))
+        return flow.run()["see"]
+
+    run(lambda: put() and None)
+    assert run(see) == [see()] * 4
+
+
+def test_settings_hold_for_libraries_that_a_task_imports_itself(flow_of, away, kept):
+    pd.set_option("display.precision", 2)
+
+    def text(x):
+        import pandas  # noqa: ICN001 (under a name that the notebook has not imported)
+
+        return pandas.DataFrame({"a": [1 / 3]}).to_string()
+
+    with flow_of(away) as flow:
+        task(text, cache=False).map(range(2))
+    assert flow.run()["text"] == [text(0)] * 2
+
+
+def test_settings_that_cannot_travel_are_left_out(flow_of, away, kept):
+    lock = threading.Lock()
+    pd.set_option("display.float_format", lambda x: f"{x}{lock}")
+    pd.set_option("display.precision", 2)
+    with flow_of(away) as flow:
+        task(lambda: pd.get_option("display.precision"), name="precision", cache=False)()
+    assert flow.run()["precision"] == 2
+
+
+def test_settings_are_equal_as_long_as_nothing_is_set():
+    one, other = settings(), settings()
+    assert one == other
+    pd.set_option("display.precision", 3)
+    try:
+        assert settings() != one
+    finally:
+        pd.reset_option("display.precision")
+    assert settings() == one
