@@ -474,3 +474,38 @@ def test_data_files_of_a_local_folder_without_a_file_of_its_own_are_found(flow_o
     with flow_of(executor) as flow:
         task(read)()
     assert flow.run()["read"] == ("three", 1, 2)
+
+
+def test_an_argument_is_not_changed_by_what_its_methods_put_into_globals(script, away):
+    text = """
+        import warnings
+        SEEN = []
+        class Item:
+            def __init__(self, x):
+                self.x = x
+            def note(self):
+                SEEN.append(self.x)
+        @task
+        def own(item):
+            item.note()
+            return item.x
+        @task
+        def shared(x, item):
+            SEEN.append(x)
+            return item.x
+        @task
+        def changing(item):
+            item.x += 1
+            return item.x
+        if __name__ == "__main__":
+            with Flow("item", store="store", executor=sys.argv[1]) as flow:
+                own.map([Item(1), Item(2)])
+                shared.map([1, 2, 3], unmapped(Item(3)))
+                changing.map([Item(1)])
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                run = flow.run(check=True)
+            assert (run["own"], run["shared"], run["changing"]) == ([1, 2], [3, 3, 3], [2])
+            print([str(each.message).partition(".")[0] for each in told if "in place" in str(each.message)])
+    """
+    assert script(text, away) == "[\"task 'changing' changed its argument 'item' (Item) in place\"]\n"
