@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from nbflow.executors.order import Packed
 from nbflow.executors.waiting import too_long
 from nbflow.identity.code import CodeIds
+from nbflow.identity.encoding import framed
 from nbflow.identity.immutable import is_immutable
-from nbflow.identity.value import ANONYMOUS, output_id
+from nbflow.identity.value import ANONYMOUS, Identifier, output_id
 from nbflow.probe.listening import apart
 from nbflow.probe.packages import Packages
 from nbflow.probe.sources import Sources
@@ -88,7 +89,7 @@ class Call:
     def _end(self, states: list[tuple[int, Any, bytes]]) -> None:
         self._watched.call(None)
         with apart():
-            self.touched += [number for number, value, state in states if state_of(value) not in {state, None}]
+            self.touched += [number for number, value, state in states if data_of(value) not in {state, None}]
 
     def _states(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], opened: tuple[Any, ...], named: dict[str, Any]
@@ -98,7 +99,7 @@ class Call:
         values = iter(zip(args, opened, strict=True))
         for number, name in enumerate(self._order.keywords):
             sent, value = next(values) if name is None else (kwargs[name], named[name])
-            if type(sent) is Packed and not is_immutable(value) and (state := state_of(value)) is not None:
+            if type(sent) is Packed and not is_immutable(value) and (state := data_of(value)) is not None:
                 found.append((number, value, state))
         return found
 
@@ -129,7 +130,21 @@ def has_alarm() -> bool:
 
 def state_of(value: Any) -> bytes | None:
     """Something that is another when a value was changed in place; None where nothing tells."""
-    id_ = output_id(CodeIds(Sources(), PACKAGES).identifier, value)[0]
+    return _state(CodeIds(Sources(), PACKAGES).identifier, value)
+
+
+def data_of(value: Any) -> bytes | None:
+    """The same, where a class is as good as unchanged: a method that puts something into a global changes no object."""
+    codes = CodeIds(Sources(), PACKAGES)
+
+    def resolve(thing: Any) -> bytes:
+        return framed("class", str(id(thing)).encode()) if isinstance(thing, type) else codes.resolve(thing)
+
+    return _state(Identifier(resolve), value)
+
+
+def _state(identifier: Identifier, value: Any) -> bytes | None:
+    id_ = output_id(identifier, value)[0]
     return None if id_.startswith(ANONYMOUS) else id_
 
 

@@ -17,7 +17,7 @@ from nbflow.codecs import seal
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
-from nbflow.executors.call import PACKAGES, Call, Watched, has_alarm, has_packed, state_of
+from nbflow.executors.call import PACKAGES, Call, Watched, data_of, has_alarm, has_packed, state_of
 from nbflow.executors.drift import Drift, suspect
 from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import ending_forks
@@ -174,7 +174,7 @@ class Worker:
         self._install(order)
         for column in order.columns:
             if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
-                state = state_of(self._units[column])
+                state = data_of(self._units[column])
                 if state is not None:
                     self._ids[column] = state
 
@@ -211,7 +211,7 @@ class Worker:
         for number, column in enumerate(order.columns):
             if not isinstance(column, Unit) or column not in self._ids:
                 continue
-            if state_of(self._units[column]) != self._ids[column]:
+            if data_of(self._units[column]) != self._ids[column]:
                 changed.append(number)
                 self._drop(column)
         return tuple(changed)

@@ -350,65 +350,32 @@ CASES = {
 }
 
 
+RUN = """
+with Flow("case", store=f"store-{number}", executor=sys.argv[1]) as flow:
+    case.map([1, 2], *arguments)
+found = flow.run(check=True)["case"]
+assert found == expected, (number, found)
+"""
+
+
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_what_a_notebook_defines_does_there_what_it_does_at_home(script, case, executor):
-    run = """
+    text = "number, arguments = 0, ()\n" + textwrap.dedent(CASES[case]) + "if __name__ == '__main__':\n"
+    script(text + textwrap.indent(RUN, "    "), executor)
+
+
+def test_what_a_notebook_defines_does_on_dask_what_it_does_at_home(script):
+    # As cells of one notebook: to start workers takes longer than all of them.
+    cells = [textwrap.dedent(text) + RUN for text in CASES.values()]
+    text = f"""
+        cells = {cells!r}
         if __name__ == "__main__":
-            with Flow("case", store="store", executor=sys.argv[1]) as flow:
-                case.map([1, 2], *arguments)
-            found = flow.run(check=True)["case"]
-            assert found == expected, found
+            for number, cell in enumerate(cells):
+                arguments = ()
+                exec(compile(cell, f"<cell {{number}}>", "exec"), globals())
     """
-    script("arguments = ()\n" + textwrap.dedent(CASES[case]) + textwrap.dedent(run), executor)
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of the user's with a data file in it; gives its folder."""
-    folder = tmp_path / "code" / "law_package"
-    folder.mkdir(parents=True)
-    (folder / "data.txt").write_text("one")
-    (folder / "__init__.py").write_text(
-        "import importlib.resources, pkgutil\n"
-        + textwrap.dedent("""
-        def by_pkgutil(name="data.txt"):
-            return pkgutil.get_data("law_package", name).decode()
-        def by_files(name="data.txt"):
-            return importlib.resources.files("law_package").joinpath(name).read_text()
-        def by_resources(name="data.txt"):
-            with importlib.resources.files(__name__).joinpath(name).open() as stream:
-                return stream.read() + ",".join(sorted(
-                    each.name for each in importlib.resources.files(__name__).iterdir() if each.name.endswith("txt")
-                ))
-    """)
-    )
-    inside = folder.parent / "law_folder" / "inside"
-    inside.mkdir(parents=True)
-    (inside / "part.py").write_text("K = 1")
-    (inside / "later.py").write_text("K = 2")
-    (inside.parent / "data.txt").write_text("three")
-    monkeypatch.syspath_prepend(str(folder.parent))
-    yield folder
-    for name in [name for name in sys.modules if name.startswith(("law_package", "law_folder"))]:
-        del sys.modules[name]
-
-
-@pytest.mark.parametrize("way", ["by_pkgutil", "by_files", "by_resources"])
-def test_data_files_of_a_local_package_are_found_and_tracked(flow_of, executor, package, way):
-    import law_package
-
-    read = getattr(law_package, way)
-    with flow_of(executor) as flow:
-        task(lambda name: read(name), name="missing").map(["nowhere.txt"])
-        task(lambda: read(), name="read")()
-    run = flow.run()
-    assert run["read"].startswith("one")
-    error = run.error("missing", 0)
-    assert isinstance(error, FileNotFoundError)
-    assert str(package / "nowhere.txt") in str(error)
-    assert flow.run().frame("read")["state"].tolist() == ["cached"]
-    (package / "data.txt").write_text("two")
-    assert flow.run()["read"].startswith("two")
+    script(text, "dask")
 
 
 def test_what_tasks_leave_in_a_namespace_is_not_there_in_another_run(script, executor):
@@ -474,3 +441,38 @@ def test_data_files_of_a_local_folder_without_a_file_of_its_own_are_found(flow_o
     with flow_of(executor) as flow:
         task(read)()
     assert flow.run()["read"] == ("three", 1, 2)
+
+
+def test_an_argument_is_not_changed_by_what_its_methods_put_into_globals(script, away):
+    text = """
+        import warnings
+        SEEN = []
+        class Item:
+            def __init__(self, x):
+                self.x = x
+            def note(self):
+                SEEN.append(self.x)
+        @task
+        def own(item):
+            item.note()
+            return item.x
+        @task
+        def shared(x, item):
+            SEEN.append(x)
+            return item.x
+        @task
+        def changing(item):
+            item.x += 1
+            return item.x
+        if __name__ == "__main__":
+            with Flow("item", store="store", executor=sys.argv[1]) as flow:
+                own.map([Item(1), Item(2)])
+                shared.map([1, 2, 3], unmapped(Item(3)))
+                changing.map([Item(1)])
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                run = flow.run(check=True)
+            assert (run["own"], run["shared"], run["changing"]) == ([1, 2], [3, 3, 3], [2])
+            print([str(each.message).partition(".")[0] for each in told if "in place" in str(each.message)])
+    """
+    assert script(text, away) == "[\"task 'changing' changed its argument 'item' (Item) in place\"]\n"
