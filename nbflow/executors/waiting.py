@@ -34,10 +34,17 @@ def run_coroutine(coroutine: Any, timeout_s: float | None = None, label: str = "
 
 
 async def _contained(coroutine: Any, raised: list[BaseException]) -> Any:
-    """What a coroutine gives. What would end the loop, with all who use it, is put into `raised` instead."""
+    """What a coroutine gives. What it raises is put into `raised`: some would end the loop, with all who use it.
+
+    Others would arrive with frames of the loop's, which say nothing to anybody.
+    """
+    import asyncio
+
     try:
         return await coroutine
-    except (SystemExit, KeyboardInterrupt) as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
         raised.append(error)
 
 

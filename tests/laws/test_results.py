@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from nbflow import Failed, Parameter, loop, merge, signals, switch, task, unmapped
+from nbflow.errors import RunFailed
 
 SCALE = 3
 
@@ -886,6 +887,9 @@ def test_timeouts_end_an_async_call(flow_of, executor):
     assert time.monotonic() - started < 15
     assert run.values("wait", failed="drop") == [0, 0]
     assert "timeout_s=0.5" in run.frame("wait").error.iloc[1]
+    with pytest.raises(RunFailed) as caught:
+        flow.run(check=True)
+    assert "concurrent" not in str(caught.value)
 
 
 def test_a_generator_is_refused_with_a_way_out(flow_of, executor):
