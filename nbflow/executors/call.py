@@ -105,8 +105,10 @@ def has_alarm() -> bool:
 
 def state_of(value: Any) -> bytes | None:
     """Something that is another when a value was changed in place; None where nothing tells."""
-    id_ = output_id(CodeIds(Sources(), PACKAGES).identifier, value)[0]
+    id_ = output_id(CodeIds(_SOURCES, PACKAGES).identifier, value)[0]
     return None if id_.startswith(ANONYMOUS) else id_
 
 
 PACKAGES = Packages()
+# One: what is compiled of each is kept.
+_SOURCES = Sources()
