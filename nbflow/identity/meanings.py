@@ -28,6 +28,9 @@ class Meanings:
         code = self._normalizer.normal(fn.__code__)
         if known is None or known.code is not fn.__code__ or code is not fn.__code__:
             known = _Known(fn.__code__, meaning_of(code), code is not fn.__code__)
+            if len(_MEANINGS) >= _MOST:
+                # A worker gets its functions anew in each run.
+                _MEANINGS.clear()
             _MEANINGS[id(fn.__code__)] = known
         return known.meaning
 
@@ -41,6 +44,7 @@ class _Known:
     normal: bool
 
 
+_MOST = 10_000
 _MEANINGS: dict[int, _Known] = {}
 # The sources are one a process.
 _NORMALIZERS: dict[int, Normalizer] = {}
