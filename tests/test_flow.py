@@ -485,6 +485,25 @@ def test_by_position_equal_elements_are_different_draws(store, cache):
     assert longer.counts() == ((1, 3, 0) if cache is None else (4, 0, 0))
 
 
+def test_a_seed_counts_for_numpy_also_where_the_task_is_the_first_to_import_it(tmp_path):
+    script = """
+import sys
+from nbflow import Flow, task
+@task(seed=1)
+def draw():
+    import numpy as np
+    return float(np.random.rand())
+assert "numpy" not in sys.modules
+with Flow("f", store=sys.argv[1]) as flow:
+    draw()
+print(flow.run()["draw"])
+"""
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    drawn = {subprocess.check_output([*command, str(tmp_path / name)], text=True) for name in ("one", "two")}
+    assert len(drawn) == 1
+
+
 def test_by_position_needs_a_seed():
     with pytest.raises(GraphError, match="give seed=1 with it"):
         task(by_position=True)(len)

@@ -22,8 +22,8 @@ from nbflow.executors.tether import ENDS
 
 # What tells who looks after a worker to end it.
 END = b"."
-# How long who looks after a worker may take to tell how it ended.
-_TOLD_S = 1.0
+# How long who looks after a worker may take to tell how it ended, and to end.
+_TOLD_S, _END_S = 3.0, 1.0
 _FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -124,7 +124,7 @@ class _Worker(SubprocessWorker):
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), _TOLD_S)
+                await asyncio.wait_for(self.process.wait(), _END_S)
         await super().close()
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import sys
@@ -315,17 +316,25 @@ def _describe(batch: Batch, outcome: Outcome) -> None:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seeds `random` and NumPy for the time of a call; the states from before come back after it."""
-    numpy = sys.modules.get("numpy")
-    kept, kept_numpy = random.getstate(), numpy.random.get_state() if numpy else None
+    numpy_random = _numpy_random()
+    kept, kept_numpy = random.getstate(), numpy_random and numpy_random.get_state()
     random.seed(seed)
-    if numpy:
-        numpy.random.seed(seed % 2**32)
+    if numpy_random:
+        numpy_random.seed(seed % 2**32)
     try:
         yield
     finally:
         random.setstate(kept)
-        if numpy and kept_numpy is not None:
-            numpy.random.set_state(kept_numpy)
+        if numpy_random:
+            numpy_random.set_state(kept_numpy)
+
+
+def _numpy_random() -> Any:
+    """NumPy's random numbers where there are any: a call may be the first to import it."""
+    try:
+        return importlib.import_module("numpy.random")
+    except ImportError:
+        return None
 
 
 _SKIPPED_ID = b"nbflow skipped  "

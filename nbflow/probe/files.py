@@ -236,9 +236,11 @@ class RandomState:
 
 
 def _numpy_state() -> Any:
-    if "numpy.random" not in sys.modules:
+    # Another thread may just be importing it.
+    get_state = getattr(sys.modules.get("numpy.random"), "get_state", None)
+    if get_state is None:
         return None
-    state = sys.modules["numpy.random"].get_state()
+    state = get_state()
     return (state[1].tobytes(), state[2])
 
 
