@@ -428,6 +428,55 @@ def test_a_worker_does_not_keep_the_globals_of_all_runs(script):
     assert alive < 20
 
 
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of the user's with a data file in it; gives its folder."""
+    folder = tmp_path / "code" / "law_package"
+    folder.mkdir(parents=True)
+    (folder / "data.txt").write_text("one")
+    (folder / "__init__.py").write_text(
+        "import importlib.resources, pkgutil\n"
+        + textwrap.dedent("""
+        def by_pkgutil(name="data.txt"):
+            return pkgutil.get_data("law_package", name).decode()
+        def by_files(name="data.txt"):
+            return importlib.resources.files("law_package").joinpath(name).read_text()
+        def by_resources(name="data.txt"):
+            with importlib.resources.files(__name__).joinpath(name).open() as stream:
+                return stream.read() + ",".join(sorted(
+                    each.name for each in importlib.resources.files(__name__).iterdir() if each.name.endswith("txt")
+                ))
+    """)
+    )
+    inside = folder.parent / "law_folder" / "inside"
+    inside.mkdir(parents=True)
+    (inside / "part.py").write_text("K = 1")
+    (inside / "later.py").write_text("K = 2")
+    (inside.parent / "data.txt").write_text("three")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    yield folder
+    for name in [name for name in sys.modules if name.startswith(("law_package", "law_folder"))]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("way", ["by_pkgutil", "by_files", "by_resources"])
+def test_data_files_of_a_local_package_are_found_and_tracked(flow_of, executor, package, way):
+    import law_package
+
+    read = getattr(law_package, way)
+    with flow_of(executor) as flow:
+        task(lambda name: read(name), name="missing").map(["nowhere.txt"])
+        task(lambda: read(), name="read")()
+    run = flow.run()
+    assert run["read"].startswith("one")
+    error = run.error("missing", 0)
+    assert isinstance(error, FileNotFoundError)
+    assert str(package / "nowhere.txt") in str(error)
+    assert flow.run().frame("read")["state"].tolist() == ["cached"]
+    (package / "data.txt").write_text("two")
+    assert flow.run()["read"].startswith("two")
+
+
 def test_data_files_of_a_local_folder_without_a_file_of_its_own_are_found(flow_of, executor, package):
     import law_folder.inside.part
 
