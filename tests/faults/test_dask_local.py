@@ -35,7 +35,8 @@ ENDINGS = {
     "its group is killed": "killed by SIGKILL",
     "another program": "exit code 0",
     "no memory": "exit code 9",
-    "files closed": "it lost its connections",
+    # One or the other comes first: it cannot go on, or nobody hears of it any more.
+    "files closed": ("exit code 1", "it lost its connections"),
 }
 
 
@@ -60,7 +61,7 @@ def test_whatever_workers_die_of_fails_after_three_deaths_and_all_others_finish(
         error = run.error("call", place)
         assert isinstance(error, WorkerDied)
         assert "died 3 times" in str(error)
-        assert ending in str(error)
+        assert any(each in str(error) for each in ([ending] if isinstance(ending, str) else ending))
         # One that a worker had before another element ended it may be called once more.
         assert 3 <= Path(notes).read_text().splitlines().count(way) <= 4
 
