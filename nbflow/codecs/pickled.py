@@ -37,6 +37,8 @@ def parts_of(value: Any) -> tuple[bytes, list[memoryview[int]]]:
     return body, [buffer.raw() for buffer in buffers]
 
 
+# What nobody pickles in another way.
+_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 _ONE_PART = struct.pack("<Q", 1)
 
 
@@ -62,6 +64,8 @@ class _ArrayPickler(pickle.Pickler):
 
 def named(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     """The pickle of a value that tells classes and functions by their names alone. Raises whatever it meets."""
+    if type(value) in _PLAIN:
+        return pickle.dumps(value, protocol=5)
     with_arrays = _own_array_classes()
     if not with_arrays and not has_foreign_reducers():
         return pickle.dumps(value, protocol=5, buffer_callback=buffers.append)

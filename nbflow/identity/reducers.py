@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pickle
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 # Dask has it installed. With it, exceptions take their traceback and their causes along, and some lose their message.
 _INTRUDER = "tblib.pickling_support"
@@ -28,10 +28,22 @@ def has_foreign_reducers() -> bool:
 def set_reducers(pickler: pickle.Pickler) -> None:
     """Has a pickler keep to the classes' own ways."""
     if has_foreign_reducers():
+        pickler.dispatch_table = _own_reducers(getattr(pickler, "_dispatch_table", None))
+
+
+def _own_reducers(others: Mapping[type, Any] | None) -> Mapping[type, Any]:
+    """What copyreg was told by others than that package. others: what a pickler has beside, as cloudpickle's do."""
+    count = len(copyreg.dispatch_table)
+    known = _TABLES.get(id(others))
+    if known is None or known[0] != count:
         own = {kind: reducer for kind, reducer in dict(copyreg.dispatch_table).items() if not _is_foreign(reducer)}
-        # cloudpickle has some of its own beside those.
-        pickler.dispatch_table = {**own, **getattr(type(pickler), "_dispatch_table", {})}
+        known = _TABLES[id(others)] = (count, {**own, **(others or {})}, others)
+    return known[1]
 
 
 def _is_foreign(reducer: Any) -> bool:
     return getattr(reducer, "__module__", None) == _INTRUDER
+
+
+# Made anew when copyreg was told of more classes; with what their ids belong to.
+_TABLES: dict[int, tuple[int, Mapping[type, Any], Any]] = {}
