@@ -20,7 +20,7 @@ from nbflow.executors.depot import CalledOff, Depot, on_loop
 from nbflow.executors.errand import left_of
 from nbflow.executors.flights import Clock, Desertion, Flight, Mission
 from nbflow.executors.freight import Waybill
-from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused, Unlike
+from nbflow.executors.order import IDLE, Done, Refused, Unlike
 from nbflow.executors.parcel import Packer
 from nbflow.executors.verdicts import death, refusal, take_note
 from nbflow.executors.waiting import too_long
@@ -215,7 +215,7 @@ class ClusterRun:
                     refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),
                 )
         if answers:
-            mission.losses = 0
+            mission.losses, mission.opened = 0, True
         for answer in answers:
             mission.take(self._packer.outcome(batch, flight.places, answer))
 
@@ -228,19 +228,10 @@ class ClusterRun:
         if not isinstance(error, KilledWorker):
             raise uncallable(self._cluster, flight.mission.batch.label, error) from error
         mission = flight.mission
-        died_at = self._died_at(flight)
-        for place in died_at:
-            if place < 0:
-                # It died of opening what it was sent.
-                mission.openings += 1
-            else:
-                mission.deaths[place] += 1
-        left = [place for place in flight.places if place in mission.left]
-        dead = left if mission.openings >= MOST_DEATHS else [i for i in left if mission.deaths[i] >= MOST_DEATHS]
-        if dead:
+        mission.died(self._died_at(flight))
+        if dead := mission.dead(flight.places):
             mission.fail(dead, death(mission.batch, self._cluster.ending_of(error.last_worker.address)))
-        mission.losses += not died_at
-        self._again(mission, left, suspect=True)
+        self._again(mission, flight.places, suspect=True)
 
     def _died_at(self, flight: Flight) -> list[int]:
         """The elements at which workers died that had this order, as far as the scheduler was told."""

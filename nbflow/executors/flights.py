@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.errand import Errand
+from nbflow.executors.order import MOST_DEATHS
 from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbflow.executors.freight import Freight
 
@@ -17,12 +18,31 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class Mission(Errand):
     """An errand on a cluster. flights: how many of its orders are on their way; openings: deaths of what was sent;
-    losses: how often in succession it was sent anew without an answer.
+    opened: whether any worker could open that; losses: how often in succession it was sent anew without an answer.
     """
 
     flights: int = 0
     openings: int = 0
+    opened: bool = False
     losses: int = 0
+
+    def died(self, at: Sequence[int]) -> None:
+        """Workers died that had an order of it. at: the places that they were at, below 0 while they opened it."""
+        self.opened = self.opened or any(place >= 0 for place in at)
+        for place in at:
+            if place >= 0:
+                self.deaths[place] += 1
+            elif not self.opened:
+                self.openings += 1
+        # Where others could open what all orders share, it died of what it had called before.
+        self.losses += all(place < 0 for place in at)
+
+    def dead(self, places: Iterable[int]) -> list[int]:
+        """Those of some places that too many workers have died of."""
+        left = [place for place in places if place in self.left]
+        if self.openings >= MOST_DEATHS and not self.opened:
+            return left
+        return [place for place in left if self.deaths[place] >= MOST_DEATHS]
 
 
 @dataclass(slots=True, eq=False)

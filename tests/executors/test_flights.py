@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from nbflow.executors.flights import Clock, Desertion
+from nbflow.executors.flights import Clock, Desertion, Mission
+from nbflow.executors.order import OPENING
 
 
 def flight(timeout_s):
@@ -31,3 +32,34 @@ def test_that_nobody_is_there_is_told_once_until_somebody_was():
     assert [desertion.begins(now, deserted=True) for now in (0, 9, 11, 30)] == [False, False, True, False]
     assert not desertion.begins(31, deserted=False)
     assert [desertion.begins(now, deserted=True) for now in (40, 51)] == [False, True]
+
+
+def mission(count):
+    return Mission(SimpleNamespace(), dict.fromkeys(range(count)))
+
+
+def test_an_element_that_three_workers_died_at_is_dead_alone():
+    about = mission(4)
+    for _ in range(2):
+        about.died([2])
+        assert about.dead(range(4)) == []
+    about.died([2])
+    assert about.dead(range(4)) == [2]
+    assert about.dead([0, 1]) == []
+
+
+def test_what_three_workers_died_of_opening_is_dead_as_a_whole():
+    about = mission(4)
+    for _ in range(3):
+        assert about.dead(range(4)) == []
+        about.died([OPENING])
+    assert about.dead(range(4)) == [0, 1, 2, 3]
+
+
+def test_a_worker_that_dies_while_it_opens_what_others_could_open_accuses_nobody():
+    about = mission(4)
+    about.died([0])
+    for _ in range(5):
+        about.died([OPENING])
+    assert about.dead(range(4)) == []
+    assert about.losses == 5
