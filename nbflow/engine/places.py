@@ -65,6 +65,7 @@ class Places:
         self._dask = dask
         self._loop = loop
         self._bound: dict[int, str | None] = {}
+        self._checked: set[tuple[Cluster, frozenset[tuple[str, float]]]] = set()
 
     def of(self, node: Node) -> Place:
         """The place of a node, once what it needs is there."""
@@ -73,8 +74,7 @@ class Places:
         asked = self._asked(node)
         if is_away(asked) and not self._holds_handle(node, named=options.executor is not None):
             if options.resources and isinstance(asked, Cluster):
-                # What nobody can do would wait there for ever.
-                asked.check(options.resources, node.name)
+                self._check(asked, node)
             # Random numbers are seeded, and figures made, for a whole process; workers may have several threads.
             alone = isinstance(asked, Cluster) and (options.seed is not None or self._draws(task.fn))
             return Place(asked, pace_of(task), exclusive=False, alone=alone)
@@ -102,7 +102,15 @@ class Places:
             if node.gate is not None or not doubtful.isdisjoint(node.upstreams):
                 doubtful.add(node)
             elif node.task.options.resources and isinstance(asked := self._asked(node), Cluster):
-                asked.check(node.task.options.resources, node.name)
+                self._check(asked, node)
+
+    def _check(self, cluster: Cluster, node: Node) -> None:
+        """What nobody can do would wait there for ever; what somebody could is looked at once."""
+        resources = node.task.options.resources
+        asked = (cluster, frozenset(resources.items()))
+        if asked not in self._checked:
+            cluster.check(resources, node.name)
+            self._checked.add(asked)
 
     def _asked(self, node: Node) -> Where:
         asked: Where = node.task.options.executor or self._default

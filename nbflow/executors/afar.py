@@ -141,7 +141,11 @@ class _Watch(Watched):
 
     def _end(self) -> None:
         if not self.over.wait(_GRACE_S):
-            # What waits or computes in C hears nothing of it; the kernel ends a worker of its own for that.
+            HERE.interrupt(self)
+
+    def interrupt(self) -> None:
+        """What waits or computes in C hears nothing of it; the kernel ends a worker of its own for that."""
+        if not self.over.is_set():
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Stopped))
 
 
@@ -177,6 +181,7 @@ class _Here:
             if waybill.around != self._around and not self._at_work:
                 # What was unpickled before leads to the modules as they were.
                 self._workers.clear()
+                self._around = None
                 self._surround(around.open(), waybill)
                 self._around = waybill.around
             late = waybill.key in self._stopped
@@ -191,11 +196,23 @@ class _Here:
         try:
             yield None if late else worker
         finally:
-            with self._free:
-                watch.over.set()
-                self._at_work.pop(waybill.key, None)
-                self._alone = None if self._alone is watch else self._alone
-                self._free.notify_all()
+            try:
+                self._leave(watch)
+            except Stopped:
+                # It was told to end just when it did.
+                self._leave(watch)
+
+    def interrupt(self, watch: _Watch) -> None:
+        """Has the call of an order end, unless it has."""
+        with self._free:
+            watch.interrupt()
+
+    def _leave(self, watch: _Watch) -> None:
+        with self._free:
+            watch.over.set()
+            self._at_work.pop(watch.waybill.key, None)
+            self._alone = None if self._alone is watch else self._alone
+            self._free.notify_all()
 
     def serves(self, scheduler: str) -> bool:
         """Whether a call is at work in this process that came from the scheduler at an address."""
@@ -239,6 +256,7 @@ class _Here:
 def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Freight, ...]) -> Report:
     answers: list[Answer | Brief] = []
     try:
+        worker.opened = False
         watch.begin(OPENING)
         order: Order = freight.open()
         unlike = {} if watch.waybill.own else unlike_here(order.packages)

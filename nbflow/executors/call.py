@@ -130,12 +130,12 @@ def has_alarm() -> bool:
 
 def state_of(value: Any) -> bytes | None:
     """Something that is another when a value was changed in place; None where nothing tells."""
-    return _state(CodeIds(_SOURCES, PACKAGES).identifier, value)
+    return _state(CodeIds(SOURCES, PACKAGES).identifier, value)
 
 
 def data_of(value: Any) -> bytes | None:
     """The same, where a class is as good as unchanged: a method that puts something into a global changes no object."""
-    codes = CodeIds(_SOURCES, PACKAGES)
+    codes = CodeIds(SOURCES, PACKAGES)
 
     def resolve(thing: Any) -> bytes:
         return framed("class", str(id(thing)).encode()) if isinstance(thing, type) else codes.resolve(thing)
@@ -151,4 +151,4 @@ def _state(identifier: Identifier, value: Any) -> bytes | None:
 PACKAGES = Packages()
 _NO_ALARM = nullcontext()
 # One: what is compiled of each is kept.
-_SOURCES = Sources()
+SOURCES = Sources()

@@ -42,18 +42,28 @@ def _packed(thing: Any, numbers: Numbers, read: set[str] | None, *, guesses: boo
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     pickler = _CodePickler(stream, numbers, guesses=guesses, protocol=5, buffer_callback=buffers.append)
-    pickler.dump(thing)
+    try:
+        pickler.dump(thing)
+    except _Outdated:
+        # The worker would go on with what came first.
+        numbers.begin_run()
+        return _packed(thing, numbers, read, guesses=guesses)
     if read is not None:
         read.update(pickler.read)
     return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), tuple(pickler.classes))
+
+
+class _Outdated(Exception):
+    """A global of the notebook is not what it was when it was sent before in this run."""
 
 
 class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
     """guesses: whether globals that code may find by texts go along, too."""
 
     def __init__(self, stream: io.BytesIO, numbers: Numbers, *, guesses: bool, **options: Any) -> None:
-        super().__init__(stream, **options)
+        # Looked at once, when it begins.
         set_reducers(self)
+        super().__init__(stream, **options)
         self._numbers = numbers
         self._guesses = guesses
         self._home: Home | None = None
@@ -87,7 +97,11 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
             self.read |= names
             found = {name: func.__globals__[name] for name in sorted(names) if name in func.__globals__}
             reduced[2][1]["__globals__"].update(found)
-        return function_at_home(reduced, self._numbers.run) if _is_of_main(func) else reduced
+        if not _is_of_main(func):
+            return reduced
+        if self._numbers.differ(reduced[2][1]["__globals__"]):
+            raise _Outdated
+        return function_at_home(reduced, self._numbers.run)
 
     def _function_getnewargs(self, func: types.FunctionType) -> Any:
         code, base, *rest = super()._function_getnewargs(func)

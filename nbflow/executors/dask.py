@@ -64,7 +64,7 @@ class ClusterRun:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._flights: dict[str, Flight] = {}
         self._open: set[Mission] = set()
-        self._depot = Depot(cluster, self._client, self._look_now_and_then)
+        self._depot = Depot(cluster, self._client, self._packer.surroundings, self._look_now_and_then)
         self._clock = Clock(_GRACE_S)
         # Workers of this machine are on their way.
         self._desertion = Desertion(_OWN_DESERTED_S if cluster.is_own else _DESERTED_S)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.freight import Around, Freight
 from nbflow.executors.order import Packed
-from nbflow.executors.parcel import surroundings
 from nbflow.lean import replace
 
 if TYPE_CHECKING:
@@ -46,9 +45,19 @@ class CalledOff(Exception):
 
 
 class Depot:
-    """The large data of a run on its cluster. meanwhile: called while it waits for workers to take something."""
+    """The large data of a run on its cluster.
 
-    def __init__(self, cluster: DaskExecutor, client: Any, meanwhile: Callable[[], None]) -> None:
+    surroundings: gives those of the run as they are now. meanwhile: called while it waits for workers.
+    """
+
+    def __init__(
+        self,
+        cluster: DaskExecutor,
+        client: Any,
+        surroundings: Callable[[], Surroundings],
+        meanwhile: Callable[[], None],
+    ) -> None:
+        self._surroundings = surroundings
         self._cluster = cluster
         self._client = client
         self._meanwhile = meanwhile
@@ -71,7 +80,7 @@ class Depot:
 
     def surroundings(self, batch: Batch) -> tuple[Around, Any]:
         """The name of what the kernel has around its functions, and that itself. Raises CalledOff."""
-        around = surroundings()
+        around = self._surroundings()
         if self._around is None or self._around[0] != around:
             self._around = (around, Around(_name(around), self._run), Freight.of(around))
             self._kept.pop(None, None)

@@ -90,16 +90,18 @@ def put_numpy_print(state: Mapping[str, Any]) -> None:
 def pandas_options() -> dict[str, Any]:
     """The options that are not as pandas has them at first, and what that makes of the place it is imported in."""
     return {
-        name: value
+        name: owner[key]
         for name, (owner, key, first) in _pandas_places().items()
-        if ((value := owner[key]) is not first and value != first) or name in _OF_PLACE
+        if not same(owner[key], first) or name in _OF_PLACE
     }
 
 
 def put_pandas_options(options: Mapping[str, Any]) -> None:
     pandas = sys.modules["pandas"]
     wanted = {name: options.get(name, first) for name, (_, _, first) in _pandas_places().items()}
-    changed = {name: wanted[name] for name, (owner, key, _) in _pandas_places().items() if owner[key] != wanted[name]}
+    changed = {
+        name: wanted[name] for name, (owner, key, _) in _pandas_places().items() if not same(owner[key], wanted[name])
+    }
     if changed:
         with warnings.catch_warnings():
             # Some are on their way out.
@@ -118,12 +120,15 @@ class RcParams:
     def read(self) -> dict[str, Any]:
         matplotlib = sys.modules["matplotlib"]
         # Without its own way to give values, which checks each and may choose a backend.
-        if not dict.__eq__(matplotlib.rcParams, self._seen):
+        now = dict(dict.items(matplotlib.rcParams))
+        if not same(now, self._seen):
             first = dict(dict.items(matplotlib.rcParamsDefault))
             # A copy: some of it can be changed in place.
-            self._seen = {name: _own(value) for name, value in dict.items(matplotlib.rcParams)}
+            self._seen = {name: _own(value) for name, value in now.items()}
             self._differing = {
-                name: value for name, value in self._seen.items() if name not in _OF_SCREEN and value != first.get(name)
+                name: value
+                for name, value in self._seen.items()
+                if name not in _OF_SCREEN and not same(value, first.get(name))
             }
         return self._differing
 
@@ -144,6 +149,15 @@ def _pandas_places() -> dict[str, tuple[dict[str, Any], str, Any]]:
             *outer, key = name.split(".")
             _PLACES[name] = (functools.reduce(operator.getitem, outer, config._global_config), key, option.defval)
     return _PLACES
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two settings are equal; those that cannot be compared, as cycles of arrays, are not."""
+    try:
+        return one is other or bool(one == other)
+    # It is the user's own objects that are compared.
+    except Exception:  # noqa: BLE001 (this is what is asked)
+        return False
 
 
 def _own(value: Any) -> Any:

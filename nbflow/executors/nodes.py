@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import cloudpickle
@@ -14,6 +14,9 @@ from nbflow.errors import NotStorable
 from nbflow.model.node import DERIVED, PARAMETER, Node, ancestors
 from nbflow.model.task import Task
 from nbflow.model.tree import leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Under this name what was sent has the number that the kernel knows it by.
 _NUMBER = "_sent_number"
@@ -26,12 +29,24 @@ _COMPUTED = ("signature", "_positional", "nout")
 
 
 class Numbers:
-    """The tasks and nodes that functions took along, by number. run: whose they are, among all of all kernels."""
+    """The tasks and nodes that functions took along, by number. run: in whose namespace functions live in a worker."""
 
     def __init__(self) -> None:
-        self.run = uuid4().hex
+        self.begin_run()
         self._things: list[Task | Node] = []
         self._numbers: dict[int, int] = {}
+
+    def begin_run(self) -> None:
+        """From now on functions live in another namespace: one of its names leads to something else here."""
+        self.run = uuid4().hex
+        self._globals: dict[str, Any] = {}
+
+    def differ(self, found: Mapping[str, Any]) -> bool:
+        """Whether a name of the notebook's led to something else when it was sent before; notes what they lead to."""
+        if any(name in self._globals and self._globals[name] is not value for name, value in found.items()):
+            return True
+        self._globals.update(found)
+        return False
 
     def reduced(self, thing: Any) -> Any:
         """How a task or node travels to a worker; None for anything else."""

@@ -45,6 +45,8 @@ class Packer:
         self._found: dict[Unit, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._numbers = Numbers()
+        # As they were when the run began: what others set for a moment is not meant for it.
+        self._settings = settings()
         # The names that code reads, and what the user's modules hold under them.
         self._read: set[str] = set()
         self._values: dict[str, dict[str, Any]] = {}
@@ -74,6 +76,8 @@ class Packer:
         good = [at for at, place in enumerate(places) if place not in refused]
         chosen = [places[at] for at in good]
         code = self._code(batch)
+        # Before the rest: what these need of the user's modules is held from then on.
+        starts = self._starts(batch, chosen, names)
         order = Order(
             label=batch.label,
             run=self._numbers.run,
@@ -88,7 +92,7 @@ class Packer:
             seeds=_picked(batch.seeds, chosen),
             most=batch.loop.most,
             times=batch.loop.times,
-            starts=self._starts(batch, chosen, names),
+            starts=starts,
             timeout_s=batch.timeout_s,
             names=names,
             reached=batch.reached,
@@ -96,6 +100,23 @@ class Packer:
             packages=batch.packages,
         )
         return order, refused
+
+    def surroundings(self) -> Surroundings:
+        """What is around this process now."""
+        modules = {
+            name: Module(each.content, each.file, each.is_package, is_outdated(name, each))
+            for name, each in IMPORTED.by_name.items()
+        }
+        return Surroundings(
+            os.getcwd(),
+            tuple(sys.path),
+            dict(os.environ),
+            modules,
+            frozenset(LEFT_OUT),
+            logging.getLogger().level,
+            _has_shell(),
+            self._settings,
+        )
 
     def supply(self, order: Order, held: dict[Unit, None]) -> None:
         """Leaves the units in an order that its worker lacks. held: what that has, oldest use first.
@@ -275,24 +296,6 @@ def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _needed(order: Order) -> list[Unit]:
     columns = [each for each in order.columns if isinstance(each, Unit)]
     return list(dict.fromkeys([order.held, order.code, *columns, *order.names.values()]))
-
-
-def surroundings() -> Surroundings:
-    """What is around this process now."""
-    modules = {
-        name: Module(each.content, each.file, each.is_package, is_outdated(name, each))
-        for name, each in IMPORTED.by_name.items()
-    }
-    return Surroundings(
-        os.getcwd(),
-        tuple(sys.path),
-        dict(os.environ),
-        modules,
-        frozenset(LEFT_OUT),
-        logging.getLogger().level,
-        _has_shell(),
-        settings(),
-    )
 
 
 def _has_shell() -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from nbflow.errors import NotSendable
 from nbflow.executors.errand import Errand, left_of
 from nbflow.executors.order import IDLE, MOST_DEATHS, Done, Refused
-from nbflow.executors.parcel import Packer, surroundings
+from nbflow.executors.parcel import Packer
 from nbflow.executors.pool import POOL, Lost
 from nbflow.executors.threads import Crew
 from nbflow.executors.verdicts import death, ending, refusal, take_note
@@ -91,7 +91,7 @@ class _Carrier:
 
     def _furnish(self, worker: WorkerProcess, order: Order) -> None:
         """Adds to an order what its worker lacks."""
-        around = surroundings()
+        around = self._packer.surroundings()
         known, worker.around = worker.around, around
         if around != known:
             order.surroundings = around

@@ -17,7 +17,7 @@ from nbflow.codecs import seal
 from nbflow.codecs.pickled import parts_of
 from nbflow.errors import NotStorable
 from nbflow.executors.base import Batch, LoopRule
-from nbflow.executors.call import PACKAGES, Call, Watched, data_of, has_alarm, has_packed, state_of
+from nbflow.executors.call import PACKAGES, SOURCES, Call, Watched, data_of, has_alarm, has_packed, state_of
 from nbflow.executors.drift import Drift, suspect
 from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import ending_forks
@@ -35,7 +35,6 @@ from nbflow.identity.value import Identifier, output_id
 from nbflow.probe.files import StatMemo
 from nbflow.probe.listening import apart
 from nbflow.probe.machinery import leave_out
-from nbflow.probe.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,7 +245,7 @@ class _UsersCode(BaseException):
 
 
 def _installed_only() -> Identifier:
-    codes, origins = CodeIds(Sources(), PACKAGES), Origins(PACKAGES)
+    codes, origins = CodeIds(SOURCES, PACKAGES), Origins(PACKAGES)
 
     def resolve(thing: Any) -> bytes:
         if origins.of(thing) is None:

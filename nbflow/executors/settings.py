@@ -41,7 +41,7 @@ class Settings:
         self.states = dict(states)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Settings) and self.states == other.states
+        return isinstance(other, Settings) and libraries.same(self.states, other.states)
 
     __hash__ = None  # type: ignore[assignment]  # it holds what can change
 
@@ -54,8 +54,8 @@ def settings() -> Settings:
     found = {}
     for name, each in SETTINGS.items():
         if each.library in sys.modules:
-            # Another thread may be importing it.
-            with suppress(AttributeError, KeyError):
+            # Another thread may be importing it, and what it holds is the user's.
+            with suppress(Exception):
                 found[name] = each.read()
     return Settings(found)
 
@@ -81,8 +81,11 @@ class _Sent(Settings):
         self._left = dict(packed)
 
     def open(self, name: str, default: Any) -> Any:
-        if name in self._left:
-            self.states[name] = _opened(self._left.pop(name))
+        # Opening may import, and so begin here again; of two threads that are at it, none may find it half done.
+        packed = self._left.get(name)
+        if packed is not None:
+            self.states[name] = _opened(packed)
+            self._left.pop(name, None)
         return self.states.get(name, default)
 
 

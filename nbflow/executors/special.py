@@ -113,7 +113,7 @@ def _make_parameters(kind: Callable[..., Any], name: str, module: str, options: 
 
 def _method(thing: types.MethodType) -> Any:
     # Magics and commands in a task are the worker's own shell's.
-    return (_get_ipython, ()) if thing.__name__ == "get_ipython" else None
+    return (_get_ipython, ()) if getattr(thing, "__name__", "") == "get_ipython" else None
 
 
 def _get_ipython() -> Any:
@@ -121,7 +121,9 @@ def _get_ipython() -> Any:
 
 
 def _is_users(thing: Any) -> bool:
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", thing.__name__)
+    # What a partial is cached as has no name.
+    name: str = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None) or ""
+    module = getattr(thing, "__module__", None)
     if module == "__main__" or "<locals>" in name:
         return True
     return getattr(sys.modules.get(str(module)), name, None) is not thing

@@ -28,8 +28,8 @@ class Tethered(Nanny):
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
-        threading.Thread(target=self._heed, args=(kernel,), name="nbflow-tether", daemon=True).start()
         super().__init__(*args, **options)
+        threading.Thread(target=self._heed, args=(kernel,), name="nbflow-tether", daemon=True).start()
 
     async def _on_worker_exit(self, exitcode: int) -> None:
         # Where nobody listens any more, nobody asks.
@@ -48,7 +48,7 @@ class Tethered(Nanny):
         """Ends the worker and all that it has started."""
         if (worker := self.pid) is not None:
             for end in (os.killpg, os.kill):
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, PermissionError):
                     end(worker, signal.SIGKILL)
 
 

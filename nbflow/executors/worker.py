@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import random
 import sys
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from itertools import repeat
 from time import perf_counter
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -331,10 +333,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 def _numpy_random() -> Any:
     """NumPy's random numbers where there are any: a call may be the first to import it."""
-    try:
-        return importlib.import_module("numpy.random")
-    except ImportError:
-        return None
+    return importlib.import_module("numpy.random") if _has_numpy() else None
+
+
+@lru_cache
+def _has_numpy() -> bool:
+    return importlib.util.find_spec("numpy") is not None
 
 
 _SKIPPED_ID = b"nbflow skipped  "

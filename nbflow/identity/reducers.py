@@ -26,7 +26,7 @@ def has_foreign_reducers() -> bool:
 
 
 def set_reducers(pickler: pickle.Pickler) -> None:
-    """Has a pickler keep to the classes' own ways."""
+    """Has a pickler that was not begun yet, or is Python's own, keep to the classes' own ways."""
     if has_foreign_reducers():
         pickler.dispatch_table = _own_reducers(getattr(pickler, "_dispatch_table", None))
 

@@ -525,3 +525,44 @@ def test_an_argument_is_not_changed_by_what_its_methods_put_into_globals(script,
             print([str(each.message).partition(".")[0] for each in told if "in place" in str(each.message)])
     """
     assert script(text, away) == "[\"task 'changing' changed its argument 'item' (Item) in place\"]\n"
+
+
+def test_a_global_that_changes_in_the_middle_of_a_run_is_for_later_tasks_what_it_is_then(script, executor):
+    text = """
+        K = 5
+        def helper():
+            return K
+        @task
+        def before():
+            return helper()
+        @task(executor="sync", cache=False, ignore=["K"])
+        def change(_):
+            global K
+            K = 6
+        @task
+        def after(_):
+            return helper() + 10
+        if __name__ == "__main__":
+            with Flow("middle", store="store", executor=sys.argv[1]) as flow:
+                after(change(before()))
+            run = flow.run(check=True)
+            print(run["before"], run["after"])
+    """
+    assert script(text, executor) == "5 16\n"
+
+
+def test_a_cached_partial_travels(script, executor):
+    text = """
+        import functools
+        def add(a, b):
+            return a + b
+        plus_one = functools.lru_cache(functools.partial(add, 1))
+        @task
+        def use(x):
+            return plus_one(x)
+        if __name__ == "__main__":
+            with Flow("partial", store="store", executor=sys.argv[1]) as flow:
+                use.map([1, 2])
+            print(flow.run(check=True)["use"])
+    """
+    assert script(text, executor) == "[2, 3]\n"

@@ -312,3 +312,18 @@ def test_settings_are_equal_as_long_as_nothing_is_set():
     finally:
         pd.reset_option("display.precision")
     assert settings() == one
+
+
+def test_colours_made_of_arrays_are_set_anew_and_travel(flow_of, away):
+    def colour(x):
+        import matplotlib as mpl
+
+        return list(map(tuple, mpl.rcParams["axes.prop_cycle"].by_key()["color"]))
+
+    with mpl.rc_context():
+        for shade in (0.25, 0.5):
+            colours = np.full((10, 4), shade)
+            mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=colours)
+            with flow_of(away) as flow:
+                task(colour, cache=False).map(range(2))
+            assert flow.run(check=True)["colour"] == [[(shade,) * 4] * 10] * 2
