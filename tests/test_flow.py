@@ -489,7 +489,7 @@ def test_a_seed_counts_for_numpy_also_where_the_task_is_the_first_to_import_it(t
     script = """
 import sys
 from nbflow import Flow, task
-@task(seed=1)
+@task(seed=1, cache=False)
 def draw():
     import numpy as np
     return float(np.random.rand())

@@ -124,13 +124,16 @@ def _by_content(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     try:
 
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
+            def __init__(self, *args: Any, **options: Any) -> None:
+                # Looked at once, when it begins.
+                set_reducers(self)
+                super().__init__(*args, **options)
+
             def reducer_override(self, each: Any) -> Any:
                 reduced = array_reduced(each)
                 return with_full_name(each, super().reducer_override(each)) if reduced is NotImplemented else reduced
 
-        pickler = Pickler(stream, protocol=5, buffer_callback=buffers.append)
-        set_reducers(pickler)
-        pickler.dump(value)
+        Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
     # As above: any exception at all may come from the value's own methods.
     except Exception as error:
         raise NotStorable(f"a {type(value).__name__} cannot be pickled ({error})") from error

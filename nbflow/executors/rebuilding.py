@@ -223,10 +223,11 @@ def _found(name: Name) -> type[BaseException] | None:
     """The class in this process."""
     found = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(name.token)
     if found is None and name.path:
-        # What an import raises is any exception.
+        # What an import raises is any exception, and so is what a module's own __getattr__ does.
         with suppress(Exception):
             importlib.import_module(name.module)
-        found = _at(name.module, name.path)
+        with suppress(Exception):
+            found = _at(name.module, name.path)
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 

@@ -33,11 +33,11 @@ def set_reducers(pickler: pickle.Pickler) -> None:
 
 def _own_reducers(others: Mapping[type, Any] | None) -> Mapping[type, Any]:
     """What copyreg was told by others than that package. others: what a pickler has beside, as cloudpickle's do."""
-    count = len(copyreg.dispatch_table)
     known = _TABLES.get(id(others))
-    if known is None or known[0] != count:
-        own = {kind: reducer for kind, reducer in dict(copyreg.dispatch_table).items() if not _is_foreign(reducer)}
-        known = _TABLES[id(others)] = (count, {**own, **(others or {})}, others)
+    if known is None or known[0] != copyreg.dispatch_table:
+        told = dict(copyreg.dispatch_table)
+        own = {kind: reducer for kind, reducer in told.items() if not _is_foreign(reducer)}
+        known = _TABLES[id(others)] = (told, {**own, **(others or {})}, others)
     return known[1]
 
 
@@ -45,5 +45,5 @@ def _is_foreign(reducer: Any) -> bool:
     return getattr(reducer, "__module__", None) == _INTRUDER
 
 
-# Made anew when copyreg was told of more classes; with what their ids belong to.
-_TABLES: dict[int, tuple[int, Mapping[type, Any], Any]] = {}
+# Made anew when copyreg was told something else; with what their ids belong to.
+_TABLES: dict[int, tuple[dict[type, Any], Mapping[type, Any], Any]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from importlib import metadata, util
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ def _version_here(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         # It may be there without anything that tells its version, as some managers of packages leave it.
-        return _UNKNOWN if name.isidentifier() and util.find_spec(name) is not None else None
+        return _UNKNOWN if name in sys.modules or (name.isidentifier() and util.find_spec(name)) else None
 
 
 def _public(version: str | None) -> str | None:

@@ -414,3 +414,34 @@ def test_an_exception_is_pickled_copied_and_identified_in_its_own_way(error):
     finally:
         copyreg.dispatch_table.clear()
         copyreg.dispatch_table.update(reducers)
+
+
+class Told:
+    def __init__(self, how=""):
+        self.how = how
+
+
+@pytest.mark.parametrize("beside", [lambda: None, lambda: lambda: 1], ids=["by name", "by content"])
+def test_how_a_class_is_pickled_is_what_copyreg_was_told_last(beside):
+    reducers = dict(copyreg.dispatch_table)
+    tblib.pickling_support.install()
+    try:
+        for how in ("first", "second"):
+            copyreg.pickle(Told, lambda _, how=how: (Told, (how,)))
+            told, *_ = unseal(seal([Told(), ValueError("x"), beside()]).whole())
+            assert told.how == how
+    finally:
+        copyreg.dispatch_table.clear()
+        copyreg.dispatch_table.update(reducers)
+
+
+def test_an_exception_beside_what_goes_by_content_keeps_its_text():
+    reducers = dict(copyreg.dispatch_table)
+    tblib.pickling_support.install()
+    try:
+        error = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")
+        again, _ = unseal(seal([error, lambda: 1]).whole())
+        assert str(again) == str(error)
+    finally:
+        copyreg.dispatch_table.clear()
+        copyreg.dispatch_table.update(reducers)
