@@ -16,13 +16,13 @@ from distributed.scheduler import KilledWorker
 from nbflow.errors import NotSendable
 from nbflow.executors import afar
 from nbflow.executors.cluster import lost, uncallable
-from nbflow.executors.depot import CalledOff, Depot, on_loop
+from nbflow.executors.depot import CalledOff, Depot, Undeliverable, on_loop
 from nbflow.executors.errand import left_of
 from nbflow.executors.flights import Clock, Desertion, Flight, Mission
 from nbflow.executors.freight import Waybill
 from nbflow.executors.order import IDLE, Done, Refused, Unlike
 from nbflow.executors.parcel import Packer
-from nbflow.executors.verdicts import death, refusal, take_note
+from nbflow.executors.verdicts import death, loss, refusal, take_note
 from nbflow.executors.waiting import too_long
 from nbflow.probe.imported import IMPORTED
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from nbflow.executors.freight import Freight
     from nbflow.executors.inbox import Inbox
 
-# How often a batch is sent anew without an answer: data that was lost, workers that died before they began.
-_MOST_LOSSES = 100
+# How often an order is sent anew while nothing comes of any: data that was lost, workers that died before they began.
+_MOST_LOSSES = 30
 # A batch should take about this long there: the scheduler spends a millisecond on each.
 _BATCH_S = 0.5
 # How often it looks which workers there are.
@@ -66,6 +66,8 @@ class ClusterRun:
         self._open: set[Mission] = set()
         self._depot = Depot(cluster, self._client, self._packer.surroundings, self._look_now_and_then)
         self._clock = Clock(_GRACE_S)
+        # Counts what happens only so often in a run: answers, and deaths of workers that are put down to something.
+        self._gained = 0
         # Workers of this machine are on their way.
         self._desertion = Desertion(_OWN_DESERTED_S if cluster.is_own else _DESERTED_S)
         self._thread: threading.Thread | None = None
@@ -122,8 +124,8 @@ class ClusterRun:
             self._send(mission, list(mission.left))
         self._end_if_done(mission)
 
-    def _send(self, mission: Mission, places: Sequence[int], *, suspect: bool = False) -> None:
-        """Has some elements of a batch called."""
+    def _send(self, mission: Mission, places: Sequence[int], *, suspect: bool = False, losses: int = 0) -> None:
+        """Has some elements of a batch called. losses: how often in succession that was done for nothing."""
         batch = mission.batch
         if batch.cancelled:
             return
@@ -147,6 +149,9 @@ class ClusterRun:
             body = self._depot.body(order, batch)
         except CalledOff:
             return
+        except Undeliverable as error:
+            mission.fail(order.places, loss(batch, error.times, error.size_bytes))
+            return
         waybill = Waybill(
             _SESSION, key, self._machine, around, tuple(units), watched, batch.alone, self._cluster.is_own
         )
@@ -161,7 +166,7 @@ class ClusterRun:
             retries=0,
             resources=batch.resources or None,
         )
-        self._flights[key] = Flight(mission, order.places, future, watched=watched)
+        self._flights[key] = Flight(mission, order.places, future, watched, losses, self._gained)
         mission.flights += 1
         # By its key: what knew the flight would keep all of it for as long as Dask keeps the future. Dask's own
         # callbacks complain at length where Python ends while something is on its way.
@@ -215,7 +220,8 @@ class ClusterRun:
                     refusal(batch, refused, "on a worker of the cluster", "install there what is missing, or "),
                 )
         if answers:
-            mission.losses, mission.opened = 0, True
+            mission.opened = True
+            self._gained += 1
         for answer in answers:
             mission.take(self._packer.outcome(batch, flight.places, answer))
 
@@ -228,10 +234,12 @@ class ClusterRun:
         if not isinstance(error, KilledWorker):
             raise uncallable(self._cluster, flight.mission.batch.label, error) from error
         mission = flight.mission
-        mission.died(self._died_at(flight))
+        # Nobody was told where a worker was that had an order for the first time.
+        if mission.died(self._died_at(flight)) or not flight.watched:
+            self._gained += 1
         if dead := mission.dead(flight.places):
             mission.fail(dead, death(mission.batch, self._cluster.ending_of(error.last_worker.address)))
-        self._again(mission, flight.places, suspect=True)
+        self._again(flight, suspect=True)
 
     def _died_at(self, flight: Flight) -> list[int]:
         """The elements at which workers died that had this order, as far as the scheduler was told."""
@@ -250,21 +258,22 @@ class ClusterRun:
         if reason == "scheduler-connection-lost":
             raise lost(self._cluster)
         self._depot.clear()
-        mission.losses += 1
-        self._again(mission, flight.places, suspect=flight.watched)
+        self._again(flight, suspect=flight.watched)
 
-    def _again(self, mission: Mission, places: Sequence[int], *, suspect: bool = False) -> None:
+    def _again(self, flight: Flight, *, suspect: bool) -> None:
         """Sends what is left of an order once more; what a worker has died of goes alone."""
-        left = [place for place in places if place in mission.left]
-        if mission.losses > _MOST_LOSSES:
-            mission.fail(left, death(mission.batch))
+        mission = flight.mission
+        left = [place for place in flight.places if place in mission.left]
+        losses = flight.losses + 1 if flight.gained == self._gained else 0
+        if losses > _MOST_LOSSES:
+            mission.fail(left, loss(mission.batch, losses))
             return
         others = [place for place in left if not mission.deaths[place]]
         if others:
-            self._send(mission, others, suspect=suspect)
+            self._send(mission, others, suspect=suspect, losses=losses)
         for place in left:
             if mission.deaths[place]:
-                self._send(mission, [place])
+                self._send(mission, [place], losses=losses)
 
     def _stop(self) -> None:
         """Calls off the orders of batches that were cancelled; those at work tell what they have finished."""

@@ -27,7 +27,7 @@ _APART_BYTES = 64 * 1024
 _LARGE_BODY_BYTES = 1024 * 1024
 _MOST_KEPT = 64
 # How often data is sent anew that a worker died of getting.
-_MOST_TRIES = 5
+_MOST_TRIES = 10
 # How often who waits for the cluster looks whether it still has to.
 _LOOK_S = 0.1
 # How long a cluster may take to get something, beside what the slowest network needs.
@@ -42,6 +42,15 @@ def on_loop(client: Any, awaitable: Any) -> concurrent.futures.Future[Any]:
 
 class CalledOff(Exception):
     """The batch that something was sent for has been cancelled meanwhile."""
+
+
+class Undeliverable(Exception):
+    """Workers that got it, or were about to, were gone each time. times: how often; size_bytes: how much it was."""
+
+    def __init__(self, times: int, size_bytes: int) -> None:
+        super().__init__(times, size_bytes)
+        self.times = times
+        self.size_bytes = size_bytes
 
 
 class Depot:
@@ -62,12 +71,16 @@ class Depot:
         self._client = client
         self._meanwhile = meanwhile
         self._kept: OrderedDict[Unit | None, Any] = OrderedDict()
+        self._undeliverable: dict[Unit | None, Undeliverable] = {}
         self._run = uuid.uuid4().hex
         self._around: tuple[Surroundings, Around, Freight] | None = None
         self._knock: Any = None
 
     def units(self, order: Order, batch: Batch) -> dict[Unit, Any]:
-        """The large units of an order, which every worker gets once; the small ones stay in it. Raises CalledOff."""
+        """The large units of an order, which every worker gets once; the small ones stay in it.
+
+        Raises CalledOff and Undeliverable, as all that sends something does.
+        """
         packed = {unit: each for unit, each in order.units.items() if isinstance(each, Packed)}
         large = {unit: each for unit, each in packed.items() if each.size_bytes > _APART_BYTES}
         found = {}
@@ -79,16 +92,17 @@ class Depot:
         return found
 
     def surroundings(self, batch: Batch) -> tuple[Around, Any]:
-        """The name of what the kernel has around its functions, and that itself. Raises CalledOff."""
+        """The name of what the kernel has around its functions, and that itself."""
         around = self._surroundings()
         if self._around is None or self._around[0] != around:
             self._around = (around, Around(_name(around), self._run), Freight.of(around))
             self._kept.pop(None, None)
+            self._undeliverable.pop(None, None)
         _, name, freight = self._around
         return name, freight if freight.size_bytes <= _APART_BYTES else self._keep(None, freight, batch)
 
     def body(self, order: Order, batch: Batch) -> Any:
-        """An order as it is sent: the scheduler does not want to pass on much. Raises CalledOff."""
+        """An order as it is sent: the scheduler does not want to pass on much."""
         freight = Freight.of(order)
         return freight if freight.size_bytes <= _LARGE_BODY_BYTES else self._placed(freight, batch)
 
@@ -98,8 +112,14 @@ class Depot:
         self._knock = None
 
     def _keep(self, unit: Unit | None, freight: Freight, batch: Batch) -> Any:
+        if unit in self._undeliverable:
+            raise self._undeliverable[unit]
         if unit not in self._kept:
-            self._kept[unit] = self._placed(freight, batch)
+            try:
+                self._kept[unit] = self._placed(freight, batch)
+            except Undeliverable as error:
+                self._undeliverable[unit] = error
+                raise
         return self._kept[unit]
 
     def _placed(self, freight: Freight, batch: Batch) -> Any:
@@ -113,8 +133,10 @@ class Depot:
                 # The scheduler does not find its own worker any more.
                 except (OSError, KeyError):
                     tries += 1
-                    if tries == _MOST_TRIES or self._client.status != "running":
+                    if self._client.status != "running":
                         raise
+                    if tries == _MOST_TRIES:
+                        raise Undeliverable(tries, freight.size_bytes) from None
             elif batch.cancelled:
                 raise CalledOff
             elif self._knock is None:

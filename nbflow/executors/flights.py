@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class Mission(Errand):
     """An errand on a cluster. flights: how many of its orders are on their way; openings: deaths of what was sent;
-    opened: whether any worker could open that; losses: how often in succession it was sent anew without an answer.
+    opened: whether any worker could open that.
     """
 
     flights: int = 0
     openings: int = 0
     opened: bool = False
-    losses: int = 0
 
-    def died(self, at: Sequence[int]) -> None:
-        """Workers died that had an order of it. at: the places that they were at, below 0 while they opened it."""
+    def died(self, at: Sequence[int]) -> bool:
+        """Workers died that had an order of it. at: the places that they were at, below 0 while they opened it.
+
+        Gives whether an element, or all, may have been its death: that happens a few times at most.
+        """
         self.opened = self.opened or any(place >= 0 for place in at)
         for place in at:
             if place >= 0:
@@ -35,7 +37,7 @@ class Mission(Errand):
             elif not self.opened:
                 self.openings += 1
         # Where others could open what all orders share, it died of what it had called before.
-        self.losses += all(place < 0 for place in at)
+        return any(place >= 0 or not self.opened for place in at)
 
     def dead(self, places: Iterable[int]) -> list[int]:
         """Those of some places that too many workers have died of."""
@@ -47,12 +49,17 @@ class Mission(Errand):
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """An order on its way. places: of its elements in their batch."""
+    """An order on its way. places: of its elements in their batch.
+
+    losses: how often in succession it was sent anew while nothing came of the whole run; gained: what had come by then.
+    """
 
     mission: Mission
     places: list[int]
     future: Any
     watched: bool
+    losses: int
+    gained: int
     stopped_at: float = 0.0
     report: concurrent.futures.Future[Freight] | None = None
 

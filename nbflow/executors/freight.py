@@ -40,8 +40,12 @@ class Freight:
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # What schedulers ask of workers in person travels in the older one.
-        carried: Any = pickle.PickleBuffer if protocol >= 5 else bytes
+        carried: Any = _carried if protocol >= 5 else bytes
         return Freight, (carried(self.body), tuple(map(carried, self.buffers)))
+
+
+def _carried(part: Any) -> pickle.PickleBuffer:
+    return wire.buffer_of(part) if isinstance(part, memoryview) else pickle.PickleBuffer(part)
 
 
 class Around(NamedTuple):

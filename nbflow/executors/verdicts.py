@@ -52,7 +52,19 @@ def _unlike(batch: Batch, unlike: Unlike) -> NotSendable:
     )
 
 
-def death(batch: Batch, how: str = "") -> WorkerDied:
+def loss(batch: Batch, times: int, size_bytes: int | None = None) -> WorkerDied:
+    """The error of elements that were sent many times, and workers were gone each time before they began.
+
+    size_bytes: of what did not reach them, where that is known.
+    """
+    what = "what it needs" if size_bytes is None else f"{size_bytes / 1e6:.1f} MB of what it needs"
+    return WorkerDied(
+        f"{batch.label} ({place_of(batch.fn)}): {times} times in succession the workers that got {what} were gone "
+        f"before they called it; their logs say why: often that is more than their memory holds"
+    )
+
+
+def death(batch: Batch, how: str) -> WorkerDied:
     """The error of an element that too many workers died of. how: what is known of the last one."""
     return WorkerDied(
         f"{batch.label} ({place_of(batch.fn)}): the worker process that ran it died {MOST_DEATHS} times{how}"

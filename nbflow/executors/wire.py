@@ -68,12 +68,24 @@ def packed(message: Any, buffers: list[memoryview[int]]) -> bytes:
     return stream.getvalue()
 
 
+def buffer_of(view: memoryview[int]) -> pickle.PickleBuffer:
+    """What a view shows, for a pickle. Views of the buffer are none of the view itself.
+
+    Python crashes where it collects a view of a view with it, and comes to the inner one first; through arrays it does
+    not look.
+    """
+    import numpy as np  # there are views of large buffers only
+
+    array: Any = np.frombuffer(view, np.uint8)
+    return pickle.PickleBuffer(array)
+
+
 class _Pickler(pickle.Pickler):
     """Parts of sealed values are views of memory, which a pickle takes as buffers only."""
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) is memoryview:
-            return _whole, (pickle.PickleBuffer(value),)
+            return _whole, (bytes(value) if value.nbytes < APART_BYTES else buffer_of(value),)
         return NotImplemented
 
 

@@ -8,10 +8,11 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from poison import POISON
 
-from nbflow import DaskExecutor, Flow, case, task
+from nbflow import DaskExecutor, Flow, case, task, unmapped
 from nbflow.errors import ClusterError, NbflowWarning, TaskTimeout, WorkerDied
 from nbflow.executors.dask import ClusterRun
 
@@ -67,13 +68,15 @@ def test_whatever_workers_die_of_fails_after_three_deaths_and_all_others_finish(
 
 
 def test_several_poison_elements_fail_alone(flow, monkeypatch):
-    # Each of them takes along what all orders need.
+    # Each of them takes along what all orders need, and those that wait for the same worker.
     monkeypatch.setattr("nbflow.executors.depot._APART_BYTES", 0)
+    monkeypatch.setattr("nbflow.executors.dask._MOST_LOSSES", 5)
+    poison = set(range(0, 36, 4))
     with flow:
-        task(lambda x: os._exit(1) if x in {0, 7, 29} else x, name="call").map(range(30))
+        task(lambda x: os._exit(1) if x in poison else x, name="call").map(range(36))
     run = flow.run()
-    assert run.values("call", failed="drop") == [x for x in range(30) if x not in {0, 7, 29}]
-    assert len(run.failed("call")) == 3
+    assert run.values("call", failed="drop") == [x for x in range(36) if x not in poison]
+    assert all("died 3 times" in str(run.error("call", place)) for place in poison)
 
 
 def test_a_task_that_names_the_cluster_of_its_flow_has_no_run_there_of_its_own(tmp_path, monkeypatch):
@@ -340,3 +343,21 @@ def test_what_stands_in_a_branch_needs_its_resources_only_when_that_is_taken(tmp
     assert flow_where(False).run()["on_cpu"] == "cpu"
     with pytest.raises(ClusterError, match="on_gpu needs resources GPU=1"):
         flow_where(True).run()
+
+
+def test_an_input_beyond_the_memory_of_all_workers_fails_its_elements_and_the_run_goes_on(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("nbflow.executors.depot._MOST_TRIES", 2)
+    small = {"n_workers": 1, "threads_per_worker": 1, "memory_limit": "400MB", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(**small) as cluster:
+        with Flow("large", store=tmp_path / "store", executor=DaskExecutor(cluster)) as flow:
+            large = task(lambda: np.ones(50_000_000), name="large", executor="threads")()
+            task(lambda x, large: x + len(large), name="call").map([1, 2], large=unmapped(large))
+            task(lambda: 7, name="other")()
+        run = flow.run()
+    assert run["other"] == 7
+    assert [type(run.error("call", place)) for place in (0, 1)] == [WorkerDied] * 2
+    told = str(run.error("call", 1))
+    assert "2 times in succession the workers that got 400.0 MB of what it needs were gone" in told
+    assert "memory" in told
