@@ -22,7 +22,7 @@ from nbflow.executors.base import Stopped
 from nbflow.executors.call import Watched, state_of
 from nbflow.executors.failures import failure_of
 from nbflow.executors.freight import Freight, Report
-from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Refused, Unlike
+from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Held, Refused, Unlike
 from nbflow.executors.parcel import MOST_HELD
 from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
@@ -264,7 +264,8 @@ def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Fre
             return Report([], Unlike(unlike, worker.name))
         for unit, each in zip(watch.waybill.units, units, strict=True):
             if not worker.holds(unit):
-                order.units[unit] = _own(each.open())
+                content = each.open()
+                order.units[unit] = content if isinstance(content, Held) else _own(content)
         needed = [order.code, *(each for each in order.columns if not isinstance(each, list)), *order.names.values()]
         order.units = {unit: packed for unit, packed in order.units.items() if not worker.holds(unit)}
         order.forget = worker.spare(needed, MOST_HELD)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
@@ -186,6 +187,9 @@ class DaskExecutor(Cluster):
         from nbflow.executors.afar import Undisturbed, leave_alone, machine
 
         leave_alone()
+        if self._client is not self._where:
+            # It would hold the last thousand messages, with all that elements were called with.
+            self._client.scheduler_comm.recent_message_log = deque(maxlen=0)
         # What it connects to is no task's.
         self._client.loop.add_callback(lambda: NOBODYS.add(threading.get_ident()))
         if not self.is_own:

@@ -11,7 +11,6 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.freight import Around, Freight
-from nbflow.executors.order import Packed
 from nbflow.lean import replace
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 
 # What is larger travels once, by itself; smaller things go along each time.
 _APART_BYTES = 64 * 1024
-# An order's own body, which one worker gets.
-_LARGE_BODY_BYTES = 1024 * 1024
+# An order's own body, which one worker gets. Dask keeps the last thousand messages of less than a megabyte.
+_LARGE_BODY_BYTES = 256 * 1024
 _MOST_KEPT = 64
 # How often data is sent anew that a worker died of getting.
 _MOST_TRIES = 10
@@ -81,8 +80,7 @@ class Depot:
 
         Raises CalledOff and Undeliverable, as all that sends something does.
         """
-        packed = {unit: each for unit, each in order.units.items() if isinstance(each, Packed)}
-        large = {unit: each for unit, each in packed.items() if each.size_bytes > _APART_BYTES}
+        large = {unit: each for unit, each in order.units.items() if each.size_bytes > _APART_BYTES}
         found = {}
         for unit, each in large.items():
             del order.units[unit]

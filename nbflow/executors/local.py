@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -78,7 +79,7 @@ def _cluster(workers: int) -> Any:
     options["preload"] = tether
     worker = {"cls": _Worker, "options": {"worker_class": f"{tether}.Tethered", "worker_kwargs": options}}
     # nbflow decides how often what a worker died of is tried again.
-    scheduler = {"cls": Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
+    scheduler = {"cls": _Scheduler, "options": {**here, "port": 0, "allowed_failures": 0}}
     return _Cluster(  # type: ignore[no-untyped-call]  # nor is what it comes from
         workers=dict.fromkeys(range(workers), worker),
         scheduler=scheduler,
@@ -86,6 +87,14 @@ def _cluster(workers: int) -> Any:
         name="nbflow",
         silence_logs=logging.CRITICAL,
     )
+
+
+class _Scheduler(Scheduler):
+    """Does not keep the last thousand messages to each worker, which hold all that elements were called with."""
+
+    async def handle_worker(self, comm: Any, worker: str) -> None:
+        self.stream_comms[worker].recent_message_log = deque(maxlen=0)
+        await super().handle_worker(comm, worker)
 
 
 class _Cluster(SpecCluster):

@@ -51,6 +51,10 @@ class Held:
 
     modules: dict[str, Packed]
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(packed.size_bytes for packed in self.modules.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:

@@ -84,7 +84,7 @@ class Worker:
 
     def holds(self, unit: Unit) -> bool:
         """Whether it has a unit, opened."""
-        return unit in self._units
+        return unit in self._units or unit == self._held
 
     def spare(self, needed: Sequence[Unit], most: int) -> tuple[Unit, ...]:
         """Units that it need not hold any more, so that there are not too many; the oldest ones first."""
