@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-import sys
 from typing import TYPE_CHECKING, Any
 
 from nbflow.codecs.sealed import INLINE_BYTES, Buffer, Sealed
 from nbflow.errors import NotStorable
 from nbflow.identity.reducers import has_foreign_reducers, set_reducers
+from nbflow.loaded import loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,13 +78,13 @@ def named(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
 
 def _own_array_classes() -> bool:
     """Whether somebody made a kind of array of their own, of which NumPy would pickle only the numbers."""
-    numpy = sys.modules.get("numpy")
+    numpy = loaded("numpy")
     return numpy is not None and any(not cls.__module__.startswith("numpy") for cls in numpy.ndarray.__subclasses__())
 
 
 def array_reduced(value: Any) -> Any:
     """How an array with attributes of its own is pickled; NotImplemented for anything else."""
-    numpy = sys.modules.get("numpy")
+    numpy = loaded("numpy")
     if numpy is None or not isinstance(value, numpy.ndarray) or not getattr(value, "__dict__", None):
         return NotImplemented
     if type(value).__reduce__ is not numpy.ndarray.__reduce__:

@@ -35,10 +35,6 @@ class Sealed:
             state.update(part)
         return state.digest()
 
-    def whole(self) -> Buffer:
-        """All of it in one piece."""
-        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-
     def detached(self) -> Sealed:
         """The same bytes in memory of their own: the value may be changed in place from now on."""
         if all(isinstance(part, bytes) for part in self.parts):

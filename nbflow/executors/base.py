@@ -56,7 +56,8 @@ class Outcome:
         """The value; one that came from another process is decoded now."""
         if self.apart:
             assert self.sealed is not None
-            self.value, self.apart = unseal(self.sealed.codec, self.sealed.whole()), False
+            # In memory of its own, which may be written: what was sealed is stored as it is.
+            self.value, self.apart = unseal(self.sealed.codec, bytearray().join(self.sealed.parts)), False
         return self.value
 
 

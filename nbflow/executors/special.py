@@ -90,6 +90,17 @@ def _fill_dispatching(made: Any, state: tuple[Any, ...]) -> None:
         made.register(cls, fn)
 
 
+def _dispatching_method(thing: functools.singledispatchmethod[Any]) -> Any:
+    # From Python 3.13 on it holds weak references: what it remembers of earlier calls.
+    return _make_dispatching_method, (thing.func, thing.dispatcher)
+
+
+def _make_dispatching_method(fn: Callable[..., Any], dispatcher: Any) -> Any:
+    made = functools.singledispatchmethod(fn)
+    made.dispatcher = dispatcher
+    return made
+
+
 def _new_type(thing: Any) -> Any:
     return (typing.NewType, (thing.__name__, thing.__supertype__), dict(vars(thing))) if _is_users(thing) else None
 
@@ -132,6 +143,7 @@ def _is_users(thing: Any) -> bool:
 _WAYS: dict[type, Callable[[Any], Any]] = {
     functools._lru_cache_wrapper: _cached,
     functools.cached_property: _cached_property,
+    functools.singledispatchmethod: _dispatching_method,
     types.FunctionType: _function,
     types.MethodType: _method,
     typing.NewType: _new_type,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import sys
 from typing import Any
 
 from nbflow.identity.immutable import is_immutable
 from nbflow.identity.named import is_opaque
 from nbflow.identity.reducers import has_foreign_reducers
+from nbflow.loaded import loaded
 from nbflow.model.tree import leaves
 
 
@@ -16,7 +16,7 @@ def private_copy(value: Any) -> Any:
     """A copy that can be changed in place without anybody noticing; the value itself where none can be made."""
     if is_immutable(value) or is_opaque(value):
         return value
-    pandas = sys.modules.get("pandas")
+    pandas = loaded("pandas")
     try:
         if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
             return _pandas_copy(value, pandas)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import UnidentifiableError
+from nbflow.loaded import loaded
 
 if TYPE_CHECKING:
     from nbflow.identity.walk import Walk
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     """Raises UnidentifiableError for figures, axes and all that is on them; None for anything else."""
-    artist = getattr(sys.modules.get("matplotlib.artist"), "Artist", None)
+    artist = getattr(loaded("matplotlib.artist"), "Artist", None)
     if artist is not None and isinstance(value, artist):
         # Each leads to its figure, and that to the caches and transformations of all others.
         raise UnidentifiableError(path, type(value).__name__)

@@ -7,7 +7,6 @@ import decimal
 import enum
 import fractions
 import re
-import sys
 import types
 import uuid
 import zoneinfo
@@ -16,6 +15,7 @@ from typing import Any
 
 from nbflow.identity.handles import is_handle
 from nbflow.identity.standard import BY_TYPE
+from nbflow.loaded import loaded
 
 
 def is_immutable(value: Any) -> bool:
@@ -31,7 +31,7 @@ def is_immutable(value: Any) -> bool:
         return len(value) <= 1000 and all(is_immutable(member) for member in value)
     if isinstance(value, (enum.Enum, PurePath, types.FunctionType, type)) or hasattr(kind, "__nbflow_immutable__"):
         return True
-    numpy = sys.modules.get("numpy")
+    numpy = loaded("numpy")
     if numpy is not None and isinstance(value, numpy.generic):
         return not isinstance(value, numpy.void)
     # What is done through a handle is no change of it.

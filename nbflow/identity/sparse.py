@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from nbflow.identity.encoding import framed
+from nbflow.loaded import loaded
 
 if TYPE_CHECKING:
     from nbflow.identity.walk import Walk
@@ -16,7 +16,7 @@ _NOTES = frozenset({"_has_canonical_format", "_has_sorted_indices", "has_canonic
 
 def encode(walk: Walk, value: Any, path: str) -> bytes | None:
     """The id of a sparse array or matrix; None for types that are left to the general way."""
-    sparse = sys.modules.get("scipy.sparse")
+    sparse = loaded("scipy.sparse")
     if sparse is None or not sparse.issparse(value) or not hasattr(value, "__dict__"):
         return None
     parts = {name: part for name, part in sorted(vars(value).items()) if name not in _NOTES}

@@ -15,6 +15,7 @@ from nbflow.identity.immutable import IMMUTABLE
 from nbflow.identity.named import OPAQUE, opaque_name, plain_reader, stream_name
 from nbflow.identity.reduced import encode_by_reduce
 from nbflow.identity.standard import BY_BASE, BY_TYPE
+from nbflow.loaded import loaded
 
 Resolve = Callable[[Any], bytes]
 
@@ -111,7 +112,7 @@ class Walk:
         stream = stream_name(value)
         if stream is not None:
             return framed("stream", stream.encode())
-        numpy = sys.modules.get("numpy")
+        numpy = loaded("numpy")
         if numpy is not None and isinstance(value, numpy.ndarray):
             # Pickle would leave out what a class of the user's adds to an array.
             return FAMILIES["numpy"](self, value, path) or encode_by_reduce(self, value, path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from nbflow.errors import MapError, UnequalLengths
 from nbflow.lean import dataclass
+from nbflow.loaded import loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def common_length(lengths: Mapping[str, int], *, strict: bool) -> int:
 
 
 def _pandas_items(source: Any) -> Items | None:
-    pandas = sys.modules.get("pandas")
+    pandas = loaded("pandas")
     if pandas is None:
         return None
     if isinstance(source, pandas.DataFrame):
@@ -122,7 +122,7 @@ def _pandas_items(source: Any) -> Items | None:
 
 
 def _array_items(source: Any, argument: str) -> Items | None:
-    numpy = sys.modules.get("numpy")
+    numpy = loaded("numpy")
     if numpy is None or not isinstance(source, numpy.ndarray):
         return None
     if source.ndim == 0:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbflow.engine.why import diff_of, outline
 from nbflow.lean import dataclass, field
+from nbflow.loaded import loaded
 from nbflow.probe.secrets import short_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def difference(before: Any, after: Any) -> Difference:
     >>> difference({"a": 1, "b": 2}, {"a": 1, "c": 3}).lines
     ["key 'b' is gone", "key 'c' is new"]
     """
-    pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
+    pandas, numpy = loaded("pandas"), loaded("numpy")
     if pandas is not None:
         if isinstance(before, pandas.DataFrame) and isinstance(after, pandas.DataFrame):
             return _frames(before, after)

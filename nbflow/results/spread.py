@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import sys
 from typing import TYPE_CHECKING, Any
 
+from nbflow.loaded import loaded
 from nbflow.probe.secrets import DOTS, is_secret_name
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _no_parts(value: Any) -> dict[str, Any] | None:
 
 def _is(value: Any, package: str, name: str) -> bool:
     """Whether a value is of a package's class, without importing that package."""
-    module = sys.modules.get(package)
+    module = loaded(package)
     return module is not None and isinstance(value, getattr(module, name))
 
 

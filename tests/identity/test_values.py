@@ -19,6 +19,7 @@ import threading
 import types
 import uuid
 import weakref
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ import tblib.pickling_support
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nbflow import task
 from nbflow.codecs.pickled import seal, unseal
 from nbflow.errors import UnidentifiableError
 from nbflow.identity.copies import private_copy
@@ -225,6 +227,11 @@ def test_what_has_no_identity_is_named_by_its_path(name):
     assert "ignore=[...]" in str(caught.value)
 
 
+def reopened(value):
+    """A value after it lay in a store."""
+    return unseal(bytearray().join(seal(value).parts))
+
+
 def test_very_deep_nesting_is_an_error_and_no_crash():
     value = []
     for _ in range(100_000):
@@ -408,7 +415,7 @@ def test_an_exception_is_pickled_copied_and_identified_in_its_own_way(error):
     tblib.pickling_support.install()
     try:
         assert identify([error]) == id_
-        for again in (unseal(seal([error]).whole()), private_copy([error])):
+        for again in (reopened([error]), private_copy([error])):
             assert str(again[0]) == text
             assert identify(again) == id_
     finally:
@@ -428,7 +435,7 @@ def test_how_a_class_is_pickled_is_what_copyreg_was_told_last(beside):
     try:
         for how in ("first", "second"):
             copyreg.pickle(Told, lambda _, how=how: (Told, (how,)))
-            told, *_ = unseal(seal([Told(), ValueError("x"), beside()]).whole())
+            told, *_ = reopened([Told(), ValueError("x"), beside()])
             assert told.how == how
     finally:
         copyreg.dispatch_table.clear()
@@ -440,8 +447,22 @@ def test_an_exception_beside_what_goes_by_content_keeps_its_text():
     tblib.pickling_support.install()
     try:
         error = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")
-        again, _ = unseal(seal([error, lambda: 1]).whole())
+        again, _ = reopened([error, lambda: 1])
         assert str(again) == str(error)
     finally:
         copyreg.dispatch_table.clear()
         copyreg.dispatch_table.update(reducers)
+
+
+def test_values_are_told_apart_while_another_thread_imports_numpy(monkeypatch):
+    half = types.ModuleType("numpy")
+    half.__spec__ = ModuleSpec("numpy", None)
+    half.__spec__._initializing = True
+    value = [fractions.Fraction(1, 3), pathlib.Path("a"), {"b": 2}]
+    id_ = identify(value)
+    monkeypatch.setitem(sys.modules, "numpy", half)
+    monkeypatch.setitem(sys.modules, "pandas", half)
+    assert identify(value) == id_
+    assert identify([*value, 1]) != id_
+    assert reopened(value) == private_copy(value) == value
+    assert task(len).map([value, value]).mapped

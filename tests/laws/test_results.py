@@ -917,3 +917,41 @@ def test_the_results_of_one_executor_are_a_full_hit_for_another(flow_of, executo
     second = build(other).run()
     assert [calls.of(name) for name in ("frames", "points", "arrays", "end")] == before == [3, 3, 3, 1]
     assert second["end"] == first["end"]
+
+
+class Model:
+    """As people write them: with arrays."""
+
+    def __init__(self, size):
+        self.weights = np.zeros(size)
+        self.fixed = np.zeros(3)
+        self.fixed.flags.writeable = False
+
+
+class Sheet(pd.DataFrame):
+    @property
+    def _constructor(self):
+        return Sheet
+
+
+def fitted(size):
+    return Model(size), Sheet({"x": np.zeros(size)})
+
+
+def step(pair):
+    model, sheet = pair
+    model.weights += 1
+    sheet.loc[0, "x"] = 5.0
+    return model.weights[-1], sheet["x"].tolist()[:2], model.fixed.flags.writeable
+
+
+@pytest.mark.filterwarnings("ignore:task 'step' changed its argument")
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_arrays_in_objects_may_be_changed_as_the_task_that_made_them_could(flow_of, executor, size):
+    with flow_of(executor) as flow:
+        task(step)(task(fitted)(size))
+    for _ in range(2):
+        run = flow.run(force=["step"])
+        assert run["step"] == (1.0, [5.0, 0.0], False)
+        model, _ = run["fitted"]
+        model.weights += 1
