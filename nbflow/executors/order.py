@@ -47,13 +47,17 @@ class PackedCode(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the user's modules hold in the kernel, by module: opened where a worker has imported that."""
+    """What the user's modules hold in the kernel, by module: opened where a worker has imported that.
+
+    patches: what the user has put into installed modules.
+    """
 
     modules: dict[str, Packed]
+    patches: dict[str, Packed] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
-        return sum(packed.size_bytes for packed in self.modules.values())
+        return sum(packed.size_bytes for packed in (*self.modules.values(), *self.patches.values()))
 
 
 @dataclass(frozen=True, slots=True)

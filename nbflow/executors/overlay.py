@@ -28,10 +28,9 @@ def held_values(read: set[str]) -> dict[str, dict[str, Any]]:
 
     read: names in the code that is sent; those in the modules' own code come to it.
     """
-    modules = {name: sys.modules[name] for name in IMPORTED.by_name if name in sys.modules and name != "__main__"}
-    names = read.union(*(code.co_names for name in modules for code in _codes_of(IMPORTED.by_name[name])))
+    names = read | names_in_modules()
     held = {}
-    for name, module in modules.items():
+    for name, module in _modules().items():
         defaults = {id(each) for fn in _functions(module) for each in _defaults(fn) if not is_immutable(each)}
         values = {
             path: value for path, value in _values(module) if path.rpartition(".")[2] in names or id(value) in defaults
@@ -39,6 +38,15 @@ def held_values(read: set[str]) -> dict[str, dict[str, Any]]:
         if values:
             held[name] = values
     return held
+
+
+def names_in_modules() -> set[str]:
+    """The names that the code of the user's modules reads."""
+    return set().union(*(_names_in(IMPORTED.by_name[name]) for name in _modules()))
+
+
+def _modules() -> dict[str, types.ModuleType]:
+    return {name: sys.modules[name] for name in IMPORTED.by_name if name in sys.modules and name != "__main__"}
 
 
 def put_values(module: types.ModuleType, values: Mapping[str, Any], state_of: Callable[[Any], bytes | None]) -> None:
@@ -84,6 +92,11 @@ def _codes_of(imported: Imported) -> frozenset[types.CodeType]:
         return frozenset(codes_in(compile(imported.content, imported.file, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError):
         return frozenset()
+
+
+@lru_cache(maxsize=500)
+def _names_in(imported: Imported) -> frozenset[str]:
+    return frozenset(name for code in _codes_of(imported) for name in code.co_names)
 
 
 def _values(module: types.ModuleType) -> Iterator[tuple[str, Any]]:

@@ -16,11 +16,12 @@ from nbflow.errors import NotSendable, in_words, place_of
 from nbflow.executors.base import Outcome
 from nbflow.executors.content import packed_code
 from nbflow.executors.failures import error_of
+from nbflow.executors.holdings import Holdings
 from nbflow.executors.nodes import Numbers
 from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
-from nbflow.executors.overlay import held_values, is_outdated
+from nbflow.executors.overlay import is_outdated
 from nbflow.executors.settings import settings
-from nbflow.executors.values import culprit, packed_argument, packed_held, packed_value
+from nbflow.executors.values import culprit, packed_argument, packed_value
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.machinery import LEFT_OUT
 
@@ -47,9 +48,7 @@ class Packer:
         self._numbers = Numbers()
         # As they were when the run began: what others set for a moment is not meant for it.
         self._settings = settings()
-        # The names that code reads, and what the user's modules hold under them.
-        self._read: set[str] = set()
-        self._values: dict[str, dict[str, Any]] = {}
+        self._holdings = Holdings(self._numbers)
         self._held = Unit(next(_TOKENS))
         self._packed[self._held] = Held({})
 
@@ -180,22 +179,18 @@ class Packer:
                 ) from error
             # The task's key was made before: what its code imports is there by now.
             IMPORTED.note()
-            self._hold(read)
+            self._hold(batch, read)
             return packed
 
         return self._unit(_CODE, (batch.fn, batch.loop.go_on), pack)
 
-    def _hold(self, read: set[str]) -> None:
-        """From now on orders carry what the user's modules hold under these names, too."""
-        self._read |= read
-        values = held_values(self._read)
-        if values.keys() == self._values.keys() and all(map(_are_same, values.values(), self._values.values())):
-            # What a task changed in place meanwhile was of this run's making.
-            return
-        packed = {name: packed_held(each, self._numbers) for name, each in values.items()}
-        self._packed.pop(self._held, None)
-        self._values, self._held = values, Unit(next(_TOKENS))
-        self._packed[self._held] = Held(packed)
+    def _hold(self, batch: Batch, read: set[str]) -> None:
+        """From now on orders carry what modules hold under these names, too. Raises NotSendable."""
+        held = self._holdings.grown(read, f"{batch.label} ({place_of(batch.fn)})")
+        if held is not None:
+            del self._packed[self._held]
+            self._held = Unit(next(_TOKENS))
+            self._packed[self._held] = held
 
     def _argument(self, batch: Batch, number: int, value: Any, names: dict[str, Unit]) -> Unit:
         def pack() -> Packed:
@@ -264,7 +259,7 @@ class Packer:
                 f"sent to a worker process: {_without_kind(error)}; make that inside its methods, or give the task "
                 f'executor="threads"'
             ) from error
-        self._hold(read)
+        self._hold(batch, read)
         return packed
 
     def _unit(self, kind: int, things: tuple[Any, ...], pack: Callable[[], Packed]) -> Unit:
@@ -287,10 +282,6 @@ def _not_opened(batch: Batch, error: Exception) -> NotSendable:
     )
     why.__cause__ = error
     return why
-
-
-def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(one[name] is other[name] for name in one)
 
 
 def _needed(order: Order) -> list[Unit]:

@@ -155,7 +155,7 @@ class Worker:
         held = order.units.pop(order.held, None)
         if isinstance(held, Held):
             # A new run begins with what the kernel has; within one, what tasks left in modules stays there.
-            self._shipped.hold(held.modules, anew=self._held is None or self._held in order.forget)
+            self._shipped.hold(held, anew=self._held is None or self._held in order.forget)
             self._held = order.held
         code = order.units.get(order.code)
         if self.has_shell and isinstance(code, Packed) and needs_stage(code.body):
