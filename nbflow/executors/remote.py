@@ -25,7 +25,7 @@ from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
 from nbflow.executors.settings import enter_settings, put_settings
 from nbflow.executors.shipped import Shipped
-from nbflow.executors.spaces import Space, enter
+from nbflow.executors.spaces import Space, enter, show
 from nbflow.executors.stage import needs_stage, set_stage
 from nbflow.executors.worker import run_batch
 from nbflow.identity.code import CodeIds
@@ -38,7 +38,6 @@ from nbflow.probe.machinery import leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from nbflow.executors.base import Outcome
     from nbflow.executors.order import Brief, Order, Surroundings
@@ -161,6 +160,8 @@ class Worker:
         if self.has_shell and isinstance(code, Packed) and needs_stage(code.body):
             set_stage()
         names = {unit: name for name, unit in order.names.items()}
+        # What it has of that is found by name while the rest is opened.
+        self._install(order)
         for unit, packed in sorted(order.units.items(), key=lambda each: each[0] not in names):
             assert isinstance(packed, Packed)
             value = self._units[unit] = packed.open(shared=True)
@@ -169,7 +170,7 @@ class Worker:
                 self._classes[unit] = _classes_in(packed)
             if unit in names:
                 # What is opened next may tell it by name.
-                setattr(_main(), names[unit], value)
+                show(names[unit], value)
         self._install(order)
         for column in order.columns:
             if isinstance(column, Unit) and column not in self._ids and not is_immutable(self._units[column]):
@@ -181,9 +182,10 @@ class Worker:
         """What came by content is found by name while an order is at work: arguments and results name it."""
         for unit in (*order.names.values(), order.code):
             for name, cls in self._classes.get(unit, {}).items():
-                setattr(_main(), name, cls)
+                show(name, cls)
         for name, unit in order.names.items():
-            setattr(_main(), name, self._units[unit])
+            if unit in self._units:
+                show(name, self._units[unit])
 
     def _drift(self, order: Order) -> Drift | None:
         """Looks whether calls change what their function reaches; None where they cannot, or nobody stores anything."""
@@ -307,10 +309,6 @@ def _answer(outcome: Outcome) -> Answer:
         answer.previous = Packed(body, tuple(buffers))
     outcome.value = outcome.previous = None
     return answer
-
-
-def _main() -> ModuleType:
-    return sys.modules["__main__"]
 
 
 def _reset_peak() -> None:

@@ -46,13 +46,32 @@ class Home:
 
 
 class Main(types.ModuleType):
-    """`__main__` in a worker: shows what came from the kernel's to what looks there, such as pickle."""
+    """`__main__` in a worker: shows what came from the kernel's to what looks there, such as pickle.
+
+    Other threads of this process may be at work for another run, in which a name stands for another class.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        names = _now().names
+        return names[name] if name in names else super().__getattribute__(name)
 
     def __getattr__(self, name: str) -> Any:
-        space = getattr(_AT_WORK, "space", None) or _latest[0]
+        space = _now().space
         if space is None or name not in space.sent or name not in space.globals:
             raise AttributeError(f"module '__main__' has no attribute {name!r}")
         return space.globals[name]
+
+
+class _Now:
+    """Whose `__main__` a thread sees. names: what its order tells by name."""
+
+    def __init__(self, space: Space | None) -> None:
+        self.space = space
+        self.names: dict[str, Any] = {}
+
+
+def _now() -> _Now:
+    return getattr(_AT_WORK, "now", None) or _latest[0]
 
 
 def enter(space: Space) -> None:
@@ -60,7 +79,13 @@ def enter(space: Space) -> None:
     main = sys.modules["__main__"]
     if type(main) is types.ModuleType:
         main.__class__ = Main
-    _AT_WORK.space = _latest[0] = space
+    _AT_WORK.now = _latest[0] = _Now(space)
+
+
+def show(name: str, thing: Any) -> None:
+    """From now on this thread finds it under its name in `__main__`; others do where they find nothing else."""
+    _now().names[name] = thing
+    setattr(sys.modules["__main__"], name, thing)
 
 
 def function_at_home(reduced: tuple[Any, ...], run: str) -> tuple[Any, ...]:
@@ -146,6 +171,6 @@ def _deaf(parent: type) -> Any:
 _SPACES: WeakValueDictionary[str, Space] = WeakValueDictionary()
 _AT_WORK = threading.local()
 # For threads that a task started.
-_latest: list[Space | None] = [None]
+_latest = [_Now(None)]
 _LOCK = threading.RLock()
 _PLACES_OF_ID = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}

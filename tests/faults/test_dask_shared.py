@@ -1,6 +1,8 @@
 """Workers with several threads, that several runs use at once, and clusters that grow on demand."""
 
 import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -111,6 +113,45 @@ def test_a_flow_inside_a_task_of_the_same_cluster_is_refused(executor, tmp_path)
     error = flow.run().error("outer")
     assert isinstance(error, ClusterError)
     assert 'give that flow executor="threads"' in str(error)
+
+
+REDEFINED = """
+import sys, time
+from nbflow import DaskExecutor, Flow, task
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+    def version(self):
+        return "old"
+
+executor = DaskExecutor(sys.argv[1])
+with Flow("long", store="store", executor=executor) as long:
+    task(lambda p: time.sleep(0.002 if p.x < 300 else 0.02) or p.version(), name="f", concurrency=1).map(
+        [Point(i) for i in range(500)]
+    )
+run = long.start()
+time.sleep(1)
+
+class Point(Point):
+    def version(self):
+        return "new"
+
+for k in range(8):
+    with Flow("short", store="store", executor=executor) as short:
+        task(lambda p: p.version(), name="g").map([Point(1000 * k + i) for i in range(3)])
+    assert short.run()["g"] == ["new"] * 3
+    time.sleep(0.2)
+print(set(run.wait()["f"]))
+executor.close()
+"""
+
+
+def test_a_class_that_is_edited_while_a_run_goes_on_is_the_old_one_there(executor, tmp_path):
+    (tmp_path / "notebook.py").write_text(REDEFINED)
+    command = [sys.executable, "-W", "ignore", "notebook.py", executor.address]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "{'old'}\n", done.stderr
 
 
 @pytest.fixture
