@@ -23,7 +23,9 @@ def test_the_same_flow_on_threads_processes_and_two_clusters_one_of_which_loses_
     assert all(name.startswith("process ") for name in ast.literal_eval(shown('run.workers("resampled")')))
     assert all(name.startswith("dask ") for name in ast.literal_eval(shown('run = build("dask"')))
     assert ast.literal_eval(shown("def dask(")) == ("tls", 3)
-    ok, workers = ast.literal_eval(shown('flow = build(cluster, "weather")'))
+    ok, workers, left = ast.literal_eval(shown('flow = build(cluster, "weather")'))
     assert ok
     assert {"dask two", "dask three"} <= set(workers)
+    assert left == ["three", "two"]
+    assert set(ast.literal_eval(shown("def seconds("))) == {"threads", "processes", "dask"}
     assert "0 ran, 97 reused" in shown("flow.run(draws=200)")
