@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import HeadError, MissingExtra
+from nbflow.notebook.clusters import call_on
 from nbflow.notebook.frames import run_to_look_at
 from nbflow.notebook.modes import goes_on_text
 from nbflow.notebook.params import form_of, given_values, is_given, set_values
@@ -100,6 +101,10 @@ def lazy(session: Session, given: Given) -> None:
 
 def auto(session: Session, given: Given) -> None:
     print(session.modes.set_auto(given.words))
+
+
+def executor(session: Session, given: Given) -> None:
+    print(call_on(session.flow, given.words[0] if given.words else None, session.namespace))
 
 
 def cache(session: Session, given: Given) -> None:

@@ -47,7 +47,7 @@ class Given:
 class Takes:
     """What a command takes. text: for its usage; offers: what completion proposes.
 
-    That is "tasks", "elements", "parameters", "tasks and parameters", "files", "commands", or nothing.
+    That is "tasks", "elements", "parameters", "tasks and parameters", "files", "commands", "executors", or nothing.
 
     read: the words checked, and the element, for a command of that name. Raises HeadError, UnknownName.
     choices: the words that may stand there, where they are few.
@@ -192,6 +192,12 @@ def _values(session: Session, name: str, words: list[str]) -> tuple[Sequence[str
     return words, None
 
 
+def _one_word(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
+    if len(words) > 1:
+        raise HeadError(f"%flow {name} takes one name, such as `%flow {name} {words[0]}`")
+    return words, None
+
+
 def _words(session: Session, name: str, words: list[str]) -> tuple[Sequence[str], None]:
     return words, None
 
@@ -210,6 +216,7 @@ STORED = Takes("[NAME …]", _stored)
 COMMAND = Takes("[COMMAND]", _words, offers="commands")
 FILE = Takes("FILE.py", _file, offers="files")
 VALUES = Takes("[NAME=VALUE …]", _values, offers="parameters")
+EXECUTOR = Takes("[EXECUTOR]", _one_word, offers="executors")
 LAZY = Takes("[on|off|after SECONDS]", _words, offers="", choices=("on", "off", "after"))
 ON_OFF = Takes("[on|off]", _words, offers="", choices=("on", "off"))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbflow.errors import nearest
-from nbflow.executors.cluster import DaskExecutor
+from nbflow.errors import HeadError, nearest
+from nbflow.executors.cluster import LOCAL, DaskExecutor
 from nbflow.model.executor import EXECUTORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from nbflow.flow.front import Flow
 
 
 def executor_meant(name: str, namespace: Mapping[str, Any]) -> str | DaskExecutor | None:
@@ -18,6 +20,18 @@ def executor_meant(name: str, namespace: Mapping[str, Any]) -> str | DaskExecuto
         return name
     value = namespace.get(name)
     return value if isinstance(value, DaskExecutor) else None
+
+
+def call_on(flow: Flow, name: str | None, namespace: Mapping[str, Any]) -> str:
+    """Where the notebook's tasks are called from now on, in words; None only tells. Raises HeadError."""
+    if name is not None:
+        meant = executor_meant(name, namespace)
+        if meant is None:
+            raise HeadError(f"%flow executor {name}: {unknown_executor(name, namespace)}")
+        flow.executor = "dask" if isinstance(meant, DaskExecutor) else meant
+        flow.cluster = meant if isinstance(meant, DaskExecutor) else LOCAL
+    where = flow.executor if flow.executor != "dask" or flow.cluster is LOCAL else repr(flow.cluster)
+    return f"tasks are called by {where}; `--executor` in the head of a cell counts before that"
 
 
 def cluster_names(namespace: Mapping[str, Any]) -> tuple[str, ...]:

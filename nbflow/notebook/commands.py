@@ -12,6 +12,7 @@ from nbflow.notebook.arguments import (
     COMMAND,
     EDITED,
     ELEMENT,
+    EXECUTOR,
     FEW,
     FILE,
     HELP,
@@ -212,6 +213,12 @@ COMMANDS: dict[str, Command] = {
         ON_OFF,
         "whether a task's cell also runs what depends on it",
         ("%flow auto on", "%flow auto off"),
+    ),
+    "executor": Command(
+        actions.executor,
+        EXECUTOR,
+        "where the tasks of this notebook are called, where their cells name nothing else",
+        ("%flow executor processes", "%flow executor dask", "%flow executor cluster"),
     ),
     "cache": Command(
         actions.cache, NOTHING, "where results are kept, how much they take up, and what may go", ("%flow cache",)

@@ -15,7 +15,7 @@ from nbflow.lean import dataclass, pattern
 from nbflow.notebook.cells import SHELL_NAMES
 from nbflow.notebook.clusters import cluster_names
 from nbflow.notebook.commands import COMMANDS, Command
-from nbflow.notebook.complete_head import Proposed, propose_in_comment, propose_in_head
+from nbflow.notebook.complete_head import Proposed, executors, propose_in_comment, propose_in_head
 from nbflow.notebook.header import split_head
 from nbflow.probe.secrets import short_text
 
@@ -131,6 +131,8 @@ def _words(command: Command, before: list[str], word: str, known: Known) -> Prop
             return Proposed(word, _parameters(word, before, known))
         case "files":
             return Proposed(word, tuple(_modules(word, known)) if not before else ())
+        case "executors":
+            return Proposed(word, executors(known.clusters) if not before else ())
         case "commands":
             return Proposed(word, tuple((name, "command") for name in COMMANDS) if not before else ())
     return Proposed(word)

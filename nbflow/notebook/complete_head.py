@@ -107,7 +107,7 @@ def _values(option: str, known: _Known) -> tuple[tuple[str, str], ...]:
         case "--trigger":
             return tuple((name, "value") for name in _TRIGGERS)
         case "--executor":
-            return (*((name, "value") for name in EXECUTORS), *((name, "variable") for name in known.clusters))
+            return executors(known.clusters)
         case "--merge":
             return tuple((name, "task") for name in known.tasks)
         case "--ignore":
@@ -115,3 +115,8 @@ def _values(option: str, known: _Known) -> tuple[tuple[str, str], ...]:
         case "--env":
             return tuple((name, "variable") for name in sorted(os.environ))
     return ()
+
+
+def executors(clusters: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """What may stand where an executor is named."""
+    return (*((name, "value") for name in EXECUTORS), *((name, "variable") for name in clusters))

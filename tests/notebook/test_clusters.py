@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from nbflow import DaskExecutor
+from nbflow.executors.cluster import LOCAL
 from tests.notebook.test_session import notebook, task
 
 __all__ = ["notebook"]
@@ -120,3 +121,41 @@ def test_an_exported_module_names_no_cluster_and_says_so(book, tmp_path):
         check=False,
     )
     assert done.stdout.split() == ["5"], done.stderr
+
+
+def test_all_tasks_of_a_notebook_are_called_where_one_line_says(notebook):
+    notebook("import os\nhere = os.getpid()")
+    notebook(task("away for x in [1, 2]", "os.getpid()"))
+    assert notebook("away").value == [os.getpid()] * 2
+    assert notebook("%flow executor processes").text.startswith("tasks are called by processes")
+    notebook(task("far for x in [3, 4]", "os.getpid()"))
+    assert os.getpid() not in notebook("far").value
+    notebook(task("near for x in [3, 4] --executor threads", "os.getpid()"))
+    assert notebook("near").value == [os.getpid()] * 2
+    # What was computed elsewhere is found, whoever calls now.
+    far = notebook("far").value
+    assert notebook("%flow executor threads").text.startswith("tasks are called by threads")
+    assert notebook("far").value == far
+    assert notebook("%flow executor").text.startswith("tasks are called by threads")
+
+
+def test_all_tasks_of_a_notebook_may_go_to_a_cluster(book):
+    shown = book("%flow executor cluster").text
+    assert "tcp://10.0.0.5:8786" in shown
+    assert book.session.flow.cluster is book["cluster"]
+    assert book("%flow executor dask").text.startswith("tasks are called by dask;")
+    assert book.session.flow.cluster is LOCAL
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("%flow executor proceses", "did you mean 'processes'?"),
+        ("%flow executor xs", "of type list"),
+        ("%flow executor address", "`address = DaskExecutor(address)`"),
+        ("%flow executor threads dask", "takes one name"),
+    ],
+)
+def test_what_is_no_executor_is_told(book, line, told):
+    assert told in str(book(line).error)
+    assert book.session.flow.executor == "threads"
