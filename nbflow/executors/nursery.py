@@ -37,7 +37,7 @@ _GONE_S = 1.0
 def main() -> None:
     """Forks workers when it is told to, and tells how they ended. The control socket is its standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control = socket.socket(fileno=os.dup(0))
+    control = wire.opened(os.dup(0))
     children = _Children()
     signal.signal(signal.SIGCHLD, lambda *_: children.look())
     gc.freeze()
@@ -112,7 +112,7 @@ def _work(connection_fd: int, page_fd: int) -> None:
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.modules["__main__"] = ModuleType("__main__")
-    line = _Line(socket.socket(fileno=connection_fd))
+    line = _Line(wire.opened(connection_fd))
     page = _Page(mmap.mmap(page_fd, PAGE_BYTES))
     worker = Worker(page)
     os.close(page_fd)
