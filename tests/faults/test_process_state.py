@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import time
 
 import numpy as np
@@ -38,3 +39,20 @@ def test_a_default_timeout_of_sockets_is_not_for_workers(flow, anew, capfd):
     assert first["large"] == [2.0]
     assert set(second["parents"]) == set(first["parents"])
     assert capfd.readouterr().err == ""
+
+
+def test_workers_need_no_room_in_the_temporary_folder(flow, anew, monkeypatch):
+    with flow:
+        task(lambda x: x, name="same").map(range(2))
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    assert flow.run()["same"] == [0, 1]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no file of this system is always full")
+def test_no_room_for_what_a_worker_shares_is_told(flow, anew, monkeypatch):
+    with flow:
+        task(lambda x: x, name="same").map(range(2))
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "r+b", 0))
+    with pytest.raises(OSError, match=r"no worker process.*make room.*No space left on device"):
+        flow.run()
