@@ -50,13 +50,14 @@ def main() -> None:
             break
         if message == SPAWN:
             pid = os.fork()
+            connection, page = descriptors
             if not pid:
                 control.close()
-                _work(*descriptors)
-            children.add(pid)
+                children.leave()
+                _work(connection, page)
+            os.close(page)
+            children.add(pid, connection)
             children.look()
-            for descriptor in descriptors:
-                os.close(descriptor)
             control.sendall(PID.pack(pid))
         else:
             (pid,) = PID.unpack(message[1:])
@@ -74,25 +75,38 @@ def end_process(pid: int) -> None:
 
 
 class _Children:
-    """The workers, and how those ended that nobody has asked for yet."""
+    """The workers that live, each with its connection; and how those ended that nobody has asked for yet."""
 
     def __init__(self) -> None:
-        self.alive: set[int] = set()
+        self.alive: dict[int, socket.socket] = {}
         self._ended: dict[int, int] = {}
-        self.add = self.alive.add
+
+    def add(self, pid: int, descriptor: int) -> None:
+        """A worker has begun. descriptor: its connection to the kernel."""
+        self.alive[pid] = wire.opened(descriptor)
+
+    def leave(self) -> None:
+        """In a worker: what its siblings have is none of its own."""
+        for connection in self.alive.values():
+            connection.close()
+        self.alive.clear()
 
     def look(self) -> None:
-        """Notes who has ended, and ends what they forked: that holds their connections, and the kernel waits."""
+        """Notes who has ended, and ends what it forked, and its connection: else the kernel waits for who holds that.
+
+        It may be somebody in a session of its own.
+        """
         for pid in tuple(self.alive):
             try:
                 gone, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
             if gone:
-                self.alive.discard(pid)
                 self._ended[pid] = os.waitstatus_to_exitcode(status)
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
+                with self.alive.pop(pid) as connection, suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def status(self, pid: int) -> int:
         """How a worker ended, which it does soon: its exit code, or minus the number of the signal."""

@@ -1,12 +1,15 @@
 """What the notebook, tasks and the machine do to processes as such costs nobody else anything."""
 
 import os
+import signal
 import socket
+import subprocess
 import tempfile
 import time
 
 import numpy as np
 import pytest
+from test_workers import gone
 
 from nbflow import Flow, task
 from nbflow.executors.pool import POOL
@@ -56,3 +59,37 @@ def test_no_room_for_what_a_worker_shares_is_told(flow, anew, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "r+b", 0))
     with pytest.raises(OSError, match=r"no worker process.*make room.*No space left on device"):
         flow.run()
+
+
+def forked():
+    child = os.fork()
+    if not child:
+        os.setsid()
+        time.sleep(15)
+        os._exit(0)
+    return child
+
+
+def started():
+    return subprocess.Popen(["sleep", "15"], close_fds=False, start_new_session=True).pid
+
+
+@pytest.mark.parametrize("begin", [forked, started])
+def test_what_a_dead_worker_left_in_a_session_of_its_own_does_not_keep_the_run_waiting(flow, tmp_path, begin):
+    note = str(tmp_path / "pid")
+
+    def leave(x):
+        if x == 2 and not os.path.exists(note):
+            child = begin()
+            with open(note, "w") as stream:
+                stream.write(str(child))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    with flow:
+        task(leave, ignore=["note"]).map(range(4))
+    assert flow.run()["leave"] == [0, 1, 2, 3]
+    with open(note) as stream:
+        child = int(stream.read())
+    assert not gone(child, 0.2)
+    os.kill(child, signal.SIGKILL)
