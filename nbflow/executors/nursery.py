@@ -22,6 +22,7 @@ from nbflow.executors import wire
 from nbflow.executors.call import Watched
 from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import end_fork
+from nbflow.executors.ground import Ground
 from nbflow.executors.order import IDLE, OPENING, Done, Order, Refused
 from nbflow.executors.remote import Worker
 
@@ -130,12 +131,18 @@ def _work(connection_fd: int, page_fd: int) -> None:
     page = _Page(mmap.mmap(page_fd, PAGE_BYTES))
     worker = Worker(page)
     os.close(page_fd)
+    ground = Ground()
     try:
         while True:
             order = line.receive()
             page.begin(OPENING)
-            line.send(_performed(worker, order, line))
+            answer = _performed(worker, order, line)
+            is_sound = ground.restore()
+            line.send(answer)
             page.begin(IDLE)
+            if not is_sound:
+                # The kernel starts another one for what comes next.
+                os._exit(0)
     finally:
         # Whatever happened, it must not go on in the nursery's loop.
         os._exit(70)
