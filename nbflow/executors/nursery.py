@@ -22,6 +22,7 @@ from nbflow.executors import wire
 from nbflow.executors.call import Watched
 from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import end_fork
+from nbflow.executors.ground import Ground
 from nbflow.executors.order import IDLE, OPENING, Done, Order, Refused
 from nbflow.executors.remote import Worker
 
@@ -37,7 +38,7 @@ _GONE_S = 1.0
 def main() -> None:
     """Forks workers when it is told to, and tells how they ended. The control socket is its standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control = socket.socket(fileno=os.dup(0))
+    control = wire.opened(os.dup(0))
     children = _Children()
     signal.signal(signal.SIGCHLD, lambda *_: children.look())
     gc.freeze()
@@ -50,13 +51,14 @@ def main() -> None:
             break
         if message == SPAWN:
             pid = os.fork()
+            connection, page = descriptors
             if not pid:
                 control.close()
-                _work(*descriptors)
-            children.add(pid)
+                children.leave()
+                _work(connection, page)
+            os.close(page)
+            children.add(pid, connection)
             children.look()
-            for descriptor in descriptors:
-                os.close(descriptor)
             control.sendall(PID.pack(pid))
         else:
             (pid,) = PID.unpack(message[1:])
@@ -74,25 +76,38 @@ def end_process(pid: int) -> None:
 
 
 class _Children:
-    """The workers, and how those ended that nobody has asked for yet."""
+    """The workers that live, each with its connection; and how those ended that nobody has asked for yet."""
 
     def __init__(self) -> None:
-        self.alive: set[int] = set()
+        self.alive: dict[int, socket.socket] = {}
         self._ended: dict[int, int] = {}
-        self.add = self.alive.add
+
+    def add(self, pid: int, descriptor: int) -> None:
+        """A worker has begun. descriptor: its connection to the kernel."""
+        self.alive[pid] = wire.opened(descriptor)
+
+    def leave(self) -> None:
+        """In a worker: what its siblings have is none of its own."""
+        for connection in self.alive.values():
+            connection.close()
+        self.alive.clear()
 
     def look(self) -> None:
-        """Notes who has ended, and ends what they forked: that holds their connections, and the kernel waits."""
+        """Notes who has ended, and ends what it forked, and its connection: else the kernel waits for who holds that.
+
+        It may be somebody in a session of its own.
+        """
         for pid in tuple(self.alive):
             try:
                 gone, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
             if gone:
-                self.alive.discard(pid)
                 self._ended[pid] = os.waitstatus_to_exitcode(status)
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
+                with self.alive.pop(pid) as connection, suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def status(self, pid: int) -> int:
         """How a worker ended, which it does soon: its exit code, or minus the number of the signal."""
@@ -112,16 +127,22 @@ def _work(connection_fd: int, page_fd: int) -> None:
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.modules["__main__"] = ModuleType("__main__")
-    line = _Line(socket.socket(fileno=connection_fd))
+    line = _Line(wire.opened(connection_fd))
     page = _Page(mmap.mmap(page_fd, PAGE_BYTES))
     worker = Worker(page)
     os.close(page_fd)
+    ground = Ground()
     try:
         while True:
             order = line.receive()
             page.begin(OPENING)
-            line.send(_performed(worker, order, line))
+            answer = _performed(worker, order, line)
+            is_sound = ground.restore()
+            line.send(answer)
             page.begin(IDLE)
+            if not is_sound:
+                # The kernel starts another one for what comes next.
+                os._exit(0)
     finally:
         # Whatever happened, it must not go on in the nursery's loop.
         os._exit(70)

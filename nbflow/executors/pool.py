@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import mmap
 import os
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors import hatch, wire
@@ -18,6 +20,8 @@ from nbflow.executors.nursery import PAGE, PAGE_BYTES, PID, SPAWN, STATUS, end_p
 from nbflow.executors.order import IDLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow.executors.order import Order, Surroundings, Unit
 
 
@@ -153,13 +157,12 @@ class Pool:
     def _spawn(self) -> WorkerProcess:
         if self._control is None:
             self._start_nursery()
-        ours, theirs = socket.socketpair()
-        with tempfile.TemporaryFile() as shared:
-            shared.truncate(PAGE_BYTES)
-            page = mmap.mmap(shared.fileno(), PAGE_BYTES)
+        with _shared_page() as shared:
+            ours, theirs = wire.pair()
+            page = mmap.mmap(shared, PAGE_BYTES)
             assert self._control is not None
             try:
-                socket.send_fds(self._control, [SPAWN], [theirs.fileno(), shared.fileno()])
+                socket.send_fds(self._control, [SPAWN], [theirs.fileno(), shared])
                 (pid,) = PID.unpack(self._control.recv(PID.size))
             except (OSError, ValueError):
                 # Somebody ended the nursery.
@@ -172,13 +175,27 @@ class Pool:
         return WorkerProcess(self, pid, ours, page)
 
     def _start_nursery(self) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs = wire.pair()
         # The kernel may have found nbflow, or what it needs, where a new process would not look.
         command = [sys.executable, hatch.__file__, os.path.dirname(os.path.dirname(hatch.__file__)), *sys.path]
         with theirs:
             # In a session of its own: an interrupt in a terminal goes to all processes of one.
             self._nursery = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603 (ours)
         self._control = ours
+
+
+@contextmanager
+def _shared_page() -> Iterator[int]:
+    """The descriptor of a page of memory that two processes can have. Raises OSError where there is no room for it."""
+    # In memory, where the system has such files: a page of one on a full disk ends who writes into it.
+    in_memory = hasattr(os, "memfd_create")
+    with os.fdopen(os.memfd_create("nbflow"), "r+b", 0) if in_memory else tempfile.TemporaryFile(buffering=0) as shared:
+        try:
+            if shared.write(bytes(PAGE_BYTES)) < PAGE_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise OSError(error.errno, f"{_NO_ROOM} ({error.strerror})") from error
+        yield shared.fileno()
 
 
 def resident_bytes(pid: int) -> int:
@@ -193,6 +210,10 @@ def resident_bytes(pid: int) -> int:
 # What workers that wait may hold altogether. Another one is started in a hundredth of a second.
 MOST_IDLE_BYTES = 2**30
 _END_S = 2.0
+_NO_ROOM = (
+    f"no worker process can be started: the temporary folder has no room for the {PAGE_BYTES} bytes that it "
+    'shares with the kernel; make room, or give the tasks executor="threads"'
+)
 POOL = Pool()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=POOL.begin)

@@ -5,16 +5,29 @@ from __future__ import annotations
 import io
 import pickle
 import select
+import socket
 import struct
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import socket
+from typing import Any
 
 # Smaller buffers travel inside the pickle: a message of their own costs more than a copy.
 APART_BYTES = 64 * 1024
 # The length of the pickle, and how many buffers follow it.
 _HEAD = struct.Struct("<QQ")
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a connection. Both wait as long as it takes, whatever `socket.setdefaulttimeout` was told."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(True)
+    return ends
+
+
+def opened(descriptor: int) -> socket.socket:
+    """The end of a connection that came as a descriptor. It waits as long as it takes."""
+    end = socket.socket(fileno=descriptor)
+    end.setblocking(True)
+    return end
 
 
 def send(connection: socket.socket, message: Any) -> None:
