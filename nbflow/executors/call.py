@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import threading
 from contextlib import contextmanager, nullcontext
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from nbflow.errors import NotSendable, in_words
 from nbflow.executors.order import Packed
+from nbflow.executors.values import parameter
 from nbflow.executors.waiting import too_long
 from nbflow.identity.code import CodeIds
 from nbflow.identity.encoding import framed
@@ -53,8 +56,8 @@ class Call:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with apart():
-            opened = tuple(each.open() if type(each) is Packed else each for each in args)
-            named = {name: each.open() if type(each) is Packed else each for name, each in kwargs.items()}
+            opened = tuple(self._opened(each, at) for at, each in enumerate(args))
+            named = {name: self._opened(each, name) for name, each in kwargs.items()}
             states = self._states(args, kwargs, opened, named) if self._is_first else []
         self._is_first = False
         self._watched.call(self._order.timeout_s)
@@ -67,6 +70,19 @@ class Call:
             if type(value) is not CoroutineType:
                 self._end(states)
         return self._awaited(value, states) if type(value) is CoroutineType else value
+
+    def _opened(self, sent: Any, argument: str | int) -> Any:
+        if type(sent) is not Packed:
+            return sent
+        try:
+            return sent.open()
+        # What it is made of may be missing here, and what the user's own way to rebuild it raises is any exception.
+        except Exception as error:
+            name = parameter(inspect.unwrap(self._fn), argument) if isinstance(argument, int) else argument
+            raise NotSendable(
+                f"{self._order.label}: its argument {name!r} cannot be opened in the worker: {in_words(error)}; "
+                f'install there what is missing, or give the task executor="threads"'
+            ) from error
 
     def _alarm(self) -> AbstractContextManager[None]:
         timeout_s = self._order.timeout_s

@@ -99,14 +99,15 @@ def packed_argument(
     try:
         return packed_value(value, found, numbers)
     except NotStorable as error:
-        name = batch.keywords[number] or _parameter(batch.fn, number)
+        name = batch.keywords[number] or parameter(batch.fn, number)
         raise NotSendable(
             f"{batch.label}{where} ({place_of(batch.fn)}): its argument {name!r} cannot be sent to a worker process: "
             f'{error}; make it inside the task, or give the task executor="threads"'
         ) from error
 
 
-def _parameter(fn: Callable[..., Any], number: int) -> str:
+def parameter(fn: Callable[..., Any], number: int) -> str:
+    """What a function calls its argument at a position, counted from 0."""
     code = getattr(fn, "__code__", None)
     names = code.co_varnames[: code.co_argcount] if code is not None else ()
     return names[number] if number < len(names) else f"number {number + 1}"

@@ -89,6 +89,7 @@ def _cause_lines(error: BaseException) -> Iterator[str]:
     """What an exception was raised from, or while what was handled; a line each."""
     seen = {id(error)}
     left: list[str] = []
+    told: set[str] = set()
     while True:
         direct = error.__cause__
         behind = direct or (None if error.__suppress_context__ else error.__context__)
@@ -98,7 +99,11 @@ def _cause_lines(error: BaseException) -> Iterator[str]:
         where = next(iter(frame_lines(behind.__traceback__, 1, -1)), "")
         word = "caused by" if direct is not None else "while handling"
         (line, *_) = cut_lines(in_words(behind), 1, _LONGEST_CAUSE)
-        left.append(f"  {word} {line}" + (f" ({where})" if where else ""))
+        text = line + (f" ({where})" if where else "")
+        # What is tried in two ways often fails in the same one.
+        if text not in told:
+            left.append(f"  {word} {text}")
+        told.add(text)
         error = behind
     yield from left[:_CAUSES]
     if len(left) > _CAUSES:

@@ -43,7 +43,7 @@ class FailsToOpen:
 
 
 def _fail():
-    raise RuntimeError("cannot be opened")
+    raise RuntimeError("no")
 
 
 def test_an_argument_that_cannot_be_pickled_fails_alone_and_is_named(flow):
@@ -70,7 +70,9 @@ def test_an_argument_that_cannot_be_opened_fails_alone(flow):
         task(lambda thing: 1, name="use").map([1, FailsToOpen(2), 3])
     run = flow.run()
     assert run.values("use", failed="drop") == [1, 1]
-    assert "cannot be opened" in run.failed("use").error.iloc[0]
+    error = run.failed("use").error.iloc[0]
+    assert "its argument 'thing' cannot be opened in the worker: RuntimeError" in error
+    assert 'executor="threads"' in error
 
 
 class ReadsWhenOpened:
