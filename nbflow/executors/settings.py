@@ -196,7 +196,13 @@ def _put_timezone(_zone: str | None) -> None:
         time.tzset()
 
 
+def _put_arguments(arguments: list[str]) -> None:
+    # In place: some have it under a name of their own.
+    sys.argv[:] = arguments
+
+
 SETTINGS = {
+    "arguments": Setting(lambda: list(sys.argv), _put_arguments),
     "recursion": Setting(sys.getrecursionlimit, sys.setrecursionlimit),
     "timezone": Setting(libraries.timezone, _put_timezone),
     "warnings": Setting(lambda: list(warnings.filters), _put_filters),

@@ -157,12 +157,13 @@ def test_helpers_that_remember_and_constants_are_no_change(flow_of, executor):
 def kept():
     """Puts back what a test sets."""
     decimals, level, limit = decimal.getcontext().copy(), logging.getLogger("mine").level, sys.getrecursionlimit()
-    zone = os.environ.get("TZ")
+    zone, arguments = os.environ.get("TZ"), list(sys.argv)
     with warnings.catch_warnings(), np.errstate(), np.printoptions(), mpl.rc_context():
         yield
     decimal.setcontext(decimals)
     logging.getLogger("mine").setLevel(level)
     sys.setrecursionlimit(limit)
+    sys.argv[:] = arguments
     pd.reset_option("display.precision")
     pd.reset_option("display.float_format")
     os.environ.pop("TZ", None)
@@ -205,6 +206,11 @@ def warn():
 
 # What is set, what turns it back, and what is seen of it.
 CASES = {
+    "arguments": (
+        lambda: sys.argv.extend(["--year", "2024"]),
+        lambda: sys.argv.__delitem__(slice(1, None)),
+        lambda: list(sys.argv),
+    ),
     "decimal": (set_decimals, lambda: decimal.setcontext(decimal.Context()), lambda: str(decimal.Decimal(1) / 3)),
     "warnings": (
         lambda: warnings.filterwarnings("error", category=RuntimeWarning),
