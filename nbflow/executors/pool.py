@@ -153,7 +153,7 @@ class Pool:
     def _spawn(self) -> WorkerProcess:
         if self._control is None:
             self._start_nursery()
-        ours, theirs = socket.socketpair()
+        ours, theirs = wire.pair()
         with tempfile.TemporaryFile() as shared:
             shared.truncate(PAGE_BYTES)
             page = mmap.mmap(shared.fileno(), PAGE_BYTES)
@@ -172,7 +172,7 @@ class Pool:
         return WorkerProcess(self, pid, ours, page)
 
     def _start_nursery(self) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs = wire.pair()
         # The kernel may have found nbflow, or what it needs, where a new process would not look.
         command = [sys.executable, hatch.__file__, os.path.dirname(os.path.dirname(hatch.__file__)), *sys.path]
         with theirs:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 import pickle
 import select
+import socket
 import struct
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import socket
+from typing import Any
 
 # Smaller buffers travel inside the pickle: a message of their own costs more than a copy.
 APART_BYTES = 64 * 1024
 # The length of the pickle, and how many buffers follow it.
 _HEAD = struct.Struct("<QQ")
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The two ends of a connection, which wait however long it takes: the user may have set a time for all sockets."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.settimeout(None)
+    return ends
 
 
 def send(connection: socket.socket, message: Any) -> None:

@@ -1,10 +1,12 @@
 """What is around a task in another process: it is what the kernel has, and what the task makes of it is noticed."""
 
+import csv
 import decimal
 import functools
 import importlib
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -17,6 +19,7 @@ import pytest
 
 from nbflow import task, unmapped
 from nbflow.errors import NbflowWarning
+from nbflow.executors.pool import POOL
 from nbflow.executors.settings import settings
 
 
@@ -164,6 +167,11 @@ def kept():
     logging.getLogger("mine").setLevel(level)
     sys.setrecursionlimit(limit)
     sys.argv[:] = arguments
+    sys.set_int_max_str_digits(4300)
+    socket.setdefaulttimeout(None)
+    csv.field_size_limit(131072)
+    if "mine" in csv.list_dialects():
+        csv.unregister_dialect("mine")
     pd.reset_option("display.precision")
     pd.reset_option("display.float_format")
     os.environ.pop("TZ", None)
@@ -248,6 +256,26 @@ CASES = {
         lambda: sys.setrecursionlimit(1500),
         lambda: raised(lambda: deep(3000)),
     ),
+    "digits": (
+        lambda: sys.set_int_max_str_digits(1000),
+        lambda: sys.set_int_max_str_digits(4300),
+        lambda: raised(lambda: str(10**2000)),
+    ),
+    "socket timeout": (
+        lambda: socket.setdefaulttimeout(7),
+        lambda: socket.setdefaulttimeout(None),
+        socket.getdefaulttimeout,
+    ),
+    "csv field": (
+        lambda: csv.field_size_limit(5),
+        lambda: csv.field_size_limit(131072),
+        lambda: raised(lambda: list(csv.reader(["longer than that"]))),
+    ),
+    "csv dialects": (
+        lambda: csv.register_dialect("mine", delimiter="|", strict=True),
+        lambda: "mine" in csv.list_dialects() and csv.unregister_dialect("mine"),
+        lambda: raised(lambda: csv.reader([], "mine")),
+    ),
     "loggers": (
         lambda: logging.getLogger("mine").setLevel("DEBUG"),
         lambda: logging.getLogger("mine").setLevel("NOTSET"),
@@ -307,6 +335,16 @@ def test_settings_that_cannot_travel_are_left_out(flow_of, away, kept):
     with flow_of(away) as flow:
         task(lambda: pd.get_option("display.precision"), name="precision", cache=False)()
     assert flow.run()["precision"] == 2
+
+
+def test_the_time_that_sockets_may_take_is_not_that_of_calls(flow_of, kept):
+    socket.setdefaulttimeout(0.1)
+    # Those that are there have their connections.
+    POOL.close()
+    with flow_of("processes") as flow:
+        large = task(lambda x: np.full(2_000_000, x), name="large").map(range(4))
+        task(lambda array: time.sleep(0.3) or array.sum(), name="slow").map(large)
+    assert flow.run()["slow"] == [0, 2_000_000, 4_000_000, 6_000_000]
 
 
 def test_settings_are_equal_as_long_as_nothing_is_set():
