@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import multiprocessing
 import os
 import platform
 import random
@@ -241,6 +242,8 @@ class _Here:
         if self._shipped is None:
             self._shipped = Shipped(state_of)
             self._environment = dict(os.environ)
+            # Dask has started this process in a way that would be that of all that tasks start.
+            multiprocessing.set_start_method(None, force=True)
             leave_alone()
         if not waybill.own:
             # Who started the worker has given it its devices and threads.

@@ -63,6 +63,17 @@ def put_socket_timeout(timeout_s: float | None) -> None:
     sys.modules["socket"].setdefaulttimeout(timeout_s)
 
 
+def start_method() -> str | None:
+    """How processes are started; None where nobody has chosen."""
+    method: str | None = sys.modules["multiprocessing"].get_start_method(allow_none=True)
+    return method
+
+
+def put_start_method(method: str | None) -> None:
+    if method != start_method():
+        sys.modules["multiprocessing"].set_start_method(method, force=True)
+
+
 def csv_field() -> int:
     size: int = sys.modules["csv"].field_size_limit()
     return size

@@ -210,6 +210,7 @@ SETTINGS = {
     "loggers": Setting(libraries.logger_levels, libraries.LOGGERS.put, "logging"),
     "locale": Setting(libraries.locale_now, libraries.put_locale, "locale"),
     "socket timeout": Setting(libraries.socket_timeout, libraries.put_socket_timeout, "socket"),
+    "processes": Setting(libraries.start_method, libraries.put_start_method, "multiprocessing"),
     "csv field": Setting(libraries.csv_field, libraries.put_csv_field, "csv"),
     "csv dialects": Setting(libraries.csv_dialects, libraries.put_csv_dialects, "csv"),
     "decimal": Setting(libraries.decimal_context, libraries.put_decimal, "decimal", in_context=True),

@@ -5,6 +5,7 @@ import decimal
 import functools
 import importlib
 import logging
+import multiprocessing
 import os
 import socket
 import sys
@@ -169,6 +170,7 @@ def kept():
     sys.argv[:] = arguments
     sys.set_int_max_str_digits(4300)
     socket.setdefaulttimeout(None)
+    multiprocessing.set_start_method(None, force=True)
     csv.field_size_limit(131072)
     if "mine" in csv.list_dialects():
         csv.unregister_dialect("mine")
@@ -265,6 +267,11 @@ CASES = {
         lambda: socket.setdefaulttimeout(7),
         lambda: socket.setdefaulttimeout(None),
         socket.getdefaulttimeout,
+    ),
+    "processes": (
+        lambda: multiprocessing.set_start_method("forkserver", force=True),
+        lambda: multiprocessing.set_start_method(None, force=True),
+        lambda: multiprocessing.get_start_method(allow_none=True),
     ),
     "csv field": (
         lambda: csv.field_size_limit(5),
