@@ -58,11 +58,12 @@ def stop(keys: Iterable[str]) -> list[str]:
     return HERE.stop(keys)
 
 
-def versions() -> dict[str, str]:
+def versions() -> dict[str, Any]:
     """What results here depend on."""
     return {
         "machine": machine(),
         "python": platform.python_version(),
+        "optimize": sys.flags.optimize,
         "nbflow": sys.modules["nbflow"].__version__,
         "cloudpickle": sys.modules["cloudpickle"].__version__,
     }

@@ -8,7 +8,9 @@ import logging
 import multiprocessing
 import os
 import socket
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -378,3 +380,24 @@ def test_colours_made_of_arrays_are_set_anew_and_travel(flow_of, away):
             with flow_of(away) as flow:
                 task(colour, cache=False).map(range(2))
             assert flow.run(check=True)["colour"] == [[(shade,) * 4] * 10] * 2
+
+
+def test_python_itself_is_started_as_the_kernel_was(away, tmp_path, local_module):
+    local_module("scales", "def scale(x):\n    assert x > 5\n    return x if __debug__ else 1000 * x\n")
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent(f"""
+            import sys
+            import scales
+            from nbflow import Flow, task
+
+            with Flow("flags", store="store", executor="{away}") as flow:
+                task(lambda: scales.scale(1), name="scaled")()
+                task(lambda: (sys.flags.optimize, sys.flags.utf8_mode, sys.flags.bytes_warning), name="flags")()
+            run = flow.run()
+            print(run["scaled"], run["flags"])
+        """)
+    )
+    command = [sys.executable, "-O", "-b", "-X", "utf8", "script.py"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1000 (1, 1, 1)\n", "")
