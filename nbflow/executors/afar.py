@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import multiprocessing
 import os
 import platform
 import random
@@ -57,11 +58,12 @@ def stop(keys: Iterable[str]) -> list[str]:
     return HERE.stop(keys)
 
 
-def versions() -> dict[str, str]:
+def versions() -> dict[str, Any]:
     """What results here depend on."""
     return {
         "machine": machine(),
         "python": platform.python_version(),
+        "optimize": sys.flags.optimize,
         "nbflow": sys.modules["nbflow"].__version__,
         "cloudpickle": sys.modules["cloudpickle"].__version__,
     }
@@ -241,6 +243,8 @@ class _Here:
         if self._shipped is None:
             self._shipped = Shipped(state_of)
             self._environment = dict(os.environ)
+            # Dask has started this process in a way that would be that of all that tasks start.
+            multiprocessing.set_start_method(None, force=True)
             leave_alone()
         if not waybill.own:
             # Who started the worker has given it its devices and threads.

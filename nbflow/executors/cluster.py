@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
 from nbflow.executors.aside import import_aside
+from nbflow.executors.flags import optimized
 from nbflow.model.executor import Cluster
 from nbflow.probe.listening import NOBODYS
 
@@ -230,6 +231,13 @@ class DaskExecutor(Cluster):
                     f"{ours[package]}: results could differ; give both the same"
                     + ("" if package == "python" else f": `pip install {package}=={ours[package]}`")
                 )
+        level = ours["optimize"]
+        if theirs["optimize"] != level:
+            how = f"with PYTHONOPTIMIZE={level} in its environment" if level else "without -O and PYTHONOPTIMIZE"
+            raise ClusterError(
+                f"the worker {address} of {self._name()} runs as `{optimized(theirs['optimize'])}`, and this kernel as "
+                f"`{optimized(level)}`: results could differ, as asserts count in one of them alone; start it {how}"
+            )
         self._known.add(address)
 
     def _name(self) -> str:

@@ -54,6 +54,51 @@ def put_locale(name: str) -> None:
         locale.setlocale(locale.LC_ALL, name)
 
 
+def socket_timeout() -> float | None:
+    timeout_s: float | None = sys.modules["socket"].getdefaulttimeout()
+    return timeout_s
+
+
+def put_socket_timeout(timeout_s: float | None) -> None:
+    sys.modules["socket"].setdefaulttimeout(timeout_s)
+
+
+def start_method() -> str | None:
+    """How processes are started; None where nobody has chosen."""
+    method: str | None = sys.modules["multiprocessing"].get_start_method(allow_none=True)
+    return method
+
+
+def put_start_method(method: str | None) -> None:
+    if method != start_method():
+        sys.modules["multiprocessing"].set_start_method(method, force=True)
+
+
+def csv_field() -> int:
+    size: int = sys.modules["csv"].field_size_limit()
+    return size
+
+
+def put_csv_field(size: int) -> None:
+    sys.modules["csv"].field_size_limit(size)
+
+
+def csv_dialects() -> dict[str, dict[str, Any]]:
+    """By name, what makes each of the dialects: they themselves do not travel."""
+    csv = sys.modules["csv"]
+    return {name: {key: getattr(csv.get_dialect(name), key) for key in _DIALECT} for name in csv.list_dialects()}
+
+
+def put_csv_dialects(dialects: Mapping[str, dict[str, Any]]) -> None:
+    csv = sys.modules["csv"]
+    present = csv_dialects()
+    for name in present.keys() - dialects.keys():
+        csv.unregister_dialect(name)
+    for name, dialect in dialects.items():
+        if dialect != present.get(name):
+            csv.register_dialect(name, **dialect)
+
+
 def decimal_context() -> tuple[Any, ...]:
     """All but the flags, which calculations set."""
     import decimal
@@ -171,6 +216,9 @@ def _is_own(logger: str) -> bool:
 LOGGERS = Loggers()
 RC_PARAMS = RcParams()
 _NO_LOGGER = logging.PlaceHolder
+_DIALECT = (
+    *("delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace", "strict"),
+)
 _PLACES: dict[str, tuple[dict[str, Any], str, Any]] = {}
 _OWN_LOGGERS = frozenset({"distributed", "tornado"})
 # pandas asks for the terminal when it is imported.

@@ -19,6 +19,7 @@ from distributed import Scheduler, SpecCluster
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.subprocess import SubprocessWorker
 
+from nbflow.executors.flags import environment, python
 from nbflow.executors.tether import ENDS
 
 # What tells who looks after a worker to end it.
@@ -109,7 +110,7 @@ class _Worker(SubprocessWorker):
 
     async def _start(self) -> None:
         specification = json.dumps({"cls": self.worker_class, "opts": {"name": self.name, **self.worker_kwargs}})
-        command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", specification]
+        command = [*python(), "-m", "dask", "spec", self.scheduler, "--spec", specification]
         # The kernel may have found nbflow, or what it needs, where a new process would not look.
         path = os.pathsep.join([_FOLDER, *filter(None, sys.path)])
         self.process = await asyncio.create_subprocess_exec(
@@ -117,7 +118,7 @@ class _Worker(SubprocessWorker):
             # Held open as long as this process lives: what looks after the worker ends with it.
             stdin=asyncio.subprocess.PIPE,
             # Tasks may have processes of their own; they end with the worker's group.
-            env={**os.environ, "PYTHONPATH": path, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"},
+            env=environment(PYTHONPATH=path, DASK_DISTRIBUTED__WORKER__DAEMON="False"),
             start_new_session=True,
         )
         self._minding = asyncio.create_task(self._mind(self.process))

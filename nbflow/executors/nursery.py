@@ -63,6 +63,7 @@ def main() -> None:
         else:
             (pid,) = PID.unpack(message[1:])
             control.sendall(PID.pack(children.status(pid)))
+    control.close()
     for pid in tuple(children.alive):
         end_process(pid)
 

@@ -69,12 +69,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the user's as the kernel imported it. outdated: its source is no longer what the kernel runs."""
+    """A module of the user's as the kernel imported it.
+
+    outdated: its source is no longer what the kernel runs. optimize: what the kernel leaves out of it, as by -O.
+    """
 
     source: bytes
     file: str
     is_package: bool
     outdated: bool
+    optimize: int
 
 
 @dataclass(frozen=True, slots=True)

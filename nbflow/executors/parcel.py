@@ -103,7 +103,7 @@ class Packer:
     def surroundings(self) -> Surroundings:
         """What is around this process now."""
         modules = {
-            name: Module(each.content, each.file, each.is_package, is_outdated(name, each))
+            name: Module(each.content, each.file, each.is_package, is_outdated(name, each), sys.flags.optimize)
             for name, each in IMPORTED.by_name.items()
         }
         return Surroundings(

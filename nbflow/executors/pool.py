@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors import hatch, wire
+from nbflow.executors.flags import environment, python
 from nbflow.executors.nursery import PAGE, PAGE_BYTES, PID, SPAWN, STATUS, end_process
 from nbflow.executors.order import IDLE
 
@@ -177,10 +178,12 @@ class Pool:
     def _start_nursery(self) -> None:
         ours, theirs = wire.pair()
         # The kernel may have found nbflow, or what it needs, where a new process would not look.
-        command = [sys.executable, hatch.__file__, os.path.dirname(os.path.dirname(hatch.__file__)), *sys.path]
+        command = [*python(), hatch.__file__, os.path.dirname(os.path.dirname(hatch.__file__)), *sys.path]
         with theirs:
             # In a session of its own: an interrupt in a terminal goes to all processes of one.
-            self._nursery = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603 (ours)
+            self._nursery = subprocess.Popen(  # noqa: S603 (ours)
+                command, stdin=theirs.fileno(), start_new_session=True, env=environment()
+            )
         self._control = ours
 
 

@@ -196,12 +196,23 @@ def _put_timezone(_zone: str | None) -> None:
         time.tzset()
 
 
+def _put_arguments(arguments: list[str]) -> None:
+    # In place: some have it under a name of their own.
+    sys.argv[:] = arguments
+
+
 SETTINGS = {
+    "arguments": Setting(lambda: list(sys.argv), _put_arguments),
     "recursion": Setting(sys.getrecursionlimit, sys.setrecursionlimit),
+    "digits": Setting(sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     "timezone": Setting(libraries.timezone, _put_timezone),
     "warnings": Setting(lambda: list(warnings.filters), _put_filters),
     "loggers": Setting(libraries.logger_levels, libraries.LOGGERS.put, "logging"),
     "locale": Setting(libraries.locale_now, libraries.put_locale, "locale"),
+    "socket timeout": Setting(libraries.socket_timeout, libraries.put_socket_timeout, "socket"),
+    "processes": Setting(libraries.start_method, libraries.put_start_method, "multiprocessing"),
+    "csv field": Setting(libraries.csv_field, libraries.put_csv_field, "csv"),
+    "csv dialects": Setting(libraries.csv_dialects, libraries.put_csv_dialects, "csv"),
     "decimal": Setting(libraries.decimal_context, libraries.put_decimal, "decimal", in_context=True),
     "numpy errors": Setting(libraries.numpy_errors, libraries.put_numpy_errors, "numpy", in_context=True),
     "numpy print": Setting(libraries.numpy_print, libraries.put_numpy_print, "numpy", in_context=True),

@@ -146,4 +146,5 @@ class _Loader(importlib.abc.InspectLoader):
         return importlib.util.decode_source(self._module.source)
 
     def get_code(self, fullname: str) -> object:  # type: ignore[override]  # as the base has it, and more exactly
-        return compile(self._module.source, self._module.file, "exec", dont_inherit=True)
+        module = self._module
+        return compile(module.source, module.file, "exec", dont_inherit=True, optimize=module.optimize)

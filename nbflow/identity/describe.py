@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from nbflow.identity.asked import reads_texts, with_asked
 from nbflow.identity.bytecode import CALLED_CHAINS
 from nbflow.identity.classes import class_parts
 from nbflow.identity.encoding import framed
-from nbflow.identity.environment import reads_environment
+from nbflow.identity.environment import reads_arguments, reads_environment
 from nbflow.identity.following import followed
 from nbflow.identity.modules import kind_of, module_parts
 from nbflow.identity.parts import MISSING, Capture, Component, Unit, cell_value, defaults_of, short
@@ -106,6 +107,9 @@ class Descriptions:
             return framed("task by name")
         if reads_environment(value, rest):
             return self._environment(unit, reach.text)
+        if reads_arguments(value, rest) and "sys.argv" not in self._ignored:
+            # In place of the module, which is no value.
+            return self._holes.part(unit, "global", "sys.argv", sys.argv)
         digest = self._holes.named(unit, "global", name or dotted, value, lambda: fetch()[0])
         if "__subclasses__" in rest and isinstance(value, type):
             below = sorted(_subclasses(value), key=lambda cls: (cls.__module__, cls.__qualname__))

@@ -1,8 +1,9 @@
-"""Environment variables that code reads by name: they count by their value."""
+"""Environment variables that code reads by name, and the arguments of the script: they count by their value."""
 
 from __future__ import annotations
 
 import os
+import sys
 import types
 from typing import Any
 
@@ -26,3 +27,12 @@ def reads_environment(value: Any, rest: tuple[str, ...]) -> bool:
     if isinstance(value, types.ModuleType):
         return value.__name__ == "nbflow" and rest == ("secret",)
     return isinstance(value, types.FunctionType) and (value.__module__, value.__name__) == _SECRET
+
+
+def reads_arguments(value: Any, rest: tuple[str, ...]) -> bool:
+    """Whether a path leads to what the script was called with. value, rest: as of reads_environment.
+
+    >>> reads_arguments(sys, ("argv",)), reads_arguments(sys, ("path",))
+    (True, False)
+    """
+    return value is sys and rest[:1] == ("argv",)

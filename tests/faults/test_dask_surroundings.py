@@ -1,5 +1,6 @@
 """Workers over TCP that somebody started: what is around a task there."""
 
+import importlib
 import os
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from test_dask_tcp import Servers, wait_for
 
 from nbflow import DaskExecutor, Flow, task
+from nbflow.errors import ClusterError
 from nbflow.executors import afar
 
 
@@ -69,3 +71,24 @@ def test_packages_of_other_versions_are_told_with_what_to_install(servers, tmp_p
     assert "summed (" in message
     assert f"this kernel has pandas {pd.__version__}, and the worker dask one has 1.0.7" in message
     assert f"`pip install pandas=={pd.__version__}`" in message
+
+
+def test_workers_that_leave_out_asserts_are_refused(servers):
+    with pytest.raises(ClusterError) as refused:
+        executor = worker(servers, {"PYTHONOPTIMIZE": "1"})
+        wait_for(lambda: executor.connect() and executor.workers)
+    message = str(refused.value)
+    assert "runs as `python -O`, and this kernel as `python`: results could differ" in message
+    assert message.endswith("start it without -O and PYTHONOPTIMIZE")
+
+
+def test_modules_of_the_users_are_compiled_as_in_the_kernel(servers, tmp_path, monkeypatch):
+    (tmp_path / "scales.py").write_text("def scale(x):\n    return x if __debug__ else 1000 * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scales = importlib.import_module("scales")
+    # A worker that comes in the middle of a run may get something to do before it is known.
+    monkeypatch.setattr(DaskExecutor, "_compare", lambda self, address, _: self._known.add(address))
+    executor = worker(servers, {"PYTHONOPTIMIZE": "1"})
+    with Flow("scaled", store=tmp_path / "store", executor=executor) as flow:
+        task(lambda: (scales.scale(1), sys.flags.optimize), name="scaled", cache=False)()
+    assert flow.run()["scaled"] == (1, 1)

@@ -311,9 +311,8 @@ CASES = {
         def case(x):
             # Dask's own workers may have no children, whoever asks.
             multiprocessing.current_process()._config["daemon"] = False
-            context = multiprocessing.get_context("fork")
-            with context.Pool(1) as pool, ProcessPoolExecutor(1, mp_context=context) as executor:
-                return pool.map(square, [x]) + list(executor.map(square, [x + 1]))
+            with multiprocessing.Pool(1) as pool, ProcessPoolExecutor(1) as executor:
+                return pool.map_async(square, [x]).get(30) + list(executor.map(square, [x + 1]))
         expected = [[1, 4], [4, 9]]
     """,
     "classes that know of their subclasses": """

@@ -1,11 +1,16 @@
 """What is around a task in another process: it is what the kernel has, and what the task makes of it is noticed."""
 
+import csv
 import decimal
 import functools
 import importlib
 import logging
+import multiprocessing
 import os
+import socket
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -17,6 +22,7 @@ import pytest
 
 from nbflow import task, unmapped
 from nbflow.errors import NbflowWarning
+from nbflow.executors.pool import POOL
 from nbflow.executors.settings import settings
 
 
@@ -157,12 +163,19 @@ def test_helpers_that_remember_and_constants_are_no_change(flow_of, executor):
 def kept():
     """Puts back what a test sets."""
     decimals, level, limit = decimal.getcontext().copy(), logging.getLogger("mine").level, sys.getrecursionlimit()
-    zone = os.environ.get("TZ")
+    zone, arguments = os.environ.get("TZ"), list(sys.argv)
     with warnings.catch_warnings(), np.errstate(), np.printoptions(), mpl.rc_context():
         yield
     decimal.setcontext(decimals)
     logging.getLogger("mine").setLevel(level)
     sys.setrecursionlimit(limit)
+    sys.argv[:] = arguments
+    sys.set_int_max_str_digits(4300)
+    socket.setdefaulttimeout(None)
+    multiprocessing.set_start_method(None, force=True)
+    csv.field_size_limit(131072)
+    if "mine" in csv.list_dialects():
+        csv.unregister_dialect("mine")
     pd.reset_option("display.precision")
     pd.reset_option("display.float_format")
     os.environ.pop("TZ", None)
@@ -205,6 +218,11 @@ def warn():
 
 # What is set, what turns it back, and what is seen of it.
 CASES = {
+    "arguments": (
+        lambda: sys.argv.extend(["--year", "2024"]),
+        lambda: sys.argv.__delitem__(slice(1, None)),
+        lambda: list(sys.argv),
+    ),
     "decimal": (set_decimals, lambda: decimal.setcontext(decimal.Context()), lambda: str(decimal.Decimal(1) / 3)),
     "warnings": (
         lambda: warnings.filterwarnings("error", category=RuntimeWarning),
@@ -241,6 +259,31 @@ CASES = {
         lambda: sys.setrecursionlimit(6000),
         lambda: sys.setrecursionlimit(1500),
         lambda: raised(lambda: deep(3000)),
+    ),
+    "digits": (
+        lambda: sys.set_int_max_str_digits(1000),
+        lambda: sys.set_int_max_str_digits(4300),
+        lambda: raised(lambda: str(10**2000)),
+    ),
+    "socket timeout": (
+        lambda: socket.setdefaulttimeout(7),
+        lambda: socket.setdefaulttimeout(None),
+        socket.getdefaulttimeout,
+    ),
+    "processes": (
+        lambda: multiprocessing.set_start_method("forkserver", force=True),
+        lambda: multiprocessing.set_start_method(None, force=True),
+        lambda: multiprocessing.get_start_method(allow_none=True),
+    ),
+    "csv field": (
+        lambda: csv.field_size_limit(5),
+        lambda: csv.field_size_limit(131072),
+        lambda: raised(lambda: list(csv.reader(["longer than that"]))),
+    ),
+    "csv dialects": (
+        lambda: csv.register_dialect("mine", delimiter="|", strict=True),
+        lambda: "mine" in csv.list_dialects() and csv.unregister_dialect("mine"),
+        lambda: raised(lambda: csv.reader([], "mine")),
     ),
     "loggers": (
         lambda: logging.getLogger("mine").setLevel("DEBUG"),
@@ -303,6 +346,16 @@ def test_settings_that_cannot_travel_are_left_out(flow_of, away, kept):
     assert flow.run()["precision"] == 2
 
 
+def test_the_time_that_sockets_may_take_is_not_that_of_calls(flow_of, kept):
+    socket.setdefaulttimeout(0.1)
+    # Those that are there have their connections.
+    POOL.close()
+    with flow_of("processes") as flow:
+        large = task(lambda x: np.full(2_000_000, x), name="large").map(range(4))
+        task(lambda array: time.sleep(0.3) or array.sum(), name="slow").map(large)
+    assert flow.run()["slow"] == [0, 2_000_000, 4_000_000, 6_000_000]
+
+
 def test_settings_are_equal_as_long_as_nothing_is_set():
     one, other = settings(), settings()
     assert one == other
@@ -327,3 +380,24 @@ def test_colours_made_of_arrays_are_set_anew_and_travel(flow_of, away):
             with flow_of(away) as flow:
                 task(colour, cache=False).map(range(2))
             assert flow.run(check=True)["colour"] == [[(shade,) * 4] * 10] * 2
+
+
+def test_python_itself_is_started_as_the_kernel_was(away, tmp_path, local_module):
+    local_module("scales", "def scale(x):\n    assert x > 5\n    return x if __debug__ else 1000 * x\n")
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent(f"""
+            import sys
+            import scales
+            from nbflow import Flow, task
+
+            with Flow("flags", store="store", executor="{away}") as flow:
+                task(lambda: scales.scale(1), name="scaled")()
+                task(lambda: (sys.flags.optimize, sys.flags.utf8_mode, sys.flags.bytes_warning), name="flags")()
+            run = flow.run()
+            print(run["scaled"], run["flags"])
+        """)
+    )
+    command = [sys.executable, "-O", "-b", "-X", "utf8", "script.py"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1000 (1, 1, 1)\n", "")
