@@ -52,14 +52,13 @@ class Main(types.ModuleType):
     """
 
     def __getattribute__(self, name: str) -> Any:
-        names = _now().names
-        return names[name] if name in names else super().__getattribute__(name)
-
-    def __getattr__(self, name: str) -> Any:
-        space = _now().space
-        if space is None or name not in space.sent or name not in space.globals:
-            raise AttributeError(f"module '__main__' has no attribute {name!r}")
-        return space.globals[name]
+        now = _now()
+        if name in now.names:
+            return now.names[name]
+        # Before what is its own: that may be the script of the kernel, imported once more.
+        if now.space is not None and name in now.space.sent and name in now.space.globals:
+            return now.space.globals[name]
+        return super().__getattribute__(name)
 
 
 class _Now:

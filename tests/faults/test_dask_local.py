@@ -361,3 +361,36 @@ def test_an_input_beyond_the_memory_of_all_workers_fails_its_elements_and_the_ru
     told = str(run.error("call", 1))
     assert "2 times in succession the workers that got 400.0 MB of what it needs were gone" in told
     assert "memory" in told
+
+
+GUARDED = """
+import pickle, sys
+from nbflow import DaskExecutor, Flow, task
+
+def square(x):
+    return x * x
+
+class Point:
+    pass
+
+def look(x):
+    main = sys.modules["__main__"]
+    return pickle.loads(pickle.dumps(square)) is square, main.square is square, main.Point is Point
+
+if __name__ == "__main__":
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        executor = DaskExecutor(cluster)
+        with Flow("guarded", store="store", executor=executor) as flow:
+            task(look).map([1])
+        print(flow.run()["look"])
+        executor.close()
+"""
+
+
+def test_in_workers_that_imported_the_script_once_more_main_is_what_it_is_in_the_kernel(tmp_path):
+    (tmp_path / "script.py").write_text(GUARDED)
+    command = [sys.executable, "-W", "ignore", "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[(True, True, True)]\n", done.stderr
