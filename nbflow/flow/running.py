@@ -72,6 +72,9 @@ class Job:
             with watched(self.run, self.cancel if watchable else None):
                 try:
                     self._run_shell(home)
+                except Exception as error:
+                    self.run.broken = error
+                    raise
                 finally:
                     self.run.finish(self._forced)
         except RunCancelled:
