@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
+from nbflow.executors.addresses import check_where
 from nbflow.executors.aside import import_aside
 from nbflow.model.executor import Cluster
 from nbflow.probe.listening import NOBODYS
@@ -30,14 +31,16 @@ class DaskExecutor(Cluster):
     """A Dask cluster, as `Flow(executor=DaskExecutor("tcp://10.0.0.5:8786"))`.
 
     where: the address of a scheduler, a `distributed.Client`, or a cluster object of any of dask's packages; None for
-    workers on this machine, one for each core, which nbflow starts. security: a `distributed.Security`, for TLS.
+    workers on this machine, one for each core, which nbflow starts. security: a `distributed.Security`, for TLS. Raises
+    GraphError for what can be none of these.
     """
 
     def __init__(self, where: Any = None, *, security: Any = None) -> None:
+        check_where(where) if where is not None else None
         self.slots = 1
         self.workers: frozenset[str] = frozenset()
         self.is_own = where is None
-        self._where = where
+        self._where = where.strip() if isinstance(where, str) else where
         self._security = security
         self._client: Any = None
         self._pid = 0
