@@ -52,11 +52,20 @@ class Place(NamedTuple):
 class Places:
     """The places of the nodes of one run.
 
-    default: the flow's executor; dask: the cluster that "dask" means; loop: the one that the flow gives async tasks.
+    default: the flow's executor; dask: the cluster that "dask" means; loop: the one that the flow gives async tasks;
+    tell: called with what users should know.
     """
 
     def __init__(
-        self, ledger: Ledger, resolver: Resolver, home: Home, *, default: str, dask: Cluster, loop: str
+        self,
+        ledger: Ledger,
+        resolver: Resolver,
+        home: Home,
+        *,
+        default: str,
+        dask: Cluster,
+        loop: str,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._resolver = resolver
@@ -64,6 +73,7 @@ class Places:
         self._default = default
         self._dask = dask
         self._loop = loop
+        self._tell = tell
         self._bound: dict[int, str | None] = {}
         self._checked: set[tuple[Cluster, frozenset[tuple[str, float]]]] = set()
 
@@ -109,7 +119,7 @@ class Places:
         resources = node.task.options.resources
         asked = (cluster, frozenset(resources.items()))
         if asked not in self._checked:
-            cluster.check(resources, node.name)
+            cluster.check(resources, node.name, self._tell)
             self._checked.add(asked)
 
     def _asked(self, node: Node) -> Where:

@@ -107,6 +107,7 @@ class Job:
             default=flow.executor,
             dask=flow.cluster,
             loop=flow.loop,
+            tell=tell,
         )
         shell = Shell(
             workshop.machine,
@@ -189,7 +190,7 @@ def _processes(inbox: Inbox) -> Executor:
 def _dask(cluster: Where, inbox: Inbox, tell: Callable[[str], None]) -> Executor:
     """The executor of a cluster: the flow's, or one that tasks name."""
     assert isinstance(cluster, DaskExecutor)
-    cluster.connect()
+    cluster.connect(tell)
     from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
 
     return ClusterRun(inbox, cluster, tell)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbflow.errors import GraphError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 EXECUTORS = ("threads", "processes", "dask", "sync")
 _HOW = (
@@ -20,8 +20,11 @@ class Cluster(ABC):
     """What a task may name instead of an executor: the base of `DaskExecutor`, for layers that do not know that."""
 
     @abstractmethod
-    def check(self, resources: Mapping[str, float], label: str) -> None:
-        """Raises ClusterError where no worker has what a task asks for. label: the task's name."""
+    def check(self, resources: Mapping[str, float], label: str, tell: Callable[[str], None] | None = None) -> None:
+        """Raises ClusterError where no worker has what a task asks for. label: the task's name.
+
+        tell: told what is waited for, where that takes long.
+        """
 
 
 def check_executor(executor: object, owner: str = "") -> None:
