@@ -14,6 +14,7 @@ from distributed.security import Security
 from distributed.utils import wait_for
 
 from nbflow.errors import ClusterError, in_words
+from nbflow.executors.hush import hush
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,13 @@ class _Client(Client):
                 self.sync(self._close, callback_timeout=_MORE_S)  # type: ignore[no-untyped-call]
             self._loop_runner.stop()  # type: ignore[no-untyped-call]
             raise
+
+    async def _start(self, *given: Any, **options: Any) -> Any:
+        if self.cluster is None:
+            # Else it shares the loop of the cluster, which may be the user's.
+            hush()
+        begun: Any = super()._start
+        return await begun(*given, **options)
 
     async def _ensure_connected(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (Dask's own name)
         begun: Any = super()._ensure_connected
