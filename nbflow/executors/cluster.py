@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
@@ -17,7 +17,7 @@ from nbflow.probe.listening import NOBODYS
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # What a worker must have as the kernel has it, and how many numbers of its version count.
 _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
@@ -106,12 +106,10 @@ class DaskExecutor(Cluster):
         # A cluster that grows on demand begins with no workers; which ones it can start, nobody tells.
         if not has or any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
             return
-        offers = sorted({_in_words(each) for each in has if each})
-        what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}"
         # All in one word: what comes after it is taken for something else.
         example = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
         raise ClusterError(
-            f"{label} needs resources {_in_words(resources)}, which no worker of {self._name()} has: {what}; "
+            f"{label} needs resources {_in_words(resources)}, which no worker of {self._name()} has: {_offers(has)}; "
             f'start one with `dask worker … --resources "{example}"`, or change resources= of the task'
         )
 
@@ -263,6 +261,22 @@ def uncallable(cluster: DaskExecutor, label: str, error: BaseException) -> Clust
 
 def _in_words(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
+
+
+def _offers(has: Sequence[Mapping[str, float]]) -> str:
+    """What the workers of a cluster have, in words.
+
+    >>> _offers([{"GPU": 1.0}, {}]), _offers([{}])
+    ('1 of its 2 workers has GPU=1', 'its only worker has no resources')
+    """
+    counts = Counter(_in_words(each) for each in has if each) or {"no resources": len(has)}
+    all_of_them = "its only worker has" if len(has) == 1 else f"its {len(has)} workers have"
+    return " and ".join(
+        f"{all_of_them} {what}"
+        if count == len(has)
+        else f"{count} of its {len(has)} workers {'has' if count == 1 else 'have'} {what}"
+        for what, count in sorted(counts.items())
+    )
 
 
 def _start(version: str, count: int) -> list[str]:

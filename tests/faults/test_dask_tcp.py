@@ -288,7 +288,7 @@ def test_resources_that_no_worker_has_are_told_before_anything_is_sent(cluster, 
     assert list(flow.run(force=["fit"]).table.index)
     with flow_on(cluster.executor, tmp_path) as flow:
         task(lambda x: -x, name="fit", resources={"GPU": 4, "MEMORY": 4e9}).map(range(3))
-    with pytest.raises(ClusterError, match=r'its 3 workers have GPU=2; .* --resources "GPU=4 MEMORY=4e\+09"`'):
+    with pytest.raises(ClusterError, match=r'has: 1 of its 3 workers has GPU=2; .* --resources "GPU=4 MEMORY=4e\+09"`'):
         flow.run()
 
 
