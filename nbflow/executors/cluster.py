@@ -17,7 +17,9 @@ from nbflow.probe.listening import NOBODYS
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbflow.model.executor import Waiting
 
 # What a worker must have as the kernel has it, and how many numbers of its version count.
 _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
@@ -53,17 +55,17 @@ class DaskExecutor(Cluster):
     def __repr__(self) -> str:
         return f"DaskExecutor({'' if self._where is None else repr(self._where)})"
 
-    def connect(self, tell: Callable[[str], None] | None = None) -> Any:
+    def connect(self, waiting: Waiting | None = None) -> Any:
         """A client of the cluster, whose workers can do what the kernel asks of them. Raises ClusterError.
 
-        tell: told what is waited for, where that takes long.
+        waiting: what is done meanwhile.
         """
         from concurrent.futures import wait  # brings in logging
 
         import_aside("nbflow.executors.dask")
         with self._lock:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
-                self._client, self._pid = self._connected(tell), os.getpid()
+                self._client, self._pid = self._connected(waiting), os.getpid()
                 self._refuse_circle()
                 self._told.clear()
                 self._known.clear()
@@ -93,7 +95,7 @@ class DaskExecutor(Cluster):
         for address in [address for address, told in self._told.items() if told.done()]:
             self._compare(address, self._told.pop(address).result()[address])
 
-    def check(self, resources: Mapping[str, float], label: str, tell: Callable[[str], None] | None = None) -> None:
+    def check(self, resources: Mapping[str, float], label: str, waiting: Waiting | None = None) -> None:
         """Raises ClusterError where no worker of the cluster has what a task asks for."""
         if self.is_own:
             raise ClusterError(
@@ -101,7 +103,7 @@ class DaskExecutor(Cluster):
                 f"have none; give the flow a cluster that has them (executor=DaskExecutor(address)), or change "
                 f"resources= of the task"
             )
-        workers = self.connect(tell).scheduler_info(n_workers=-1)["workers"]
+        workers = self.connect(waiting).scheduler_info(n_workers=-1)["workers"]
         has = [worker["resources"] for worker in workers.values()]
         # A cluster that grows on demand begins with no workers; which ones it can start, nobody tells.
         if not has or any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
@@ -145,7 +147,7 @@ class DaskExecutor(Cluster):
             if client is not None and client is not self._where and self._pid == os.getpid():
                 client.close()
 
-    def _connected(self, tell: Callable[[str], None] | None) -> Any:
+    def _connected(self, waiting: Waiting | None) -> Any:
         try:
             import distributed
         except ImportError as error:
@@ -168,7 +170,7 @@ class DaskExecutor(Cluster):
             where = self._where
         from nbflow.executors.connecting import connect
 
-        return connect(where, self._security, self._name(), tell)
+        return connect(where, self._security, self._name(), waiting)
 
     def _refuse_circle(self) -> None:
         """Raises ClusterError where a task of this very cluster asks: it would wait for itself."""

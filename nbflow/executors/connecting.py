@@ -1,9 +1,12 @@
-"""Connecting to a Dask cluster: on a thread of its own, so that whoever waits for it can be interrupted."""
+"""Connecting to a Dask cluster: on a thread of its own, so that whoever waits for it can be stopped."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextvars
 import threading
+import time
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +20,11 @@ from nbflow.errors import ClusterError, in_words
 from nbflow.executors.hush import hush
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
+    from nbflow.model.executor import Waiting
 
 # After how long it is told what is waited for.
 _LATE_S = 2.0
+_LOOK_S = 0.1
 # How much longer than a connection may take its beginning may, until it is clear that no scheduler answers.
 _MORE_S = 1.0
 _MAKE = (
@@ -31,36 +34,34 @@ _MAKE = (
 _TLS = "tls://"
 
 
-def connect(where: Any, security: Any, name: str, tell: Callable[[str], None] | None) -> Client:
+def connect(where: Any, security: Any, name: str, waiting: Waiting | None) -> Client:
     """A client of the cluster at an address, or of a cluster object. Raises ClusterError.
 
-    name: the cluster's, for messages. tell: told what is waited for, where that takes long.
+    name: the cluster's, for messages. waiting: what is done meanwhile.
     """
-    from concurrent.futures import Future
-
     if isinstance(where, str) and where.startswith(_TLS):
         _check_tls(security, name)
     made: Future[Client] = Future()
     run, work = contextvars.copy_context().run, (_make, made, where, security)
     threading.Thread(target=run, args=work, name="nbflow-connect", daemon=True).start()
     try:
-        return _awaited(made, where, tell)
+        return _awaited(made, where, waiting)
     # An address that is none, certificates that do not fit, nobody who answers.
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise ClusterError(f"{name} {_why(error)}") from error
     finally:
-        # Whoever was interrupted wants it no more.
+        # Whoever was stopped wants it no more.
         if not made.done():
             made.add_done_callback(_close)
 
 
-def _awaited(made: Future[Client], where: Any, tell: Callable[[str], None] | None) -> Client:
-    try:
-        return made.result(_LATE_S if tell is not None and isinstance(where, str) else None)
-    except TimeoutError:
-        if made.done() or tell is None:
-            raise
-    tell(f"connecting to {where} …")
+def _awaited(made: Future[Client], where: Any, waiting: Waiting | None) -> Client:
+    late, told = time.monotonic() + _LATE_S, not isinstance(where, str)
+    while waiting is not None and not concurrent.futures.wait([made], _LOOK_S).done:
+        waiting.look()
+        if not told and time.monotonic() > late:
+            told = True
+            waiting.tell(f"connecting to {where} …")
     return made.result()
 
 

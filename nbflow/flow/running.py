@@ -21,6 +21,7 @@ from nbflow.flow.crossing import crossings
 from nbflow.flow.finished import Run
 from nbflow.flow.output import Presenter
 from nbflow.flow.watching import watched
+from nbflow.model.executor import Waiting
 from nbflow.model.state import State
 from nbflow.probe.listening import LISTENER
 from nbflow.probe.routing import routed
@@ -107,7 +108,7 @@ class Job:
             default=flow.executor,
             dask=flow.cluster,
             loop=flow.loop,
-            tell=tell,
+            waiting=Waiting(tell, inbox.look),
         )
         shell = Shell(
             workshop.machine,
@@ -190,7 +191,7 @@ def _processes(inbox: Inbox) -> Executor:
 def _dask(cluster: Where, inbox: Inbox, tell: Callable[[str], None]) -> Executor:
     """The executor of a cluster: the flow's, or one that tasks name."""
     assert isinstance(cluster, DaskExecutor)
-    cluster.connect(tell)
+    cluster.connect(Waiting(tell, inbox.look))
     from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
 
     return ClusterRun(inbox, cluster, tell)

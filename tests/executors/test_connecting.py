@@ -3,13 +3,14 @@
 import signal
 import socket
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dask
 import pytest
 
-from nbflow import DaskExecutor, Flow, task
+from nbflow import DaskExecutor, Flow, State, task
 from nbflow.errors import ClusterError, NbflowWarning
 from nbflow.executors import connecting
 
@@ -115,6 +116,23 @@ def test_an_interrupt_is_obeyed_while_it_connects(tmp_path, monkeypatch):
         [left] = [thread for thread in threading.enumerate() if thread.name == "nbflow-connect"]
         left.join(30)
     assert not any(thread.name == "IO loop" for thread in threading.enumerate())
+
+
+def test_a_run_in_the_background_can_be_cancelled_while_it_connects(tmp_path):
+    with dask.config.set({"distributed.comm.timeouts.connect": "2s"}), listening(ANSWERS["nothing"]) as address:
+        flow = flow_at(address, tmp_path)
+        told = []
+        flow.tell = told.append
+        handle = flow.start()
+        until = time.monotonic() + 30
+        while not (left := [thread for thread in threading.enumerate() if thread.name == "nbflow-connect"]):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        handle.cancel()
+        assert handle.wait(30).overall is State.CANCELLED
+        assert left[0].is_alive()
+        assert told == ["at: cancelled; 0 finished results are kept, the next run goes on from there"]
+        left[0].join(30)
 
 
 def test_tls_without_certificates_says_how_to_give_them_at_once(tmp_path):
