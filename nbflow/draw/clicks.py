@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nbflow.draw.dot import count_text, shown
 from nbflow.draw.svg import safe
-from nbflow.draw.theme import LOOKS, NONE
+from nbflow.draw.theme import LOOKS, NONE, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +63,9 @@ def details(picture: Picture, name: str) -> str:
 
 
 def _box(box: Box, number: int, name: str, needs: list[str]) -> str:
-    state = box.state.replace("_", " ")
-    words = [LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box), state]
-    head = " ".join(filter(None, words))
+    state = words(box.state)
+    parts = [LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box), state]
+    head = " ".join(filter(None, parts))
     tip = "\n".join(filter(None, (box.name, state, count_text(box), box.detail)))
     lines = [
         f"<p><b>{LOOKS.get(box.state, NONE).symbol}</b> <strong>{_text(box.name, 300)}</strong> {_text(state)}</p>"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nbflow.draw.picture import Box, Picture
 
 MOST_CHARACTERS = 36
+MOST_IN_CAPTION = 400
 # The part of an em that characters take at most in the fonts that systems show by default.
 _NARROW, _WIDE, _USUAL = "iljtfrI.,:;'`!|()[]{}/\\- ", "mwMWQO@%&", 0.65
 _EMS = dict.fromkeys(_NARROW, 0.42) | dict.fromkeys(_WIDE, 1.0)
@@ -63,7 +64,7 @@ def clusters(picture: Picture) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(paths))
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = MOST_CHARACTERS) -> str:
     """A label as it is drawn: one line, without control characters, and not too long.
 
     >>> shown("a  b" + "x" * 99)
@@ -72,7 +73,7 @@ def shown(text: str) -> str:
     clean = " ".join(text.split())
     if not clean.isprintable():
         clean = "".join("�" if unicodedata.category(c) in {"Cc", "Cs", "Cn"} else c for c in clean)
-    return clean if len(clean) <= MOST_CHARACTERS else clean[: MOST_CHARACTERS - 1].rstrip() + "…"
+    return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
 
 
 def count_text(box: Box) -> str:

@@ -41,7 +41,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A whole graph. direction: "TB" or "LR"."""
+    """A whole graph. direction: "TB" or "LR"; caption: a sentence below it."""
 
     name: str
     boxes: tuple[Box, ...]

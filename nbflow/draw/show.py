@@ -9,10 +9,10 @@ from xxhash import xxh3_64_hexdigest
 
 from nbflow.draw import clicks
 from nbflow.draw.collapse import collapse
-from nbflow.draw.dot import shown, to_dot
+from nbflow.draw.dot import MOST_IN_CAPTION, shown, to_dot
 from nbflow.draw.layout import Area, lay_out
 from nbflow.draw.svg import alone, to_svg
-from nbflow.draw.theme import LOOKS, style
+from nbflow.draw.theme import LOOKS, style, words
 from nbflow.draw.words import legend, to_mermaid, to_text
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def mime_bundle(picture: Picture, dot: str = "") -> dict[str, str]:
 def _html(svg: str, layout: Layout, dot: str, picture: Picture) -> str:
     name = "nf-h" + xxh3_64_hexdigest(dot.encode())[:8]
     parts = "".join(
-        f'<span class="nf-{state}"><b>{LOOKS[state].symbol}</b> {count} {escape(state.replace("_", " "))}</span>'
+        f'<span class="nf-{state}"><b>{LOOKS[state].symbol}</b> {count} {escape(words(state))}</span>'
         for state, count in legend(picture.boxes)
     )
-    caption = f"<span>{escape(shown(picture.caption))}</span>" if picture.caption else ""
+    caption = f"<span>{escape(shown(picture.caption, MOST_IN_CAPTION))}</span>" if picture.caption else ""
     (dx, dy), (width, _) = layout.moved, layout.size
     places = [Area(a.x + dx, a.y + dy, a.width, a.height) for _, a in sorted(layout.boxes.items())]
     clickable = [*clicks.RULES, (".nf-drawing", f"max-width:{width:.0f}px"), *clicks.rules(places, width)]

@@ -9,7 +9,7 @@ from xxhash import xxh3_64_hexdigest
 
 from nbflow.draw.dot import MARGIN, SYMBOL_ROOM, clusters, count_text, label_size, shown
 from nbflow.draw.layout import Area
-from nbflow.draw.theme import LOOKS, NONE, style
+from nbflow.draw.theme import LOOKS, NONE, style, words
 from nbflow.lean import pattern
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _arrow(line: Line, arrow: Arrow) -> str:
 
 def _box(box: Box, area: Area, name: str) -> str:
     classes = f"nf-box nf-{box.kind} nf-{box.state or 'none'}" + (" nf-mapped" if box.mapped else "")
-    tip = "\n".join(filter(None, (box.name, box.state.replace("_", " "), count_text(box), box.detail)))
+    tip = "\n".join(filter(None, (box.name, words(box.state), count_text(box), box.detail)))
     radius = area.height / 2 if box.kind in {"parameter", "input", "merge"} else 7.0
     behind = ""
     if box.mapped:

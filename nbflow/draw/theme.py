@@ -40,6 +40,16 @@ LOOKS = {
 }
 NONE = Look("", GREY)
 
+
+def words(state: str) -> str:
+    """A state as people read it.
+
+    >>> words("trigger_failed"), words("running")
+    ('not run', 'running')
+    """
+    return "not run" if state == "trigger_failed" else state.replace("_", " ")
+
+
 # What JupyterLab calls its colours, with the values that hold elsewhere. lift: how much white the colours of the
 # states are mixed with, for Okabe-Ito is made for white paper.
 _LIGHT = {"paper": "#ffffff", "ink": "#1f2328", "quiet": "#6b7280", "line": "#c3c8d0", "box": "#f7f8fa", "lift": "0%"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from nbflow.draw.dot import clusters, count_text, shown
-from nbflow.draw.theme import LOOKS, NONE
+from nbflow.draw.dot import MOST_IN_CAPTION, clusters, count_text, shown
+from nbflow.draw.theme import LOOKS, NONE, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,16 +21,18 @@ def to_text(picture: Picture) -> str:
         above.setdefault(arrow.head, []).append(_source(arrow))
     lines = [shown(picture.name)]
     for box in picture.boxes:
-        words = [
+        parts = [
             LOOKS.get(box.state, NONE).symbol or "·",
             " › ".join(map(shown, (*box.cluster, box.label))),
             count_text(box),
-            box.state.replace("_", " "),
+            words(box.state),
         ]
         needs = ", ".join(above.get(box.name, ()))
-        lines.append("  " + " ".join(word for word in words if word) + (f"  ← {needs}" if needs else ""))
+        lines.append("  " + " ".join(part for part in parts if part) + (f"  ← {needs}" if needs else ""))
     if not picture.boxes:
         lines.append("  (no tasks yet)")
+    if picture.caption:
+        lines.append("  " + shown(picture.caption, MOST_IN_CAPTION))
     return "\n".join(lines)
 
 
@@ -63,8 +65,8 @@ def _mermaid_boxes(picture: Picture, path: tuple[str, ...]) -> Iterator[str]:
     indent = "  " * (len(path) + 1)
     for number, box in enumerate(picture.boxes):
         if box.cluster == path:
-            words = (LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box))
-            yield f'{indent}b{number}["{_quoted(" ".join(word for word in words if word))}"]'
+            parts = (LOOKS.get(box.state, NONE).symbol, shown(box.label), count_text(box))
+            yield f'{indent}b{number}["{_quoted(" ".join(part for part in parts if part))}"]'
     for number, inner in enumerate(clusters(picture)):
         if inner[:-1] == path:
             yield f'{indent}subgraph c{number}["{_quoted(shown(inner[-1]))}"]'

@@ -122,7 +122,9 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The run ends here: what has not finished is cancelled."""
+    """The run ends here: what has not finished is cancelled, or did not run because of an error of the run itself."""
+
+    error: Exception | None = None
 
 
 Event = (

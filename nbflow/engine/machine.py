@@ -75,8 +75,8 @@ class Machine:
                 self._changes.put(self.tracks[node], indices, State.PENDING)
             case m.Lost():
                 self._lost(event)
-            case m.Stopped():
-                self._stop()
+            case m.Stopped(error):
+                self._stop(error)
         return self._drain()
 
     def watch(self) -> set[Track]:
@@ -314,9 +314,11 @@ class Machine:
         else:
             self._commands.append(m.Resolve(user.node, (index,)))
 
-    def _stop(self) -> None:
+    def _stop(self, error: Exception | None) -> None:
         for track in self.tracks.values():
-            self._changes.cancel(track)
+            left = self._changes.end(track, State.CANCELLED if error is None else State.TRIGGER_FAILED)
+            if error is not None and left:
+                self._commands.append(m.Blame(track.node, left, error))
 
 
 # Stands for an element's position where it is a node's size that waits for a lost value.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbflow.engine.resolve import Resolver
     from nbflow.engine.track import Track
     from nbflow.executors.home import Home
+    from nbflow.model.executor import Waiting
     from nbflow.model.node import Argument
 
 # SYNC: the shell's own thread. HOME: the thread that asked for the run, which is the same one as long as the shell has
@@ -52,11 +53,20 @@ class Place(NamedTuple):
 class Places:
     """The places of the nodes of one run.
 
-    default: the flow's executor; dask: the cluster that "dask" means; loop: the one that the flow gives async tasks.
+    default: the flow's executor; dask: the cluster that "dask" means; loop: the one that the flow gives async tasks;
+    waiting: what is done while a cluster is waited for.
     """
 
     def __init__(
-        self, ledger: Ledger, resolver: Resolver, home: Home, *, default: str, dask: Cluster, loop: str
+        self,
+        ledger: Ledger,
+        resolver: Resolver,
+        home: Home,
+        *,
+        default: str,
+        dask: Cluster,
+        loop: str,
+        waiting: Waiting | None = None,
     ) -> None:
         self._ledger = ledger
         self._resolver = resolver
@@ -64,6 +74,7 @@ class Places:
         self._default = default
         self._dask = dask
         self._loop = loop
+        self._waiting = waiting
         self._bound: dict[int, str | None] = {}
         self._checked: set[tuple[Cluster, frozenset[tuple[str, float]]]] = set()
 
@@ -109,7 +120,7 @@ class Places:
         resources = node.task.options.resources
         asked = (cluster, frozenset(resources.items()))
         if asked not in self._checked:
-            cluster.check(resources, node.name)
+            cluster.check(resources, node.name, self._waiting)
             self._checked.add(asked)
 
     def _asked(self, node: Node) -> Where:

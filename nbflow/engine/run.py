@@ -95,8 +95,8 @@ class Shell:
                 self._do(self.machine.start())
                 self._lanes.look_ahead(self.machine.tracks.values())
                 self._go_on()
-            except BaseException:
-                self._stop()
+            except BaseException as error:
+                self._stop(error if isinstance(error, Exception) else None)
                 raise
             finally:
                 self._collector.wake()
@@ -323,8 +323,8 @@ class Shell:
             self._enqueue(node, gone, private=True)
         self._intake.record(batch, [outcome for outcome in outcomes if outcome.position not in again])
 
-    def _stop(self) -> None:
-        """Ends early: keeps what is finished, and lets what still runs be kept when it ends."""
+    def _stop(self, error: Exception | None) -> None:
+        """Ends early: keeps what is finished, and lets what still runs be kept when it ends. error: of the run."""
         for name, batches in self._flights.by_executor():
             self._executors[name].cancel(batches)
         for batch in self._flights:
@@ -338,7 +338,8 @@ class Shell:
                 self._intake.note(node, indices, outcomes)
                 done = [indices[outcome.position] for outcome in outcomes]
                 self.machine.handle(m.Succeeded(node, done))
-        self.machine.handle(m.Stopped())
+        for command in self.machine.handle(m.Stopped(error)):
+            self._other(command) if isinstance(command, m.Blame) else None
 
 
 def session_id() -> str:

@@ -6,10 +6,11 @@ import os
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ClusterError, MissingExtra, in_words
+from nbflow.executors.addresses import check_where
 from nbflow.executors.aside import import_aside
 from nbflow.executors.flags import optimized
 from nbflow.model.executor import Cluster
@@ -17,7 +18,9 @@ from nbflow.probe.listening import NOBODYS
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbflow.model.executor import Waiting
 
 # What a worker must have as the kernel has it, and how many numbers of its version count.
 _ALIKE = {"python": 2, "nbflow": 9, "cloudpickle": 2}
@@ -31,14 +34,16 @@ class DaskExecutor(Cluster):
     """A Dask cluster, as `Flow(executor=DaskExecutor("tcp://10.0.0.5:8786"))`.
 
     where: the address of a scheduler, a `distributed.Client`, or a cluster object of any of dask's packages; None for
-    workers on this machine, one for each core, which nbflow starts. security: a `distributed.Security`, for TLS.
+    workers on this machine, one for each core, which nbflow starts. security: a `distributed.Security`, for TLS. Raises
+    GraphError for what can be none of these.
     """
 
     def __init__(self, where: Any = None, *, security: Any = None) -> None:
+        check_where(where) if where is not None else None
         self.slots = 1
         self.workers: frozenset[str] = frozenset()
         self.is_own = where is None
-        self._where = where
+        self._where = where.strip() if isinstance(where, str) else where
         self._security = security
         self._client: Any = None
         self._pid = 0
@@ -51,14 +56,17 @@ class DaskExecutor(Cluster):
     def __repr__(self) -> str:
         return f"DaskExecutor({'' if self._where is None else repr(self._where)})"
 
-    def connect(self) -> Any:
-        """A client of the cluster, whose workers can do what the kernel asks of them. Raises ClusterError."""
+    def connect(self, waiting: Waiting | None = None) -> Any:
+        """A client of the cluster, whose workers can do what the kernel asks of them. Raises ClusterError.
+
+        waiting: what is done meanwhile.
+        """
         from concurrent.futures import wait  # brings in logging
 
         import_aside("nbflow.executors.dask")
         with self._lock:
             if self._client is None or self._client.status != "running" or self._pid != os.getpid():
-                self._client, self._pid = self._connected(), os.getpid()
+                self._client, self._pid = self._connected(waiting), os.getpid()
                 self._refuse_circle()
                 self._told.clear()
                 self._known.clear()
@@ -88,7 +96,7 @@ class DaskExecutor(Cluster):
         for address in [address for address, told in self._told.items() if told.done()]:
             self._compare(address, self._told.pop(address).result()[address])
 
-    def check(self, resources: Mapping[str, float], label: str) -> None:
+    def check(self, resources: Mapping[str, float], label: str, waiting: Waiting | None = None) -> None:
         """Raises ClusterError where no worker of the cluster has what a task asks for."""
         if self.is_own:
             raise ClusterError(
@@ -96,17 +104,15 @@ class DaskExecutor(Cluster):
                 f"have none; give the flow a cluster that has them (executor=DaskExecutor(address)), or change "
                 f"resources= of the task"
             )
-        workers = self.connect().scheduler_info(n_workers=-1)["workers"]
+        workers = self.connect(waiting).scheduler_info(n_workers=-1)["workers"]
         has = [worker["resources"] for worker in workers.values()]
         # A cluster that grows on demand begins with no workers; which ones it can start, nobody tells.
         if not has or any(all(each.get(name, 0) >= amount for name, amount in resources.items()) for each in has):
             return
-        offers = sorted({_in_words(each) for each in has if each})
-        what = f"its {len(has)} workers have {' or '.join(offers) or 'no resources'}"
         # All in one word: what comes after it is taken for something else.
         example = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
         raise ClusterError(
-            f"{label} needs resources {_in_words(resources)}, which no worker of {self._name()} has: {what}; "
+            f"{label} needs resources {_in_words(resources)}, which no worker of {self._name()} has: {_offers(has)}; "
             f'start one with `dask worker … --resources "{example}"`, or change resources= of the task'
         )
 
@@ -142,7 +148,7 @@ class DaskExecutor(Cluster):
             if client is not None and client is not self._where and self._pid == os.getpid():
                 client.close()
 
-    def _connected(self) -> Any:
+    def _connected(self, waiting: Waiting | None) -> Any:
         try:
             import distributed
         except ImportError as error:
@@ -163,15 +169,9 @@ class DaskExecutor(Cluster):
             where: Any = local_cluster()
         else:
             where = self._where
-        try:
-            make: Any = distributed.Client
-            return make(where, security=self._security, set_as_default=False, name="nbflow")
-        # An address that is none, certificates that do not fit, nobody who answers.
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise ClusterError(
-                f"{self._name()} cannot be reached: {in_words(error)}; is its scheduler running, and is "
-                f"security= what it asks for?"
-            ) from error
+        from nbflow.executors.connecting import connect
+
+        return connect(where, self._security, self._name(), waiting)
 
     def _refuse_circle(self) -> None:
         """Raises ClusterError where a task of this very cluster asks: it would wait for itself."""
@@ -271,6 +271,22 @@ def uncallable(cluster: DaskExecutor, label: str, error: BaseException) -> Clust
 
 def _in_words(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
+
+
+def _offers(has: Sequence[Mapping[str, float]]) -> str:
+    """What the workers of a cluster have, in words.
+
+    >>> _offers([{"GPU": 1.0}, {}]), _offers([{}])
+    ('1 of its 2 workers has GPU=1', 'its only worker has no resources')
+    """
+    counts = Counter(_in_words(each) for each in has if each) or {"no resources": len(has)}
+    all_of_them = "its only worker has" if len(has) == 1 else f"its {len(has)} workers have"
+    return " and ".join(
+        f"{all_of_them} {what}"
+        if count == len(has)
+        else f"{count} of its {len(has)} workers {'has' if count == 1 else 'have'} {what}"
+        for what, count in sorted(counts.items())
+    )
 
 
 def _start(version: str, count: int) -> list[str]:

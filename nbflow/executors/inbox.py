@@ -23,10 +23,18 @@ class Inbox:
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[Batch | Callable[[], None] | BaseException] = queue.SimpleQueue()
         self.empty = self._items.empty
+        self._ending: BaseException | None = None
 
     def put(self, item: Batch | Callable[[], None] | BaseException) -> None:
         """A batch, something that the shell is to do, or an exception, which ends the run."""
+        if isinstance(item, BaseException):
+            self._ending = item
         self._items.put(item)
+
+    def look(self) -> None:
+        """Raises an exception that was put here, before its turn: for whoever is busy with something else."""
+        if self._ending is not None:
+            raise self._ending
 
     def take(self, wait_s: float) -> list[Batch | Callable[[], None]]:
         """What has come since the last time; waits at most wait_s for the first. Raises an exception put here."""

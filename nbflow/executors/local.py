@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
 import logging
 import os
@@ -15,11 +14,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
+import dask
 from distributed import Scheduler, SpecCluster
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.subprocess import SubprocessWorker
 
 from nbflow.executors.flags import environment, python
+from nbflow.executors.hush import hush
 from nbflow.executors.tether import ENDS
 
 # What tells who looks after a worker to end it.
@@ -86,7 +87,8 @@ def _cluster(workers: int) -> Any:
         scheduler=scheduler,
         worker=worker,
         name="nbflow",
-        silence_logs=logging.CRITICAL,
+        # That would be for all clusters of this process.
+        silence_logs=False,
     )
 
 
@@ -100,6 +102,11 @@ class _Scheduler(Scheduler):
 
 class _Cluster(SpecCluster):
     """Where a worker is gone for long, or again, who looks after it starts the next one: it is never given up."""
+
+    async def _start(self) -> None:
+        # The parts of its web server it imports only when it begins.
+        hush(dask.config.get("distributed.scheduler.http.routes", ()))
+        await super()._start()  # type: ignore[no-untyped-call]  # it ships no types
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         Cluster._update_worker_status(self, op, msg)  # type: ignore[no-untyped-call]  # it ships no types
@@ -143,12 +150,5 @@ class _Worker(SubprocessWorker):
             self.process.stdin.write(END)
 
 
-def _be_quiet() -> None:
-    """Dask closes clusters when Python ends, and tells of the connections that break then."""
-    if os.getpid() in _STARTED:
-        logging.getLogger("distributed").handlers[:] = [logging.NullHandler()]
-
-
 _STARTED: dict[int, Future[Any]] = {}
 _LOCK = threading.Lock()
-atexit.register(_be_quiet)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow.errors import Interrupted
 from nbflow.executors.home import Home, running_loop
 from nbflow.flow.displays import Displayed
+from nbflow.flow.unrun import broken_text
 from nbflow.lean import dataclass
 from nbflow.model.state import State
 from nbflow.results.report import is_visible
@@ -138,21 +139,25 @@ class Background(Displayed):
 
     @property
     def how(self) -> str:
-        """How it stands, in a word: running, ended, cancelled."""
-        return "cancelled" if self._job.cancelled else "ended" if self.done else "running"
+        """How it stands, in a word: running, ended, cancelled, or broken off by an error of the run itself."""
+        if self._job.cancelled:
+            return "cancelled"
+        return "running" if not self.done else "ended" if self.run.broken is None else "broken off"
 
     def __repr__(self) -> str:
-        return f"<{self._job.flow.name!r} in the background: {self.how}, {self.progress}>"
+        error = f"; {broken_text(self.run)}" if self.done and self.run.broken is not None else ""
+        return f"<{self._job.flow.name!r} in the background: {self.how}, {self.progress}{error}>"
 
 
 def progress_of(run: Run) -> Progress:
     """How far a run is."""
     done = total = failed = 0
+    undone = {State.CANCELLED} if run.broken is None else {State.CANCELLED, State.TRIGGER_FAILED}
     for node, track in list(run.tracks.items()):
         if is_visible(node):
             counts = track.counts()
             total += sum(counts.values())
-            done += sum(count for state, count in counts.items() if state.finished and state is not State.CANCELLED)
+            done += sum(count for state, count in counts.items() if state.finished and state not in undone)
             failed += counts.get(State.FAILED, 0)
     return Progress(done, total, failed)
 

@@ -183,7 +183,11 @@ class Causes:
         ends["gone"] += sum(place >= len(record.states) for place in places)
         if ends["gone"] and self._workshop.store.history.cleared_ns(record.task) > run.started_ns:
             ends["cleared"] = ends.pop("gone")
-        told = {**_ENDS, "failed": f"failed last time{': ' + record.error if record.error else ''}"}
+        error = f": {record.error}" if record.error else ""
+        told = {**_ENDS, "failed": f"failed last time{error}"}
+        if error and record.state == State.TRIGGER_FAILED.label:
+            # Only what ended the run itself leaves an error with what did not run.
+            told["not run"] = f"did not run last time{error}"
         many = node.mapped and count > 1
         return [
             Reason(f"{number} of {count} elements {told[end]}" if many else f"it {told[end]}".replace("have", "has", 1))

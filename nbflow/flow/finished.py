@@ -11,6 +11,7 @@ from nbflow.flow.causes import Causes
 from nbflow.flow.remember import members_of, records_of, settle, shown_parameters
 from nbflow.flow.states import RunStates
 from nbflow.flow.values import made_again, require, value_of, values_of
+from nbflow.model.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -219,8 +220,13 @@ class Run(RunStates):
         hello
         """
         from nbflow.flow.logs import run_log
+        from nbflow.flow.unrun import why_not_run
 
-        return run_log(self._workshop, self.find(node), element)
+        found = self.find(node)
+        log = run_log(self._workshop, found, element)
+        if not log and self.state(found) is State.TRIGGER_FAILED:
+            log.why = f": it did not run, because {why_not_run(self, found)}"
+        return log
 
     def why(self, node: Node | str, element: Any = None) -> Why:
         """Why a node ran in this run, was reused, failed or did not run.
@@ -255,11 +261,13 @@ class Run(RunStates):
         if self.ok:
             return
         from nbflow.flow.failing import LINES_IN_SCRIPTS, failed_nodes, failure_block, first_error, in_python
+        from nbflow.flow.unrun import broken_text
 
         failed = failed_nodes(self)
         if not failed:
+            why = f": {broken_text(self)}" if self.broken is not None else ""
             raise RunFailed(
-                f"{self.flow.name} ended as {self.overall.label}; flow.last_run.table tells how each task did"
+                f"{self.flow.name} ended as {self.overall.label}{why}; flow.last_run.table tells how each task did"
             )
         block = failure_block(self, failed[0], in_python("flow.last_run"), LINES_IN_SCRIPTS)
         raise RunFailed(block, first_error(self, failed[0])[1]) from None
@@ -272,13 +280,15 @@ class Run(RunStates):
 
     def summary(self) -> str:
         """One line: how many elements ran, were reused and failed, and the time it took."""
+        from nbflow.flow.unrun import broken_text
         from nbflow.results.report import duration, is_visible, shared_text
 
         ran, reused, failed = self.counts()
         shared = sum(len(self.shared(node)) for node in self.tracks if is_visible(node))
         parts = [f"{ran} ran", f"{reused - shared} reused"] + ([shared_text(shared)] if shared else [])
         parts += [f"{failed} failed"] if failed else []
-        return f"{self.flow.name}: {', '.join(parts)} in {duration(self.seconds)}"
+        broken = f"; it ended with an error: {broken_text(self)}" if self.broken is not None else ""
+        return f"{self.flow.name}: {', '.join(parts)} in {duration(self.seconds)}{broken}"
 
     def __repr__(self) -> str:
         return f"<Run of {self.summary()}>"

@@ -31,6 +31,8 @@ class RunLog:
     def __init__(self, name: str, groups: list[tuple[str, Log]]) -> None:
         self.name = name
         self.groups = groups
+        # Why there is nothing, for the end of a sentence.
+        self.why = ""
 
     @property
     def text(self) -> str:
@@ -41,7 +43,7 @@ class RunLog:
         return len(self.groups)
 
     def __str__(self) -> str:
-        return self.text.removesuffix("\n") if self.groups else f"{self.name} put nothing out"
+        return self.text.removesuffix("\n") if self.groups else f"{self.name} put nothing out{self.why}"
 
     __repr__ = __str__
 

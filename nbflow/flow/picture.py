@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.draw import Arrow, Box, Picture
 from nbflow.flow.glance import source_of
+from nbflow.flow.unrun import broken_text
 from nbflow.lean import replace
 from nbflow.model.node import GATE, HIDDEN, MERGE, RESOURCE, Node, Parameter
 from nbflow.model.state import State
@@ -28,12 +29,18 @@ def flow_picture(graph: Graph, run: Run | None = None, rows: Iterable[PlanRow] =
         return _picture(graph, _plain)
     lasting, planned = _lasting(_run_state(run)), _planned(rows)
     picture = _picture(graph, lambda node: lasting(node) if run.takes_part(node) else planned(node), run.parameters)
-    return _with_children(picture, run, lasting=True)
+    return _with_children(replace(picture, caption=_caption(run)), run, lasting=True)
 
 
 def run_picture(run: Run) -> Picture:
     """The flow of a run with the states that the run left."""
-    return _with_children(_picture(run.graph, _run_state(run), run.parameters), run, lasting=False)
+    picture = replace(_picture(run.graph, _run_state(run), run.parameters), caption=_caption(run))
+    return _with_children(picture, run, lasting=False)
+
+
+def _caption(run: Run) -> str:
+    """What stands below the picture of a run that an error of its own has ended."""
+    return "" if run.broken is None else f"the run ended with an error: {broken_text(run)}"
 
 
 def live_picture(run: Run) -> Picture:

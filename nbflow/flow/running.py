@@ -21,6 +21,7 @@ from nbflow.flow.crossing import crossings
 from nbflow.flow.finished import Run
 from nbflow.flow.output import Presenter
 from nbflow.flow.watching import watched
+from nbflow.model.executor import Waiting
 from nbflow.model.state import State
 from nbflow.probe.listening import LISTENER
 from nbflow.probe.routing import routed
@@ -72,6 +73,9 @@ class Job:
             with watched(self.run, self.cancel if watchable else None):
                 try:
                     self._run_shell(home)
+                except Exception as error:
+                    self.run.broken = error
+                    raise
                 finally:
                     self.run.finish(self._forced)
         except RunCancelled:
@@ -104,6 +108,7 @@ class Job:
             default=flow.executor,
             dask=flow.cluster,
             loop=flow.loop,
+            waiting=Waiting(tell, inbox.look),
         )
         shell = Shell(
             workshop.machine,
@@ -186,7 +191,7 @@ def _processes(inbox: Inbox) -> Executor:
 def _dask(cluster: Where, inbox: Inbox, tell: Callable[[str], None]) -> Executor:
     """The executor of a cluster: the flow's, or one that tasks name."""
     assert isinstance(cluster, DaskExecutor)
-    cluster.connect()
+    cluster.connect(Waiting(tell, inbox.look))
     from nbflow.executors.dask import ClusterRun  # once it is known that there is what it needs
 
     return ClusterRun(inbox, cluster, tell)

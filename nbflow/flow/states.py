@@ -25,6 +25,8 @@ class RunStates:
         self.flow = flow
         self.graph = flow.graph
         self._workshop = workshop
+        # What ended the run before its time, where that was neither a task nor the user.
+        self.broken: Exception | None = None
         self._nodes = {node.name: node for node in workshop.nodes}
 
     @property

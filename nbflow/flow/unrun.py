@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbflow.model.state import UNSUCCESSFUL, State
 from nbflow.model.triggers import all_successful
+from nbflow.probe.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from nbflow.flow.finished import Run
     from nbflow.model.control import Gate
     from nbflow.model.node import Node
+
+
+def broken_text(run: Run) -> str:
+    """What ended a run before its time; empty where nothing did."""
+    return "" if run.broken is None else error_text(run.broken)
 
 
 def why_skipped(run: Run, node: Node) -> str:
@@ -38,7 +44,9 @@ def _not_taken(gate: Gate) -> str:
 
 
 def why_not_run(run: Run, node: Node) -> str:
-    """Why a node did not run although nothing was skipped: what failed above it, or its trigger."""
+    """Why a node did not run although nothing was skipped: what ended the run or failed above it, or its trigger."""
+    if any(error is run.broken for error in run.ledger.books[node].errors.values()):
+        return f"the run ended with an error: {broken_text(run)}"
     names = [f"`{up.name}`" for up in node.upstreams if run.track(up).state() in UNSUCCESSFUL]
     trigger = node.task.options.trigger
     if names and trigger is all_successful:

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from nbflow.errors import GraphError, nearest
+from nbflow.lean import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 EXECUTORS = ("threads", "processes", "dask", "sync")
 _HOW = (
@@ -16,12 +17,26 @@ _HOW = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is done while a cluster is waited for.
+
+    tell: called with what is waited for, where that takes long; look: raises what ends the waiting.
+    """
+
+    tell: Callable[[str], None]
+    look: Callable[[], None]
+
+
 class Cluster(ABC):
     """What a task may name instead of an executor: the base of `DaskExecutor`, for layers that do not know that."""
 
     @abstractmethod
-    def check(self, resources: Mapping[str, float], label: str) -> None:
-        """Raises ClusterError where no worker has what a task asks for. label: the task's name."""
+    def check(self, resources: Mapping[str, float], label: str, waiting: Waiting | None = None) -> None:
+        """Raises ClusterError where no worker has what a task asks for. label: the task's name.
+
+        waiting: what is done while it connects.
+        """
 
 
 def check_executor(executor: object, owner: str = "") -> None:

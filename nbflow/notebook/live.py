@@ -231,7 +231,7 @@ class View:
         if self._place is None:
             return
         if self._line is not None:
-            if self._run.overall is not State.CANCELLED:
+            if self._run.overall is not State.CANCELLED and self._run.broken is None:
                 self._line.close = self._close
                 return
             self._line.handle = None

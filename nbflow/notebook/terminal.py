@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from nbflow.draw.dot import shown
-from nbflow.draw.theme import LOOKS
+from nbflow.draw.theme import LOOKS, words
 from nbflow.flow.progress import Progress, Standing
 from nbflow.flow.screen import ROOMS
 from nbflow.model.state import State
@@ -115,7 +115,7 @@ class Line:
         items = sorted(self._standing.items(), key=lambda item: places.get(item[0], len(places)))
         if len(items) > MOST_ROWS:
             counts = Counter(now.state for _, now in items)
-            summary = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in counts.items())
+            summary = ", ".join(f"{number} {words(state)}" for state, number in counts.items())
             bad = [(name, now) for name, now in items if now.state not in {"success", "cached", "skipped"}]
             return [f"{len(items)} tasks: {summary}", *(self._row(name, now, 30) for name, now in bad[:MOST_ROWS])]
         width = max((len(shown(name)) for name, _ in items), default=0)
@@ -123,4 +123,4 @@ class Line:
 
     def _row(self, name: str, now: Standing, width: int) -> str:
         elements = f"{now.done}/{now.total}" if now.total > 1 else ""
-        return f"{LOOKS[now.state].symbol} {shown(name):<{width}}  {elements:>9}  {now.state.replace('_', ' ')}"
+        return f"{LOOKS[now.state].symbol} {shown(name):<{width}}  {elements:>9}  {words(now.state)}"

@@ -3,7 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const TALLEST = 560;
-const words = (state) => state.replace("_", " ");
+const words = (state) => state === "trigger_failed" ? "not run" : state.replace("_", " ");
 const DONE = new Set(["success", "cached", "skipped", "failed", "trigger_failed", "cancelled", "paused"]);
 const GONE = new Set(["restarting", "autorestarting", "dead"]);
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbflow.draw.theme import LOOKS, NONE
+from nbflow.draw.theme import LOOKS, NONE, words
 from nbflow.errors import MissingExtra, NbflowError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class ElementGrid:
         counts = self.frame["state"].value_counts()
         order = sorted(counts.index, key=lambda state: (state not in _FIRST, state))
         every = (f"all ({len(self.frame):,})", "")
-        return [every, *((f"{LOOKS.get(s, NONE).symbol} {s.replace('_', ' ')} ({counts[s]:,})", s) for s in order)]
+        return [every, *((f"{LOOKS.get(s, NONE).symbol} {words(s)} ({counts[s]:,})", s) for s in order)]
 
     def _show_states(self) -> None:
         before, choices = self.states.value, self._choices()

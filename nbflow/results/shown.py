@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nbflow.draw.theme import LOOKS, NONE
+from nbflow.draw.theme import LOOKS, NONE, words
 from nbflow.probe.secrets import short_text
 from nbflow.results.arguments import summary
 from nbflow.results.report import duration
@@ -47,7 +47,7 @@ class ShownFrame(pd.DataFrame):
             max_rows=shown_rows, max_cols=pd.get_option("display.max_columns"), na_rep="", notebook=True
         )
         for name, look in LOOKS.items():
-            label = name.replace("_", " ")
+            label = words(name)
             symbol = f'<span style="color:{look.colour};font-weight:700">{look.symbol}</span>'
             table = table.replace(
                 f"<td>{look.symbol} {label}</td>", f'<td style="white-space:nowrap">{symbol} {label}</td>'
@@ -98,7 +98,7 @@ def state_text(label: str) -> str:
     >>> state_text("success")
     '✓ success'
     """
-    return f"{LOOKS.get(label, NONE).symbol} {label.replace('_', ' ')}".strip()
+    return f"{LOOKS.get(label, NONE).symbol} {words(label)}".strip()
 
 
 def cell_text(value: Any) -> str:

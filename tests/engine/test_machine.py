@@ -3,6 +3,7 @@
 import pytest
 
 from nbflow.engine.events import (
+    Blame,
     Failed,
     Lost,
     Refused,
@@ -230,6 +231,19 @@ def test_a_stop_cancels_what_has_not_ended():
     machine.start()
     machine.handle(Stopped())
     assert machine.tracks[a].state() is machine.tracks[b].state() is State.CANCELLED
+    assert machine.finished
+
+
+def test_an_error_of_the_run_leaves_what_has_not_ended_as_not_run_and_says_why():
+    a = one()
+    b = one.map(a)
+    machine = machine_for(b)
+    machine.start()
+    error = OSError("nobody there")
+    blamed = machine.handle(Stopped(error))
+    assert blamed == [Blame(a, [0], error), Blame(b, [0], error)]
+    assert states(machine, a) == ["trigger_failed"]
+    assert machine.tracks[b].state() is State.TRIGGER_FAILED
     assert machine.finished
 
 

@@ -296,9 +296,11 @@ def test_who_looks_after_a_worker_and_is_killed_is_replaced(flow):
     assert not before & after
 
 
-def test_a_script_ends_without_a_word_of_dasks(tmp_path):
+@pytest.mark.parametrize("logs", ["", "import logging; logging.basicConfig(level=logging.INFO)"])
+def test_a_script_runs_and_ends_without_a_word_of_dasks(tmp_path, logs):
     (tmp_path / "script.py").write_text(
-        textwrap.dedent("""
+        f"{logs}\n"
+        + textwrap.dedent("""
             from nbflow import Flow, task
             if __name__ == "__main__":
                 with Flow("f", store="store", executor="dask") as flow:
@@ -308,6 +310,35 @@ def test_a_script_ends_without_a_word_of_dasks(tmp_path):
     )
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("19\n", "")
+
+
+BESIDE = """
+import logging
+logging.basicConfig(level=logging.INFO)
+from distributed import LocalCluster
+from nbflow import DaskExecutor, Flow, task
+
+def run(executor):
+    with Flow("f", store="store", executor=executor) as flow:
+        task(lambda x: x, name="same", cache=False).map(range(3))
+    assert flow.run()["same"] == [0, 1, 2]
+
+if __name__ == "__main__":
+    run("dask")
+    with LocalCluster(n_workers=1, dashboard_address="127.0.0.1:0", silence_logs=False) as cluster:
+        executor = DaskExecutor(cluster.scheduler_address)
+        run(executor)
+        executor.close()
+        print(cluster.scheduler_address)
+"""
+
+
+def test_the_logs_of_a_cluster_of_the_users_in_the_same_process_stay(tmp_path):
+    (tmp_path / "script.py").write_text(BESIDE)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    starts = [line for line in done.stderr.splitlines() if "Scheduler at:" in line]
+    assert [line.split()[-1] for line in starts] == done.stdout.split()
+    assert "Closing scheduler" in done.stderr
 
 
 def test_resources_that_the_workers_of_this_machine_do_not_have_are_told(flow):

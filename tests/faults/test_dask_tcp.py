@@ -1,6 +1,7 @@
 """A scheduler and workers as processes of their own, over TCP: what a run makes of it when they end, or stand still."""
 
 import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -287,7 +288,7 @@ def test_resources_that_no_worker_has_are_told_before_anything_is_sent(cluster, 
     assert list(flow.run(force=["fit"]).table.index)
     with flow_on(cluster.executor, tmp_path) as flow:
         task(lambda x: -x, name="fit", resources={"GPU": 4, "MEMORY": 4e9}).map(range(3))
-    with pytest.raises(ClusterError, match=r'its 3 workers have GPU=2; .* --resources "GPU=4 MEMORY=4e\+09"`'):
+    with pytest.raises(ClusterError, match=r'has: 1 of its 3 workers has GPU=2; .* --resources "GPU=4 MEMORY=4e\+09"`'):
         flow.run()
 
 
@@ -328,6 +329,27 @@ def test_an_address_that_nobody_answers_at_is_told(tmp_path, monkeypatch):
         task(lambda: 1, name="one")()
         with pytest.raises(ClusterError, match=r"tcp://127\.0\.0\.1:9 cannot be reached"):
             flow.run()
+
+
+def test_a_connection_that_is_lost_for_good_is_no_line_in_the_logs_of_another_cell(servers):
+    import dask
+
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    servers.scheduler()
+    servers.worker("one")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        executor = DaskExecutor(servers.address)
+        client = executor.connect()
+    logging.getLogger("distributed.client").addHandler(handler)
+    try:
+        os.killpg(servers.process.pid, signal.SIGKILL)
+        wait_for(lambda: client.status == "closed")
+    finally:
+        logging.getLogger("distributed.client").removeHandler(handler)
+    assert [record.getMessage() for record in records] == []
+    executor.close()
 
 
 def test_without_the_package_the_way_to_install_it_is_told(tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from nbflow import Flow, State, task
-from nbflow.errors import NbflowWarning, ParameterError, RunFailed
+from nbflow import Flow, State, task, unmapped
+from nbflow.errors import ClusterError, NbflowWarning, NotSuccessful, ParameterError, RunFailed
 
 
 class Steps:
@@ -75,6 +75,39 @@ def test_an_error_of_a_task_is_in_the_run(tmp_path):
     assert not run.ok
     assert isinstance(run.error("bad"), ZeroDivisionError)
     with pytest.raises(RunFailed):
+        run.check()
+
+
+def test_an_error_of_the_run_itself_is_told_wherever_the_run_is_shown_and_nobody_cancelled(tmp_path):
+    with Flow("broken", store=tmp_path) as flow:
+        first = task(lambda: 3, name="first", executor="threads")()
+        lost = task(lambda x, n: x + n, name="lost", executor="dask", resources={"GPU": 1}).map(
+            [1, 2, 3], n=unmapped(first)
+        )
+        task(sum, name="total")(lost)
+    handle = flow.start()
+    with pytest.raises(ClusterError, match="lost needs resources GPU=1"):
+        handle.wait(30)
+    run, why = handle.run, "ClusterError: lost needs resources GPU=1"
+    assert not run.ok
+    assert run.overall is State.FAILED
+    assert repr(handle).startswith(f"<'broken' in the background: broken off, 0 of 3 done; {why}")
+    assert f"; it ended with an error: {why}" in repr(run)
+    picture = run._repr_mimebundle_()
+    assert "⊘ lost not run" in picture["text/plain"]
+    assert all(why in picture[kind] for kind in picture if kind != "image/svg+xml")
+    for name in ("lost", "total"):
+        assert str(run.why(name)).startswith(f"{name} did not run:\n  because the run ended with an error: {why}")
+        assert f"{name} put nothing out: it did not run, because the run ended with an error: {why}" in str(
+            run.log(name)
+        )
+    told = [str(flow.why("lost")), *flow.history("lost")["error"], str(run.table), repr(run.log("lost"))]
+    assert "did not run last time: ClusterError: lost needs" in told[0]
+    assert why in told[1]
+    assert "cancelled" not in "".join(told)
+    with pytest.raises(NotSuccessful, match=why):
+        run["total"]
+    with pytest.raises(RunFailed, match=why):
         run.check()
 
 

@@ -235,6 +235,24 @@ x""")
     (tmp_path / "go").touch()
 
 
+def test_a_run_in_the_background_that_cannot_use_its_cluster_says_so_where_it_is_shown(kernel):
+    kernel("%flow lazy on")
+    kernel("xs = [1, 2, 3]")
+    kernel("%%task lost for x in xs --executor dask --resources GPU=1\nprint(x)\nx")
+    kernel("%flow run --background")
+    kernel("handle = next(each for each in reversed(Out.values()) if hasattr(each, 'cancel'))")
+    kernel.until("handle.done")
+    shown = [m["content"]["data"] for m in kernel("handle") if "data" in m["content"]]
+    why = "the run ended with an error: ClusterError: lost needs resources GPU=1"
+    assert any("⊘ lost" in data["text/plain"] and why in data["text/plain"] for data in shown)
+    assert any(why in data["text/html"] for data in shown if "text/html" in data)
+    assert why in texts(kernel("%flow log lost"))
+    told = texts(kernel("%flow why lost"))
+    assert "did not run last time: ClusterError: lost needs resources GPU=1" in told
+    assert "stopped" not in told
+    kernel("%flow lazy off")
+
+
 def test_a_second_run_in_the_background_says_that_it_is_computed_twice(kernel, tmp_path):
     kernel("""%%task waits for x in range(3) --ignore FOLDER --lazy
 while not (FOLDER / "go").exists():
