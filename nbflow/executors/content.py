@@ -17,9 +17,11 @@ from nbflow.executors.special import specially_reduced, with_members
 from nbflow.identity.asked import with_asked
 from nbflow.identity.bytecode import reaches_of
 from nbflow.identity.reducers import set_reducers
+from nbflow.probe.imported import IMPORTED
 
 if TYPE_CHECKING:
     import pickle
+    from collections.abc import Iterator
 
     from nbflow.executors.nodes import Numbers
     from nbflow.identity.reach import Reach
@@ -38,19 +40,55 @@ def packed_code(thing: Any, numbers: Numbers, read: set[str] | None = None) -> P
         return _packed(thing, numbers, read, guesses=False)
 
 
-def _packed(thing: Any, numbers: Numbers, read: set[str] | None, *, guesses: bool) -> PackedCode:
+def _packed(
+    thing: Any, numbers: Numbers, read: set[str] | None, *, guesses: bool, beside: tuple[type, ...] = ()
+) -> PackedCode:
+    """beside: classes that go along, of which the code knows by their base alone."""
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     pickler = _CodePickler(stream, numbers, guesses=guesses, protocol=5, buffer_callback=buffers.append)
     try:
-        pickler.dump(thing)
+        pickler.dump(_Beside(beside, thing) if beside else thing)
     except _Outdated:
         # The worker would go on with what came first.
         numbers.begin_run()
-        return _packed(thing, numbers, read, guesses=guesses)
+        return _packed(thing, numbers, read, guesses=guesses, beside=beside)
+    if "__subclasses__" in pickler.read:
+        known = dict.fromkeys(beside)
+        below = {**known, **dict.fromkeys(cls for base in pickler.bases for cls in _below(base))}
+        if below != known:
+            return _packed(thing, numbers, read, guesses=guesses, beside=tuple(below))
     if read is not None:
         read.update(pickler.read)
     return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), tuple(pickler.classes))
+
+
+def _below(base: type) -> Iterator[type]:
+    """The user's classes below one, in the order in which they were made."""
+    direct: list[type] = type.__subclasses__(base)
+    for cls in direct:
+        if _is_users(cls):
+            yield cls
+        yield from _below(cls)
+
+
+def _is_users(cls: type) -> bool:
+    return cls.__module__ == "__main__" or cls.__module__ in IMPORTED.by_name
+
+
+class _Beside:
+    """Stands for a thing; what is beside it is made first."""
+
+    def __init__(self, beside: tuple[type, ...], thing: Any) -> None:
+        self._all = (beside, thing)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _thing, self._all
+
+
+def _thing(_beside: tuple[type, ...], thing: Any) -> Any:
+    # Their bases know of them as long as somebody holds them: the run's space does, or their module.
+    return thing
 
 
 class _Outdated(Exception):
@@ -69,6 +107,8 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         self._home: Home | None = None
         self.read: set[str] = set()
         self.classes: dict[tuple[str, str], None] = {}
+        # The user's, in the order in which they were met.
+        self.bases: dict[type, None] = {}
 
     def reducer_override(self, thing: Any) -> Any:
         reduced = self._numbers.reduced(thing) or specially_reduced(thing)
@@ -83,6 +123,8 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         if not isinstance(thing, type):
             reduced = array_reduced(thing)
             return super().reducer_override(thing) if reduced is NotImplemented else reduced
+        if _is_users(thing):
+            self.bases[thing] = None
         reduced = super().reducer_override(thing)
         if thing.__qualname__ == thing.__name__ and found_in_main(thing):
             # By its id: others may have its name, such as the one that a dataclass with slots was made of.

@@ -86,6 +86,23 @@ def test_classes_with_slots_travel_both_ways_and_are_the_same_after_a_restart(sc
 
 
 CASES = {
+    "classes that their base alone knows": """
+        class Plugin:
+            name = "none"
+            @classmethod
+            def all(cls):
+                return [each for below in cls.__subclasses__() for each in (below.name, *below.all())]
+        class Csv(Plugin):
+            name = "csv"
+        class Json(Plugin):
+            name = "json"
+        class Lines(Json):
+            name = "lines"
+        @task
+        def case(x):
+            return Plugin.all(), [cls.__name__ for cls in Plugin.__subclasses__()], Lines.__mro__[1].name
+        expected = [(["csv", "json", "lines"], ["Csv", "Json"], "json")] * 2
+    """,
     "a property that is computed once": """
         import functools
         class Square:
