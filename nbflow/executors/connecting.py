@@ -31,6 +31,7 @@ _MAKE = (
     "make one with distributed.security.Security(tls_ca_file=…, tls_client_cert=…, tls_client_key=…, "
     "require_encryption=True)"
 )
+_PLAIN = "write tcp:// and leave security= out"
 _TLS = "tls://"
 
 
@@ -48,7 +49,7 @@ def connect(where: Any, security: Any, name: str, waiting: Waiting | None) -> Cl
         return _awaited(made, where, waiting)
     # An address that is none, certificates that do not fit, nobody who answers.
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
-        raise ClusterError(f"{name} {_why(error)}") from error
+        raise ClusterError(f"{name} {_why(error, with_tls=str(where).startswith(_TLS))}") from error
     finally:
         # Whoever was stopped wants it no more.
         if not made.done():
@@ -126,7 +127,7 @@ def _check_tls(security: Any, name: str) -> None:
         raise ClusterError(f"{name} cannot be reached with TLS without certificates: give it security=; {_MAKE}")
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, *, with_tls: bool) -> str:
     """Why there is no connection, and what to do, for the end of a sentence."""
     ask = "is it the scheduler's port, and is security= what it asks for?"
     if isinstance(error, _NoScheduler):
@@ -135,7 +136,9 @@ def _why(error: BaseException) -> str:
     if isinstance(error, CommClosedError):
         return f"cannot be reached: what listens there closed the connection ({told}); {ask}"
     if "cannot convert to SSL" in told:
-        return f"cannot be reached: {told}; that scheduler may not speak TLS: then write tcp:// and leave security= out"
+        return f"cannot be reached: {told}; that scheduler may not speak TLS: {_PLAIN}"
     if "encryption required" in told:
         return f"cannot be reached: {told}; write its address as tls://…, or leave require_encryption out of security="
-    return f"cannot be reached: {told}; is its scheduler running, and is security= what it asks for?"
+    # What a scheduler without TLS makes of it may come later than Dask waits.
+    plain = f" If it does not speak TLS, {_PLAIN}" if with_tls else ""
+    return f"cannot be reached: {told}; is its scheduler running, and is security= what it asks for?{plain}"
