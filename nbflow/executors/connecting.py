@@ -129,7 +129,9 @@ def _check_tls(security: Any, name: str) -> None:
 
 def _why(error: BaseException, *, with_tls: bool) -> str:
     """Why there is no connection, and what to do, for the end of a sentence."""
-    ask = "is it the scheduler's port, and is security= what it asks for?"
+    # How a scheduler without TLS refuses it differs with the time that it takes.
+    plain = f" If it does not speak TLS, {_PLAIN}" if with_tls else ""
+    ask = f"is it the scheduler's port, and is security= what it asks for?{plain}"
     if isinstance(error, _NoScheduler):
         return f"cannot be reached: what listens there does not answer as a Dask scheduler does; {ask}"
     told = in_words(error)
@@ -139,6 +141,4 @@ def _why(error: BaseException, *, with_tls: bool) -> str:
         return f"cannot be reached: {told}; that scheduler may not speak TLS: {_PLAIN}"
     if "encryption required" in told:
         return f"cannot be reached: {told}; write its address as tls://…, or leave require_encryption out of security="
-    # What a scheduler without TLS makes of it may come later than Dask waits.
-    plain = f" If it does not speak TLS, {_PLAIN}" if with_tls else ""
     return f"cannot be reached: {told}; is its scheduler running, and is security= what it asks for?{plain}"

@@ -68,6 +68,9 @@ def forked():
         os.setsid()
         time.sleep(15)
         os._exit(0)
+    # Before that it belongs to the worker, and ends with it.
+    while os.getsid(child) == os.getsid(0):
+        time.sleep(0.01)
     return child
 
 
