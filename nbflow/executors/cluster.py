@@ -39,7 +39,8 @@ class DaskExecutor(Cluster):
     """
 
     def __init__(self, where: Any = None, *, security: Any = None) -> None:
-        check_where(where) if where is not None else None
+        if where is not None:
+            check_where(where)
         self.slots = 1
         self.workers: frozenset[str] = frozenset()
         self.is_own = where is None
