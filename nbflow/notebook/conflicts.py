@@ -29,8 +29,8 @@ class Conflict:
     def text(self) -> str:
         behind = ", which depends on it" if self.output != self.task else ""
         return (
-            f"This cell gives `{self.name}` a new value, which task `{self.task}` uses, and reads `{self.output}`"
-            f"{behind}: it would show what the old `{self.name}` gave, so the cell was not run.\n"
+            f"This cell changes `{self.name}`, which task `{self.task}` uses, and reads `{self.output}`"
+            f"{behind}: it would show what came of `{self.name}` before, so the cell was not run.\n"
             f"Put the two into cells of their own: one that changes `{self.name}`, and one that reads `{self.output}`"
         )
 

@@ -41,7 +41,7 @@ STOPPED = {
 def test_a_cell_that_changes_what_it_reads_the_outcome_of_is_stopped(shop, cell):
     name, output = STOPPED[cell]
     shown = shop(cell)
-    assert f"This cell gives `{name}` a new value, which task `clean` uses, and reads `{output}`" in shown.text
+    assert f"This cell changes `{name}`, which task `clean` uses, and reads `{output}`" in shown.text
     assert "Put the two into cells of their own" in shown.text
     assert shop["TAX"] == 0.1
     assert shown.ran == []
@@ -90,7 +90,7 @@ def test_a_cell_run_again_unchanged_is_not_stopped(notebook):
     assert again.error is None
     assert again.text.endswith("3\n")
     edited = notebook(cell.replace("3", "4"), "plain")
-    assert "gives `rate` a new value, which task `scaled` uses, and reads `scaled`: it" in edited.text
+    assert "changes `rate`, which task `scaled` uses, and reads `scaled`: it" in edited.text
 
 
 def test_a_cell_run_again_that_gives_another_value_says_so(notebook):
