@@ -25,8 +25,10 @@ from nbflow.executors.failures import failure_of
 from nbflow.executors.freight import Freight, Report
 from nbflow.executors.order import IDLE, OPENING, Answer, Brief, Done, Held, Refused, Unlike
 from nbflow.executors.parcel import MOST_HELD
+from nbflow.executors.patches import PATCHES
 from nbflow.executors.remote import Worker, surround
 from nbflow.executors.shipped import Shipped
+from nbflow.executors.spaces import leave
 from nbflow.lean import replace
 from nbflow.probe.listening import apart
 from nbflow.probe.versions import unlike_here
@@ -157,6 +159,8 @@ class _Here:
     def __init__(self) -> None:
         self._around: Around | None = None
         self._has_shell = False
+        # Why what the user has put into installed modules is not there.
+        self.unopened: Exception | None = None
         self._shipped: Shipped | None = None
         # As it was when nbflow first came.
         self._environment: dict[str, str] = {}
@@ -255,6 +259,13 @@ class _Here:
         self._shipped.update(around.modules)
         surround(around, anew=True)
         self._has_shell = around.has_shell
+        self.unopened = None
+        try:
+            with apart():
+                PATCHES.put(around.patched)
+        # What it needs may be missing here, and what the user's own way to rebuild it raises is any exception.
+        except Exception as error:  # noqa: BLE001 (each order tells it)
+            self.unopened = error
 
 
 def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Freight, ...]) -> Report:
@@ -262,6 +273,8 @@ def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Fre
     try:
         worker.opened = False
         watch.begin(OPENING)
+        if HERE.unopened is not None:
+            raise HERE.unopened
         order: Order = freight.open()
         unlike = {} if watch.waybill.own else unlike_here(order.packages)
         if unlike:
@@ -280,6 +293,8 @@ def _performed(worker: Worker, watch: _Watch, freight: Freight, units: tuple[Fre
     # What unpickling the user's values raises is any exception; a defect of ours is told in the same way.
     except Exception as error:  # noqa: BLE001 (raised again in the kernel)
         end = Refused(failure_of(error), opened=worker.opened)
+    finally:
+        leave()
     return Report(answers, end)
 
 

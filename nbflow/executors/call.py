@@ -76,12 +76,15 @@ class Call:
             return sent
         try:
             return sent.open()
+        except MemoryError:
+            raise
         # What it is made of may be missing here, and what the user's own way to rebuild it raises is any exception.
         except Exception as error:
+            missing = "install there what is missing, or " if isinstance(error, (ImportError, AttributeError)) else ""
             name = parameter(inspect.unwrap(self._fn), argument) if isinstance(argument, int) else argument
             raise NotSendable(
                 f"{self._order.label}: its argument {name!r} cannot be opened in the worker: {in_words(error)}; "
-                f'install there what is missing, or give the task executor="threads"'
+                f'{missing}give the task executor="threads"'
             ) from error
 
     def _alarm(self) -> AbstractContextManager[None]:

@@ -50,10 +50,10 @@ def connect(where: Any, security: Any, name: str, waiting: Waiting | None) -> Cl
     # An address that is none, certificates that do not fit, nobody who answers.
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise ClusterError(f"{name} {_why(error, with_tls=str(where).startswith(_TLS))}") from error
-    finally:
+    except BaseException:
         # Whoever was stopped wants it no more.
-        if not made.done():
-            made.add_done_callback(_close)
+        made.add_done_callback(_close)
+        raise
 
 
 def _awaited(made: Future[Client], where: Any, waiting: Waiting | None) -> Client:

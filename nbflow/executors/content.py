@@ -11,7 +11,8 @@ from cloudpickle import cloudpickle
 
 from nbflow.codecs.pickled import array_reduced, with_full_name
 from nbflow.executors.order import PackedCode
-from nbflow.executors.overlay import is_replaced
+from nbflow.executors.overlay import bases_in_modules, is_replaced
+from nbflow.executors.patches import original
 from nbflow.executors.spaces import Home, class_at_home, function_at_home
 from nbflow.executors.special import specially_reduced, with_members
 from nbflow.identity.asked import with_asked
@@ -53,11 +54,12 @@ def _packed(
         # The worker would go on with what came first.
         numbers.begin_run()
         return _packed(thing, numbers, read, guesses=guesses, beside=beside)
-    if "__subclasses__" in pickler.read:
-        known = dict.fromkeys(beside)
-        below = {**known, **dict.fromkeys(cls for base in pickler.bases for cls in _below(base))}
-        if below != known:
-            return _packed(thing, numbers, read, guesses=guesses, beside=tuple(below))
+    bases = pickler.bases if "__subclasses__" in pickler.read else {}
+    known = dict.fromkeys(beside)
+    below = (cls for base in (*bases, *(bases_in_modules() if guesses else ())) for cls in _below(base))
+    # Compared as mappings: the order in which they are met changes with what goes along.
+    if (larger := {**known, **dict.fromkeys(below)}) != known:
+        return _packed(thing, numbers, read, guesses=guesses, beside=tuple(larger))
     if read is not None:
         read.update(pickler.read)
     return PackedCode(stream.getvalue(), tuple(buffer.raw() for buffer in buffers), tuple(pickler.classes))
@@ -111,7 +113,7 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no ty
         self.bases: dict[type, None] = {}
 
     def reducer_override(self, thing: Any) -> Any:
-        reduced = self._numbers.reduced(thing) or specially_reduced(thing)
+        reduced = self._numbers.reduced(thing) or specially_reduced(thing) or original(thing)
         if reduced is not None:
             return reduced
         if isinstance(thing, types.CodeType):

@@ -70,7 +70,7 @@ class Depot:
         self._client = client
         self._meanwhile = meanwhile
         self._kept: OrderedDict[Unit | None, Any] = OrderedDict()
-        self._undeliverable: dict[Unit | None, Undeliverable] = {}
+        self._undeliverable: dict[Unit | None, tuple[int, int]] = {}
         self._run = uuid.uuid4().hex
         self._around: tuple[Surroundings, Around, Freight] | None = None
         self._knock: Any = None
@@ -111,12 +111,12 @@ class Depot:
 
     def _keep(self, unit: Unit | None, freight: Freight, batch: Batch) -> Any:
         if unit in self._undeliverable:
-            raise self._undeliverable[unit]
+            raise Undeliverable(*self._undeliverable[unit])
         if unit not in self._kept:
             try:
                 self._kept[unit] = self._placed(freight, batch)
             except Undeliverable as error:
-                self._undeliverable[unit] = error
+                self._undeliverable[unit] = (error.times, error.size_bytes)
                 raise
         return self._kept[unit]
 

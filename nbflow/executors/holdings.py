@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import NotSendable
 from nbflow.executors.content import packed_code
-from nbflow.executors.order import Held, Packed
+from nbflow.executors.order import Held, Packed, Patched
 from nbflow.executors.overlay import held_values, names_in_modules
 from nbflow.executors.patches import patches
 from nbflow.executors.values import packed_held
@@ -18,42 +18,46 @@ if TYPE_CHECKING:
 
 
 class Holdings:
-    """Grows with the code that a run sends."""
+    """Grows with the code that a run sends. patched: what of it lies in installed modules."""
 
     def __init__(self, numbers: Numbers) -> None:
+        self.patched: Patched | None = None
         self._numbers = numbers
         self._read: set[str] = set()
         self._values: dict[str, dict[str, Any]] = {}
         self._patches: dict[str, dict[str, Any]] = {}
-        self._packed: dict[str, Packed] = {}
 
     def grown(self, read: set[str], where: str) -> Held | None:
-        """All of it, for code that reads these names, too; None where that is what it was. Raises NotSendable.
+        """What the user's modules hold, for code that reads these names, too; None where that is what it was.
 
-        What a task changed in place meanwhile was of this run's making. where: names the task for an error.
+        What a task changed in place meanwhile was of this run's making. where: names the task for an error. Raises
+        NotSendable, and then knows no more than before.
         """
-        patched = self._look_for_patches(read, where)
+        self._look_for_patches(read | names_in_modules(), where)
         values = held_values(self._read)
-        if not patched and _are_alike(values, self._values):
+        if _are_alike(values, self._values):
             return None
+        held = Held({name: packed_held(each, self._numbers) for name, each in values.items()})
         self._values = values
-        packed = {name: packed_held(each, self._numbers) for name, each in values.items()}
-        return Held(packed, dict(self._packed))
+        return held
 
-    def _look_for_patches(self, read: set[str], where: str) -> bool:
-        """Whether there are any under names that were not read before; what is put there reads names of its own."""
-        found = False
-        news = (read | names_in_modules()) - self._read
+    def _look_for_patches(self, read: set[str], where: str) -> None:
+        """Looks under names that were not read before; what is put there reads names of its own."""
+        known, news = set(self._read), read - self._read
+        found = {module: dict(some) for module, some in self._patches.items()}
+        packed = dict(self.patched.modules) if self.patched is not None else {}
+        run = self._numbers.run
         while news:
-            self._read |= news
+            known |= news
             more: set[str] = set()
             for module, some in patches(news).items():
-                found = True
-                of_module = self._patches.setdefault(module, {})
+                of_module = found.setdefault(module, {})
                 of_module.update(some)
-                self._packed[module] = self._pack(module, of_module, more, where)
-            news = more - self._read
-        return found
+                packed[module] = self._pack(module, of_module, more, where)
+            news = more - known
+        self._read, self._patches = known, found
+        if packed and (self.patched is None or self.patched.modules != packed or self._numbers.run != run):
+            self.patched = Patched(self._numbers.run, packed)
 
     def _pack(self, module: str, values: Mapping[str, Any], read: set[str], where: str) -> Packed:
         try:

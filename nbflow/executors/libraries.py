@@ -92,11 +92,13 @@ def csv_dialects() -> dict[str, dict[str, Any]]:
 def put_csv_dialects(dialects: Mapping[str, dict[str, Any]]) -> None:
     csv = sys.modules["csv"]
     present = csv_dialects()
-    for name in present.keys() - dialects.keys():
+    # Others came with what was imported here.
+    for name in (_PUT_DIALECTS & present.keys()) - dialects.keys():
         csv.unregister_dialect(name)
     for name, dialect in dialects.items():
         if dialect != present.get(name):
             csv.register_dialect(name, **dialect)
+            _PUT_DIALECTS.add(name)
 
 
 def decimal_context() -> tuple[Any, ...]:
@@ -216,6 +218,7 @@ def _is_own(logger: str) -> bool:
 LOGGERS = Loggers()
 RC_PARAMS = RcParams()
 _NO_LOGGER = logging.PlaceHolder
+_PUT_DIALECTS: set[str] = set()
 _DIALECT = (
     *("delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace", "strict"),
 )

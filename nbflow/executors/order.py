@@ -47,17 +47,21 @@ class PackedCode(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the user's modules hold in the kernel, by module: opened where a worker has imported that.
-
-    patches: what the user has put into installed modules.
-    """
+    """What the user's modules hold in the kernel, by module: opened where a worker has imported that."""
 
     modules: dict[str, Packed]
-    patches: dict[str, Packed] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
-        return sum(packed.size_bytes for packed in (*self.modules.values(), *self.patches.values()))
+        return sum(packed.size_bytes for packed in self.modules.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """What a run finds put into installed modules, by module. run: in whose namespace that lives."""
+
+    run: str
+    modules: dict[str, Packed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Surroundings:
     log_level: int
     has_shell: bool
     settings: Settings
+    patched: Patched | None
 
 
 @dataclass(slots=True)

@@ -45,6 +45,19 @@ def names_in_modules() -> set[str]:
     return set().union(*(_names_in(IMPORTED.by_name[name]) for name in _modules()))
 
 
+def bases_in_modules() -> list[type]:
+    """The classes of the user's modules, where code of these asks any class for those below it."""
+    modules = _modules()
+    if not any("__subclasses__" in _names_in(IMPORTED.by_name[name]) for name in modules):
+        return []
+    return [
+        value
+        for name, module in modules.items()
+        for value in list(vars(module).values())
+        if isinstance(value, type) and value.__module__ == name
+    ]
+
+
 def _modules() -> dict[str, types.ModuleType]:
     return {name: sys.modules[name] for name in IMPORTED.by_name if name in sys.modules and name != "__main__"}
 

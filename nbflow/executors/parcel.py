@@ -115,6 +115,7 @@ class Packer:
             logging.getLogger().level,
             _has_shell(),
             self._settings,
+            self._holdings.patched,
         )
 
     def supply(self, order: Order, held: dict[Unit, None]) -> None:

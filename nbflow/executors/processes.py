@@ -73,7 +73,7 @@ class _Carrier:
                 errand.fail([place], why)
             if not order.places:
                 continue
-            worker = worker or POOL.borrow()
+            worker = self._fit(worker or POOL.borrow())
             is_new = worker.around is None
             self._furnish(worker, order)
             try:
@@ -87,6 +87,14 @@ class _Carrier:
                 worker.kill()
                 raise
             worker = worker if lives else None
+        return worker
+
+    def _fit(self, worker: WorkerProcess) -> WorkerProcess:
+        """A worker, or another one: what it imported while something was put into a module may hold that for good."""
+        patched = self._packer.surroundings().patched
+        while worker.around is not None and worker.around.patched not in (None, patched):
+            POOL.end(worker)
+            worker = POOL.borrow()
         return worker
 
     def _furnish(self, worker: WorkerProcess, order: Order) -> None:

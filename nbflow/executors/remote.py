@@ -23,6 +23,7 @@ from nbflow.executors.failures import failure_of
 from nbflow.executors.forks import ending_forks
 from nbflow.executors.nodes import packed_nodes
 from nbflow.executors.order import Answer, Done, Held, Packed, PackedCode, Unit, brief_of
+from nbflow.executors.patches import PATCHES
 from nbflow.executors.settings import enter_settings, put_settings
 from nbflow.executors.shipped import Shipped
 from nbflow.executors.spaces import Space, enter, show
@@ -150,6 +151,8 @@ class Worker:
         if self._around is not None:
             # Wherever tasks have gone since.
             surround(self._around, anew=self._held is None or self._held in order.forget)
+            PATCHES.put(self._around.patched)
+            enter(space)
         enter_settings()
         held = order.units.pop(order.held, None)
         if isinstance(held, Held):

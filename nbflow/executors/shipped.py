@@ -10,7 +10,6 @@ from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.overlay import put_values
-from nbflow.executors.patches import Patches
 from nbflow.probe.listening import apart
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ class Shipped(importlib.abc.MetaPathFinder):
         self._state_of = state_of
         self._modules: Mapping[str, Module] = {}
         self._held: Mapping[str, Packed] = {}
-        self._patches = Patches()
         # Imports that are under way, one in another, and the modules that they have made so far.
         self._depth = 0
         self._made: list[ModuleType] = []
@@ -43,7 +41,6 @@ class Shipped(importlib.abc.MetaPathFinder):
 
     def hold(self, held: Held, *, anew: bool) -> None:
         """From now on the modules hold this. anew: also where they were given the same before."""
-        self._patches.put(held.patches)
         known, self._held = self._held, held.modules
         for name, packed in held.modules.items():
             if name in sys.modules and (anew or known.get(name) != packed):

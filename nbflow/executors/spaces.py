@@ -74,11 +74,16 @@ def _now() -> _Now:
 
 
 def enter(space: Space) -> None:
-    """From now on this thread's `__main__` is that of a run, and that of threads that it starts."""
+    """From now on this thread's `__main__` is that of a run; that of threads that it starts is the latest run's."""
     main = sys.modules["__main__"]
     if type(main) is types.ModuleType:
         main.__class__ = Main
     _AT_WORK.now = _latest[0] = _Now(space)
+
+
+def leave() -> None:
+    """From now on the `__main__` of this thread is that of the process: others may use it, too."""
+    _AT_WORK.now = _Now(None)
 
 
 def show(name: str, thing: Any) -> None:

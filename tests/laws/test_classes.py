@@ -582,3 +582,19 @@ def test_a_cached_partial_travels(script, executor):
             print(flow.run(check=True)["use"])
     """
     assert script(text, executor) == "[2, 3]\n"
+
+
+def test_a_module_of_the_users_finds_the_classes_that_the_notebook_made_below_its_own(flow_of, executor, local_module):
+    local_module(
+        "law_plugins", "class Base:\n    @classmethod\n    def all(cls):\n        return cls.__subclasses__()\n"
+    )
+    import law_plugins
+
+    class Csv(law_plugins.Base):
+        pass
+
+    # As those of a notebook do, it travels by content.
+    Csv.__module__ = "__main__"
+    with flow_of(executor) as flow:
+        task(lambda x: [cls.__name__ for cls in law_plugins.Base.all()], name="names", cache=False).map([1])
+    assert flow.run()["names"] == [["Csv"]]

@@ -1,12 +1,16 @@
 """What the user has put into installed modules and their classes: the same wherever tasks are called."""
 
+import functools
 import json
+import math
 import statistics
 import threading
+import time
 
 import pandas as pd
+import pytest
 
-from nbflow import task
+from nbflow import DaskExecutor, Flow, task
 
 DUMPS = json.dumps
 
@@ -17,8 +21,20 @@ class Geo:
     def __init__(self, frame):
         self.frame = frame
 
+    def shown(self, x):
+        return shown(x)
+
     def area(self):
         return int(self.frame["a"].sum())
+
+
+class Slow:
+    def __init__(self, x):
+        self.x = x
+
+
+def shown(x):
+    return f"shown {x}"
 
 
 def in_order(thing):
@@ -81,6 +97,46 @@ def test_what_cannot_be_sent_of_them_is_told_and_not_left_out(flow_of, away, mon
     monkeypatch.setattr(statistics, "mean", lambda numbers: lock.locked())
     with flow_of(away) as flow:
         task(lambda x: statistics.mean([x]), name="mean", cache=False).map([3])
-    error = flow.run().error("mean")
-    assert "statistics.mean" in str(error)
-    assert 'executor="threads"' in str(error)
+        task(lambda x: statistics.mean([x, 2]), name="again", cache=False).map([3, 4])
+    run = flow.run()
+    # Also what comes after one that failed: nothing goes on without it.
+    for error in (run.error("mean"), run.error("again", 0), run.error("again", 1)):
+        assert "statistics.mean" in str(error)
+        assert 'executor="threads"' in str(error)
+
+
+def test_what_calls_the_function_written_in_c_that_it_replaces_calls_that(flow_of, executor, monkeypatch):
+    root = math.sqrt
+    monkeypatch.setattr(math, "sqrt", lambda x: root(x) + 100)
+    with flow_of(executor) as flow:
+        task(lambda x: (math.sqrt(x), root(x)), name="roots").map([4.0])
+    assert flow.run()["roots"] == [(102.0, 2.0)]
+
+
+@pytest.mark.parametrize("how", ["partial", "method", "cached"])
+def test_whatever_can_be_called_may_take_the_place_of_a_function(flow_of, executor, monkeypatch, how):
+    ways = {"partial": functools.partial(in_order), "method": Geo(None).shown, "cached": functools.cache(shown)}
+    monkeypatch.setattr(statistics, "mean", ways[how])
+    with flow_of(executor) as flow:
+        task(lambda x: statistics.mean(x), name="mean").map([3])
+    assert flow.run()["mean"] == [DUMPS(3) if how == "partial" else "shown 3"]
+
+
+def test_all_threads_of_a_worker_find_it(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    def slow_to_make(x):
+        return Slow(x).x + 100
+
+    monkeypatch.setattr(statistics, "mean", slow_to_make)
+    with LocalCluster(n_workers=1, threads_per_worker=4, dashboard_address="127.0.0.1:0") as cluster:
+        executor = DaskExecutor(cluster)
+        with Flow("wide", store=tmp_path / "store", executor=executor) as flow:
+            task(lambda x: time.sleep(0.1) or statistics.mean(x), name="mean", cache=False).map(range(12))
+        with Flow("plain", store=tmp_path / "store", executor=executor) as plain:
+            task(lambda x: x, name="same", cache=False).map(range(12))
+        run = flow.start()
+        # Another run on the same worker, that knows nothing of it, takes nothing away.
+        assert plain.run()["same"] == list(range(12))
+        assert run.wait()["mean"] == [x + 100 for x in range(12)]
+        executor.close()

@@ -401,3 +401,19 @@ def test_python_itself_is_started_as_the_kernel_was(away, tmp_path, local_module
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("1000 (1, 1, 1)\n", "")
+
+
+def test_dialects_that_came_with_a_module_stay_as_long_as_that(flow_of, executor, local_module):
+    local_module("law_dialect", "import csv\ncsv.register_dialect('semi', delimiter=';')\n")
+
+    def read(x):
+        import csv
+
+        import law_dialect  # noqa: F401
+
+        return list(csv.reader([f"{x};b"], dialect="semi"))
+
+    for name in ("first", "second"):
+        with flow_of(executor, name) as flow:
+            task(read, cache=False).map([1, 2])
+        assert flow.run()["read"] == [[["1", "b"]], [["2", "b"]]]
