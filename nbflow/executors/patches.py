@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.executors.spaces import Space, enter
 from nbflow.identity.parts import MISSING
-from nbflow.loaded import loaded
+from nbflow.loaded import loaded, space_of
 from nbflow.probe.imported import IMPORTED
 from nbflow.probe.packages import is_installed
 
@@ -38,11 +38,9 @@ def patches(names: AbstractSet[str]) -> dict[str, dict[str, Any]]:
 
 def _functions(names: AbstractSet[str]) -> Iterator[tuple[str, str, Any]]:
     for module, thing in list(sys.modules.items()):
-        if not isinstance(thing, ModuleType):
-            continue
-        # Thousands of modules are asked, for every task; those that wait to be imported are left to wait.
-        space = ModuleType.__getattribute__(thing, "__dict__")
-        if space.keys().isdisjoint(names):
+        space = space_of(thing)
+        # Thousands of modules are asked, for every task.
+        if space is None or space.keys().isdisjoint(names):
             continue
         for name in space.keys() & names:
             if _is_users(space[name]) and _is_installed(module, space):

@@ -12,6 +12,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from nbflow.lean import dataclass
+from nbflow.loaded import space_of
 from nbflow.probe.files import stamp_of
 from nbflow.probe.packages import is_installed
 
@@ -68,7 +69,7 @@ class ImportedModules:
         found = dict(self.by_name)
         for name, module in list(sys.modules.items()):
             # Some put objects of their own into sys.modules, which answer to any attribute.
-            spec = module.__dict__.get("__spec__") if isinstance(module, ModuleType) else None
+            spec = (space_of(module) or {}).get("__spec__")
             if spec is None:
                 continue
             if self._seen.get(name) is spec:
@@ -92,7 +93,7 @@ class ImportedModules:
 
 def _imported(module: ModuleType, name: str, spec: object) -> Imported | None:
     """A module as its file is now; None for one that is not the user's."""
-    file = module.__dict__.get("__file__")
+    file = (space_of(module) or {}).get("__file__")
     if not isinstance(file, str) or not file.endswith(".py") or is_installed(file, name.partition(".")[0]):
         return None
     return Imported(spec, file, stamp_of(file), _content(file), hasattr(module, "__path__"))

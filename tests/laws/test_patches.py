@@ -4,8 +4,10 @@ import functools
 import json
 import math
 import statistics
+import sys
 import threading
 import time
+import types
 
 import pandas as pd
 import pytest
@@ -140,3 +142,22 @@ def test_all_threads_of_a_worker_find_it(tmp_path, monkeypatch):
         assert plain.run()["same"] == list(range(12))
         assert run.wait()["mean"] == [x + 100 for x in range(12)]
         executor.close()
+
+
+class Library:
+    """As cffi makes them: it lies among the modules, says that it is one, and is none."""
+
+    __class__ = types.ModuleType
+
+
+def test_what_lies_among_the_modules_and_is_none_is_left_alone(flow_of, executor, monkeypatch):
+    class Lazy(types.ModuleType):
+        def __getattribute__(self, name):
+            raise AssertionError("it was to be imported later")
+
+    monkeypatch.setitem(sys.modules, "law_library", Library())
+    monkeypatch.setitem(sys.modules, "law_nothing", None)
+    monkeypatch.setitem(sys.modules, "law_lazy", Lazy("law_lazy"))
+    with flow_of(executor) as flow:
+        task(lambda x: x, name="same", cache=False).map([1])
+    assert flow.run()["same"] == [1]
