@@ -151,13 +151,8 @@ class Library:
 
 
 def test_what_lies_among_the_modules_and_is_none_is_left_alone(flow_of, executor, monkeypatch):
-    class Lazy(types.ModuleType):
-        def __getattribute__(self, name):
-            raise AssertionError("it was to be imported later")
-
     monkeypatch.setitem(sys.modules, "law_library", Library())
     monkeypatch.setitem(sys.modules, "law_nothing", None)
-    monkeypatch.setitem(sys.modules, "law_lazy", Lazy("law_lazy"))
     with flow_of(executor) as flow:
         task(lambda x: x, name="same", cache=False).map([1])
     assert flow.run()["same"] == [1]
