@@ -46,7 +46,6 @@ class Holdings:
         known, news = set(self._read), read - self._read
         found = {module: dict(some) for module, some in self._patches.items()}
         packed = dict(self.patched.modules) if self.patched is not None else {}
-        run = self._numbers.run
         while news:
             known |= news
             more: set[str] = set()
@@ -56,7 +55,7 @@ class Holdings:
                 packed[module] = self._pack(module, of_module, more, where)
             news = more - known
         self._read, self._patches = known, found
-        if packed and (self.patched is None or self.patched.modules != packed or self._numbers.run != run):
+        if packed and (self.patched is None or self.patched.modules != packed):
             self.patched = Patched(self._numbers.run, packed)
 
     def _pack(self, module: str, values: Mapping[str, Any], read: set[str], where: str) -> Packed:

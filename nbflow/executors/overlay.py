@@ -23,12 +23,8 @@ if TYPE_CHECKING:
     from nbflow.probe.imported import Imported
 
 
-def held_values(read: set[str]) -> dict[str, dict[str, Any]]:
-    """By module, what the user's modules hold under names that code reads: `K`, or `Box.size`.
-
-    read: names in the code that is sent; those in the modules' own code come to it.
-    """
-    names = read | names_in_modules()
+def held_values(names: set[str]) -> dict[str, dict[str, Any]]:
+    """By module, what the user's modules hold under names that code reads: `K`, or `Box.size`."""
     held = {}
     for name, module in _modules().items():
         defaults = {id(each) for fn in _functions(module) for each in _defaults(fn) if not is_immutable(each)}

@@ -18,7 +18,7 @@ from nbflow.executors.content import packed_code
 from nbflow.executors.failures import error_of
 from nbflow.executors.holdings import Holdings
 from nbflow.executors.nodes import Numbers
-from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Surroundings, Unit
+from nbflow.executors.order import PLAIN, Held, Module, Order, Packed, Patched, Surroundings, Unit
 from nbflow.executors.overlay import is_outdated
 from nbflow.executors.settings import settings
 from nbflow.executors.values import culprit, packed_argument, packed_value
@@ -100,6 +100,11 @@ class Packer:
         )
         return order, refused
 
+    @property
+    def patched(self) -> Patched | None:
+        """What the user has put into installed modules, as far as what was packed reads it."""
+        return self._holdings.patched
+
     def surroundings(self) -> Surroundings:
         """What is around this process now."""
         modules = {
@@ -115,7 +120,7 @@ class Packer:
             logging.getLogger().level,
             _has_shell(),
             self._settings,
-            self._holdings.patched,
+            self.patched,
         )
 
     def supply(self, order: Order, held: dict[Unit, None]) -> None:

@@ -91,7 +91,7 @@ class _Carrier:
 
     def _fit(self, worker: WorkerProcess) -> WorkerProcess:
         """A worker, or another one: what it imported while something was put into a module may hold that for good."""
-        patched = self._packer.surroundings().patched
+        patched = self._packer.patched
         while worker.around is not None and worker.around.patched not in (None, patched):
             POOL.end(worker)
             worker = POOL.borrow()
